@@ -1,0 +1,193 @@
+//! The arithmetic that a protocol needs, behind one trait: real numbers, integers in the clear, or ciphertexts.
+//!
+//! * [`Plain`]: `f64`, nothing rounded, nothing encrypted.
+//! * [`Additive`] over a scheme: fixed-point integers under real keys (`encrypted`), or, over the scheme's
+//!   [`Twin`](crate::scheme::twin::Twin), the same circuit in the clear (`simulated`).
+//!
+//! Protocol code is written once against [`Backend`] and counts its operations in a [`Meter`].
+
+pub mod additive;
+pub mod meter;
+pub mod number;
+pub mod plain;
+
+use std::fmt;
+
+use ndarray::ArrayView2;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use thiserror::Error;
+
+pub use crate::backend::additive::Additive;
+pub use crate::backend::meter::{Meter, Operation, OperationCounts};
+pub use crate::backend::number::{Number, Rate};
+pub use crate::backend::plain::Plain;
+use crate::math::stream::Stream;
+use crate::scheme::additive::SchemeError;
+use crate::scheme::encoding::{EncodingError, Scale};
+
+/// The three ways to compute one cell.
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema, clap::ValueEnum,
+)]
+#[serde(rename_all = "snake_case")]
+pub enum Variant {
+    /// Real numbers, nothing encrypted.
+    Plain,
+    /// The circuit of the encrypted variant on plain integers.
+    Simulated,
+    /// Real keys, real ciphertexts.
+    Encrypted,
+}
+
+impl Variant {
+    /// As written in files.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Plain => "plain",
+            Self::Simulated => "simulated",
+            Self::Encrypted => "encrypted",
+        }
+    }
+
+    /// All three, in the order of tables.
+    pub const ALL: [Self; 3] = [Self::Plain, Self::Simulated, Self::Encrypted];
+}
+
+impl fmt::Display for Variant {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+/// Arithmetic on numbers that one party protects under its key and another computes with.
+///
+/// Batches draw the randomness of item `i` from `randomness.item(i)`, so that the number of threads changes nothing.
+pub trait Backend: Send + Sync + 'static {
+    /// A number as its owner sees it.
+    type Number: Number;
+    /// A party's public key.
+    type PublicKey: Clone + Send + Sync;
+    /// A party's secret key.
+    type SecretKey: Send + Sync;
+    /// A protected number.
+    type Ciphertext: Clone + Send + Sync;
+
+    /// Makes a key pair.
+    fn generate_keys(&self, randomness: &Stream) -> Result<Self::SecretKey, BackendError>;
+
+    /// The public half of a secret key.
+    fn public_key<'k>(&self, key: &'k Self::SecretKey) -> &'k Self::PublicKey;
+
+    /// Protects numbers under a key.
+    fn encrypt(
+        &self,
+        key: &Self::PublicKey,
+        numbers: &[Self::Number],
+        randomness: &Stream,
+    ) -> Result<Vec<Self::Ciphertext>, BackendError>;
+
+    /// Opens numbers that are known to have `scale`.
+    fn decrypt(
+        &self,
+        key: &Self::SecretKey,
+        ciphertexts: &[Self::Ciphertext],
+        scale: Scale,
+    ) -> Result<Vec<Self::Number>, BackendError>;
+
+    /// `weights · x + bias` for every sample x: `inputs` holds samples x columns ciphertexts, the answer samples x rows,
+    /// freshly re-randomised so that nothing but the result leaves.
+    fn affine(
+        &self,
+        key: &Self::PublicKey,
+        weights: ArrayView2<'_, Self::Number>,
+        bias: Option<&[Self::Number]>,
+        inputs: &[Self::Ciphertext],
+        randomness: &Stream,
+    ) -> Result<Vec<Self::Ciphertext>, BackendError>;
+
+    /// A uniform mask below 2^`bits` (as an integer at `scale`); zero where the backend has none.
+    fn random_mask(&self, bits: u32, scale: Scale, randomness: &Stream) -> Self::Number;
+
+    /// The server's learning rate as it gives it away: `[1/η]` under its own key (GELU-Net, Algorithm 2, line 1).
+    ///
+    /// 1/η is the inverse of η's integer modulo the plaintext modulus: an integer division does not exist there.
+    fn hide_rate(
+        &self,
+        key: &Self::SecretKey,
+        rate: Rate,
+        randomness: &Stream,
+    ) -> Result<Self::Ciphertext, BackendError>;
+
+    /// `[Δ + r/η]` for every gradient Δ and mask r (GELU-Net, Algorithm 3), re-randomised.
+    fn mask_gradients(
+        &self,
+        key: &Self::PublicKey,
+        hidden_rate: &Self::Ciphertext,
+        gradients: &[Self::Number],
+        masks: &[Self::Number],
+        randomness: &Stream,
+    ) -> Result<Vec<Self::Ciphertext>, BackendError>;
+
+    /// `η·Δ + r` from what [`mask_gradients`](Self::mask_gradients) made; the gradients have `scale`.
+    fn open_steps(
+        &self,
+        key: &Self::SecretKey,
+        rate: Rate,
+        masked: &[Self::Ciphertext],
+        scale: Scale,
+    ) -> Result<Vec<Self::Number>, BackendError>;
+
+    /// Length in bytes of every serialised public key.
+    fn public_key_bytes(&self) -> usize;
+    /// Length in bytes of every serialised ciphertext.
+    fn ciphertext_bytes(&self) -> usize;
+    /// Serialises a public key.
+    fn write_public_key(&self, key: &Self::PublicKey) -> Vec<u8>;
+    /// Reads and checks a public key.
+    fn read_public_key(&self, bytes: &[u8]) -> Result<Self::PublicKey, BackendError>;
+    /// Serialises ciphertexts.
+    fn write_ciphertexts(&self, ciphertexts: &[Self::Ciphertext]) -> Vec<u8>;
+    /// Reads and checks ciphertexts.
+    fn read_ciphertexts(
+        &self,
+        key: &Self::PublicKey,
+        bytes: &[u8],
+    ) -> Result<Vec<Self::Ciphertext>, BackendError>;
+
+    /// What has been computed so far.
+    fn meter(&self) -> &Meter;
+}
+
+/// Why a backend could not compute.
+#[derive(Debug, Clone, PartialEq, Error)]
+#[non_exhaustive]
+pub enum BackendError {
+    /// The scheme refused an input.
+    #[error(transparent)]
+    Scheme(#[from] SchemeError),
+    /// A number does not fit its encoding.
+    #[error(transparent)]
+    Encoding(#[from] EncodingError),
+    /// A list of the wrong length.
+    #[error("{what}: {found} numbers, expected {expected}")]
+    Shape {
+        /// the list
+        what: &'static str,
+        /// as found
+        found: usize,
+        /// as needed
+        expected: usize,
+    },
+    /// A number that is not finite.
+    #[error("{what} {index} is not a finite number")]
+    NotFinite {
+        /// the list
+        what: &'static str,
+        /// position in it
+        index: usize,
+    },
+    /// The user asked to stop.
+    #[error("interrupted")]
+    Interrupted,
+}

@@ -1,0 +1,269 @@
+//! Fixed-point integers under an additively homomorphic scheme, or under its simulated twin.
+
+use ndarray::ArrayView2;
+use num_bigint::{BigInt, BigUint};
+use num_traits::Zero;
+use rand::RngCore;
+use rayon::prelude::*;
+
+use crate::backend::{Backend, BackendError, Meter, Operation, Rate};
+use crate::math::stream::Stream;
+use crate::scheme::additive::{AdditiveScheme, SchemeError};
+use crate::scheme::encoding::{Fixed, Scale, centred, decode_signed, encode_signed};
+
+/// Numbers are handed to the scheme in pieces of so many, between which a wish to stop is heard.
+const PIECE: usize = 64;
+
+/// The backend over an additive scheme.
+#[derive(Debug)]
+pub struct Additive<S> {
+    scheme: S,
+    meter: Meter,
+}
+
+impl<S: AdditiveScheme> Additive<S> {
+    /// A backend that counts in `meter`.
+    pub fn new(scheme: S, meter: Meter) -> Self {
+        Self { scheme, meter }
+    }
+
+    fn rerandomise(
+        &self,
+        key: &S::PublicKey,
+        ciphertexts: &[S::Ciphertext],
+        randomness: &Stream,
+    ) -> Result<Vec<S::Ciphertext>, BackendError> {
+        let mut out = Vec::with_capacity(ciphertexts.len());
+        for (number, piece) in (0..).zip(ciphertexts.chunks(PIECE)) {
+            self.meter.check()?;
+            out.extend(self.scheme.rerandomise(key, piece, &randomness.item(number)));
+            self.meter.add(Operation::Rerandomisation, piece.len());
+        }
+        Ok(out)
+    }
+
+    fn decrypt_residues(
+        &self,
+        key: &S::SecretKey,
+        ciphertexts: &[S::Ciphertext],
+    ) -> Result<Vec<BigUint>, BackendError> {
+        let mut out = Vec::with_capacity(ciphertexts.len());
+        for piece in ciphertexts.chunks(PIECE) {
+            self.meter.check()?;
+            out.extend(self.scheme.decrypt(key, piece));
+            self.meter.add(Operation::Decryption, piece.len());
+        }
+        Ok(out)
+    }
+
+    fn encrypt_residues(
+        &self,
+        key: &S::PublicKey,
+        residues: &[BigUint],
+        randomness: &Stream,
+    ) -> Result<Vec<S::Ciphertext>, BackendError> {
+        let mut out = Vec::with_capacity(residues.len());
+        for (number, piece) in (0..).zip(residues.chunks(PIECE)) {
+            self.meter.check()?;
+            out.extend(self.scheme.encrypt(key, piece, &randomness.item(number))?);
+            self.meter.add(Operation::Encryption, piece.len());
+        }
+        Ok(out)
+    }
+
+    fn encode(&self, key: &S::PublicKey, numbers: &[Fixed]) -> Result<Vec<BigUint>, BackendError> {
+        let modulus = self.scheme.plaintext_modulus(key);
+        numbers.iter().map(|number| Ok(encode_signed(&number.mantissa, modulus)?)).collect()
+    }
+}
+
+impl<S: AdditiveScheme> Backend for Additive<S> {
+    type Number = Fixed;
+    type PublicKey = S::PublicKey;
+    type SecretKey = S::SecretKey;
+    type Ciphertext = S::Ciphertext;
+
+    fn generate_keys(&self, randomness: &Stream) -> Result<S::SecretKey, BackendError> {
+        Ok(self.scheme.generate_keys(randomness)?)
+    }
+
+    fn public_key<'k>(&self, key: &'k S::SecretKey) -> &'k S::PublicKey {
+        self.scheme.public_key(key)
+    }
+
+    fn encrypt(
+        &self,
+        key: &S::PublicKey,
+        numbers: &[Fixed],
+        randomness: &Stream,
+    ) -> Result<Vec<S::Ciphertext>, BackendError> {
+        self.encrypt_residues(key, &self.encode(key, numbers)?, randomness)
+    }
+
+    fn decrypt(
+        &self,
+        key: &S::SecretKey,
+        ciphertexts: &[S::Ciphertext],
+        scale: Scale,
+    ) -> Result<Vec<Fixed>, BackendError> {
+        let modulus = self.scheme.plaintext_modulus(self.scheme.public_key(key));
+        self.decrypt_residues(key, ciphertexts)?
+            .iter()
+            .map(|residue| Ok(Fixed { mantissa: decode_signed(residue, modulus)?, scale }))
+            .collect()
+    }
+
+    fn affine(
+        &self,
+        key: &S::PublicKey,
+        weights: ArrayView2<'_, Fixed>,
+        bias: Option<&[Fixed]>,
+        inputs: &[S::Ciphertext],
+        randomness: &Stream,
+    ) -> Result<Vec<S::Ciphertext>, BackendError> {
+        let (rows, columns) = weights.dim();
+        if columns == 0 || inputs.len() % columns != 0 {
+            return Err(BackendError::Shape { what: "inputs", found: inputs.len(), expected: columns });
+        }
+        let matrix: Vec<Vec<BigInt>> =
+            weights.outer_iter().map(|row| row.iter().map(|weight| weight.mantissa.clone()).collect()).collect();
+        let bias = bias.map(|bias| self.encode(key, bias)).transpose()?;
+        if let Some(bias) = &bias
+            && bias.len() != rows
+        {
+            return Err(BackendError::Shape { what: "biases", found: bias.len(), expected: rows });
+        }
+        let jobs: Vec<(&[S::Ciphertext], usize)> =
+            inputs.chunks_exact(columns).flat_map(|sample| (0..rows).map(move |row| (sample, row))).collect();
+        let mut sums = Vec::with_capacity(jobs.len());
+        for piece in jobs.chunks(PIECE) {
+            self.meter.check()?;
+            let part: Result<Vec<_>, SchemeError> = piece
+                .par_iter()
+                .map(|(sample, row)| {
+                    let sum = self.scheme.dot(key, sample, &matrix[*row])?;
+                    Ok(match &bias {
+                        Some(bias) => self.scheme.add_plain(key, &sum, &bias[*row]),
+                        None => sum,
+                    })
+                })
+                .collect();
+            sums.extend(part?);
+            self.meter.add(Operation::ScalarProduct, piece.len() * columns);
+            self.meter.add(Operation::Addition, piece.len() * (columns - 1));
+            if bias.is_some() {
+                self.meter.add(Operation::PlainAddition, piece.len());
+            }
+        }
+        self.rerandomise(key, &sums, randomness)
+    }
+
+    fn random_mask(&self, bits: u32, scale: Scale, randomness: &Stream) -> Fixed {
+        let mut bytes = vec![0; bits.div_ceil(8) as usize];
+        randomness.rng().fill_bytes(&mut bytes);
+        let mut value = BigUint::from_bytes_le(&bytes);
+        value &= (BigUint::from(1_u32) << bits) - 1_u32;
+        Fixed { mantissa: value.into(), scale }
+    }
+
+    fn hide_rate(
+        &self,
+        key: &S::SecretKey,
+        rate: Rate,
+        randomness: &Stream,
+    ) -> Result<S::Ciphertext, BackendError> {
+        let public = self.scheme.public_key(key);
+        // The mantissa is far below every prime factor of the modulus, so the inverse exists.
+        let inverse =
+            BigUint::from(rate.mantissa).modinv(self.scheme.plaintext_modulus(public)).unwrap_or_default();
+        let hidden = self.encrypt_residues(public, &[inverse], randomness)?;
+        hidden.into_iter().next().ok_or(BackendError::Shape { what: "hidden rates", found: 0, expected: 1 })
+    }
+
+    fn mask_gradients(
+        &self,
+        key: &S::PublicKey,
+        hidden_rate: &S::Ciphertext,
+        gradients: &[Fixed],
+        masks: &[Fixed],
+        randomness: &Stream,
+    ) -> Result<Vec<S::Ciphertext>, BackendError> {
+        if gradients.len() != masks.len() {
+            return Err(BackendError::Shape { what: "masks", found: masks.len(), expected: gradients.len() });
+        }
+        let residues = self.encode(key, gradients)?;
+        let jobs: Vec<_> = residues.iter().zip(masks).collect();
+        let mut masked = Vec::with_capacity(jobs.len());
+        for piece in jobs.chunks(PIECE) {
+            self.meter.check()?;
+            let part: Result<Vec<_>, SchemeError> = piece
+                .par_iter()
+                .map(|(residue, mask)| {
+                    let noise = self.scheme.dot(
+                        key,
+                        std::slice::from_ref(hidden_rate),
+                        std::slice::from_ref(&mask.mantissa),
+                    )?;
+                    Ok(self.scheme.add_plain(key, &noise, residue))
+                })
+                .collect();
+            masked.extend(part?);
+            self.meter.add(Operation::ScalarProduct, piece.len());
+            self.meter.add(Operation::PlainAddition, piece.len());
+        }
+        self.rerandomise(key, &masked, randomness)
+    }
+
+    fn open_steps(
+        &self,
+        key: &S::SecretKey,
+        rate: Rate,
+        masked: &[S::Ciphertext],
+        scale: Scale,
+    ) -> Result<Vec<Fixed>, BackendError> {
+        let modulus = self.scheme.plaintext_modulus(self.scheme.public_key(key));
+        let scale = Scale(scale.0 + rate.bits);
+        let residues = self.decrypt_residues(key, masked)?;
+        Ok(residues
+            .into_iter()
+            .map(|residue| {
+                let step = if residue.is_zero() { residue } else { residue * rate.mantissa % modulus };
+                Fixed { mantissa: centred(&step, modulus), scale }
+            })
+            .collect())
+    }
+
+    fn public_key_bytes(&self) -> usize {
+        self.scheme.public_key_bytes()
+    }
+
+    fn ciphertext_bytes(&self) -> usize {
+        self.scheme.ciphertext_bytes()
+    }
+
+    fn write_public_key(&self, key: &S::PublicKey) -> Vec<u8> {
+        let mut out = Vec::with_capacity(self.scheme.public_key_bytes());
+        self.scheme.write_public_key(key, &mut out);
+        out
+    }
+
+    fn read_public_key(&self, bytes: &[u8]) -> Result<S::PublicKey, BackendError> {
+        Ok(self.scheme.read_public_key(bytes)?)
+    }
+
+    fn write_ciphertexts(&self, ciphertexts: &[S::Ciphertext]) -> Vec<u8> {
+        let mut out = Vec::with_capacity(ciphertexts.len() * self.scheme.ciphertext_bytes());
+        for ciphertext in ciphertexts {
+            self.scheme.write_ciphertext(ciphertext, &mut out);
+        }
+        out
+    }
+
+    fn read_ciphertexts(&self, key: &S::PublicKey, bytes: &[u8]) -> Result<Vec<S::Ciphertext>, BackendError> {
+        Ok(self.scheme.read_ciphertexts(key, bytes)?)
+    }
+
+    fn meter(&self) -> &Meter {
+        &self.meter
+    }
+}

@@ -1,0 +1,111 @@
+//! Numbers as their owner sees them: reals, or fixed-point integers that know their scale.
+
+use num_bigint::BigInt;
+use num_traits::Zero;
+use serde::Serialize;
+
+use crate::scheme::encoding::{EncodingError, Fixed, Scale};
+
+/// A number that a party computes with in the clear.
+pub trait Number: Clone + PartialEq + Send + Sync + Sized + 'static {
+    /// The number nearest to `value` at `scale`.
+    fn from_f64(value: f64, scale: Scale) -> Result<Self, EncodingError>;
+    /// Its value.
+    fn to_f64(&self) -> f64;
+    /// Zero at `scale`.
+    fn zero(scale: Scale) -> Self;
+    /// The sum; both must have the same scale.
+    fn add(&self, other: &Self) -> Result<Self, EncodingError>;
+    /// The difference; both must have the same scale.
+    fn subtract(&self, other: &Self) -> Result<Self, EncodingError>;
+    /// The product; scales add.
+    fn multiply(&self, other: &Self) -> Self;
+    /// The product with the learning rate, whose scale is added.
+    fn times_rate(&self, rate: Rate) -> Self;
+    /// The exact integer behind it, for comparisons bit by bit; `None` for real numbers.
+    fn integer(&self) -> Option<&BigInt>;
+}
+
+/// A learning rate that a fixed-point circuit can use: `mantissa / 2^bits`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct Rate {
+    /// The integer that gradients are multiplied by; at least 1.
+    pub mantissa: u32,
+    /// Fraction bits.
+    pub bits: u32,
+}
+
+impl Rate {
+    /// Its value.
+    pub fn value(self) -> f64 {
+        f64::from(self.mantissa) / libm::exp2(f64::from(self.bits))
+    }
+}
+
+impl Number for f64 {
+    fn from_f64(value: f64, _scale: Scale) -> Result<Self, EncodingError> {
+        Ok(value)
+    }
+
+    fn to_f64(&self) -> f64 {
+        *self
+    }
+
+    fn zero(_scale: Scale) -> Self {
+        0.0
+    }
+
+    fn add(&self, other: &Self) -> Result<Self, EncodingError> {
+        Ok(self + other)
+    }
+
+    fn subtract(&self, other: &Self) -> Result<Self, EncodingError> {
+        Ok(self - other)
+    }
+
+    fn multiply(&self, other: &Self) -> Self {
+        self * other
+    }
+
+    fn times_rate(&self, rate: Rate) -> Self {
+        self * rate.value()
+    }
+
+    fn integer(&self) -> Option<&BigInt> {
+        None
+    }
+}
+
+impl Number for Fixed {
+    fn from_f64(value: f64, scale: Scale) -> Result<Self, EncodingError> {
+        Fixed::from_f64(value, scale)
+    }
+
+    fn to_f64(&self) -> f64 {
+        Fixed::to_f64(self)
+    }
+
+    fn zero(scale: Scale) -> Self {
+        Self { mantissa: BigInt::zero(), scale }
+    }
+
+    fn add(&self, other: &Self) -> Result<Self, EncodingError> {
+        self.checked_add(other)
+    }
+
+    fn subtract(&self, other: &Self) -> Result<Self, EncodingError> {
+        self.checked_sub(other)
+    }
+
+    fn multiply(&self, other: &Self) -> Self {
+        Self { mantissa: &self.mantissa * &other.mantissa, scale: Scale(self.scale.0 + other.scale.0) }
+    }
+
+    fn times_rate(&self, rate: Rate) -> Self {
+        Self { mantissa: &self.mantissa * rate.mantissa, scale: Scale(self.scale.0 + rate.bits) }
+    }
+
+    fn integer(&self) -> Option<&BigInt> {
+        Some(&self.mantissa)
+    }
+}

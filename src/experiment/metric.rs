@@ -1,0 +1,95 @@
+//! The names of what a cell yields, as tables, charts and claims use them.
+
+use crate::backend::Operation;
+use crate::experiment::diagnostic::nearest;
+
+/// Where a value is recorded.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// A result: the same on every run of the same file, seed and host.
+    Result,
+    /// A number of operations, messages or bytes: exact.
+    Count,
+    /// A time or memory figure: differs from run to run, and so never in the deterministic files.
+    Measured,
+}
+
+/// One name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Metric {
+    /// As in experiment files and records.
+    pub name: &'static str,
+    /// As in the heads of tables, with its unit.
+    pub title: &'static str,
+    /// Where it is recorded.
+    pub kind: Kind,
+    /// Digits after the point in tables.
+    pub digits: usize,
+}
+
+const fn metric(name: &'static str, title: &'static str, kind: Kind, digits: usize) -> Metric {
+    Metric { name, title, kind, digits }
+}
+
+/// All names.
+pub const METRICS: [Metric; 28] = [
+    metric("accuracy", "accuracy", Kind::Result, 4),
+    metric("loss", "loss", Kind::Result, 4),
+    metric("samples", "test samples", Kind::Result, 0),
+    metric("disagreements", "labels unlike plain", Kind::Result, 0),
+    metric("mismatches", "integers unlike exact circuit", Kind::Result, 0),
+    metric("max_abs_error", "max output error", Kind::Result, 9),
+    metric("training_loss", "loss while training", Kind::Result, 4),
+    metric("training_max_abs_error", "max weight error after training", Kind::Result, 9),
+    metric("rounds", "rounds", Kind::Count, 0),
+    metric("messages", "messages", Kind::Count, 0),
+    metric("bytes_up", "bytes up", Kind::Count, 0),
+    metric("bytes_down", "bytes down", Kind::Count, 0),
+    metric("ciphertexts_up", "ciphertexts up", Kind::Count, 0),
+    metric("ciphertexts_down", "ciphertexts down", Kind::Count, 0),
+    metric("refreshes", "refreshes", Kind::Count, 0),
+    metric(Operation::Encryption.name(), "encryptions", Kind::Count, 0),
+    metric(Operation::Decryption.name(), "decryptions", Kind::Count, 0),
+    metric(Operation::ScalarProduct.name(), "scalar products", Kind::Count, 0),
+    metric(Operation::Addition.name(), "additions", Kind::Count, 0),
+    metric(Operation::PlainAddition.name(), "plain additions", Kind::Count, 0),
+    metric(Operation::Rerandomisation.name(), "re-randomisations", Kind::Count, 0),
+    metric("seconds", "time (s)", Kind::Measured, 3),
+    metric("seconds_training", "plain training (s)", Kind::Measured, 3),
+    metric("seconds_keys", "keys (s)", Kind::Measured, 3),
+    metric("seconds_inference", "inference (s)", Kind::Measured, 3),
+    metric("seconds_protocol_training", "protocol training (s)", Kind::Measured, 3),
+    metric("seconds_predicted", "predicted (s)", Kind::Measured, 3),
+    metric("peak_memory_bytes", "peak memory (bytes)", Kind::Measured, 0),
+];
+
+/// The metric called `name`.
+pub fn find(name: &str) -> Option<&'static Metric> {
+    METRICS.iter().find(|metric| metric.name == name)
+}
+
+/// The name nearest to one that does not exist.
+pub fn suggest(name: &str) -> Option<&'static str> {
+    nearest(name, METRICS.iter().map(|metric| metric.name))
+}
+
+/// What stands in a table's cells: a metric, and whether its spread over repetitions stands beside it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct CellExpression {
+    /// The metric.
+    pub metric: &'static Metric,
+    /// Followed by `± std`.
+    pub spread: bool,
+}
+
+impl CellExpression {
+    /// Reads `metric` or `metric ± std`; on failure gives back the unknown name.
+    pub fn parse(text: &str) -> Result<Self, String> {
+        let (name, spread) = match text.split_once('±') {
+            Some((name, rest)) if rest.trim() == "std" => (name.trim(), true),
+            Some(_) => return Err(text.to_owned()),
+            None => (text.trim(), false),
+        };
+        find(name).map(|metric| Self { metric, spread }).ok_or_else(|| name.to_owned())
+    }
+}

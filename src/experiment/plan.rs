@@ -1,0 +1,447 @@
+//! A checked experiment: every name resolved, every number in its range, every point of the sweep laid out.
+
+use std::ops::Range;
+
+use serde::Serialize;
+use toml::de::{DeTable, DeValue};
+
+use crate::backend::Variant;
+use crate::dataset::Scaling;
+use crate::experiment::check::{self, Checker};
+use crate::experiment::claim::Relation;
+use crate::experiment::diagnostic::{Code, Diagnostic, Report};
+use crate::experiment::document::{Document, Node};
+use crate::experiment::metric::{CellExpression, Metric};
+use crate::experiment::spec::{FigureKind, ProfileName, Randomness, SchemeName, Spec};
+use crate::network::{Training, Activation};
+use crate::protocol::split;
+
+/// More points than this are a mistake in a sweep.
+const MAX_POINTS: usize = 10_000;
+
+/// An experiment that can run.
+#[derive(Debug, Clone)]
+pub struct Plan {
+    /// Path under `experiments/`, without `.toml`; names the results directory.
+    pub name: String,
+    /// One line for captions.
+    pub title: String,
+    /// The paper whose values are compared.
+    pub paper: Option<String>,
+    /// The paper's artifact.
+    pub artifact: Option<String>,
+    /// The scale.
+    pub profile: ProfileName,
+    /// Where the sweep goes.
+    pub points: Vec<Point>,
+    /// The table.
+    pub table: Option<Table>,
+    /// The chart.
+    pub figure: Option<Figure>,
+    /// The claims.
+    pub claims: Vec<Claim>,
+    /// The file as it was read, profile and `--set` included.
+    pub text: String,
+    /// What was laid over the file by `--set`.
+    pub set: Vec<String>,
+    /// What `henn sweep` added.
+    pub grid: Vec<String>,
+}
+
+/// One point of the sweep.
+#[derive(Debug, Clone)]
+pub struct Point {
+    /// The keys that tell points apart, or that table and chart ask for, with their values as text.
+    pub labels: Vec<(String, String)>,
+    /// What to compute there.
+    pub settings: Settings,
+}
+
+impl Point {
+    /// The value of a key as text.
+    pub fn label(&self, key: &str) -> Option<&str> {
+        self.labels.iter().find(|(name, _)| name == key).map(|(_, value)| value.as_str())
+    }
+}
+
+/// Everything that decides the result of a cell, apart from variant and repetition.
+#[derive(Debug, Clone, Serialize)]
+pub struct Settings {
+    /// Data set.
+    pub data: Data,
+    /// Neurons of the hidden layers.
+    pub hidden: Vec<usize>,
+    /// Activation of the hidden layers.
+    pub activation: Activation,
+    /// Training in plaintext.
+    #[serde(serialize_with = "training_fields")]
+    pub training: Training,
+    /// Cryptosystem.
+    pub scheme: Scheme,
+    /// Protocol.
+    pub protocol: split::Settings,
+    /// Variants to run.
+    #[serde(skip)]
+    pub variants: Vec<Variant>,
+    /// Repetitions to run.
+    #[serde(skip)]
+    pub repetitions: usize,
+    /// Root of the randomness.
+    pub seed: u64,
+    /// Where keys come from.
+    pub rng: Randomness,
+}
+
+fn training_fields<S: serde::Serializer>(training: &Training, serializer: S) -> Result<S::Ok, S::Error> {
+    (training.epochs, training.learning_rate, training.momentum, training.batch_size).serialize(serializer)
+}
+
+/// The data set of a cell.
+#[derive(Debug, Clone, Serialize)]
+pub struct Data {
+    /// Name in the manifest.
+    pub name: String,
+    /// Share held out.
+    pub test_fraction: f64,
+    /// Scaling of features.
+    pub scaling: Scaling,
+    /// Most test samples that go through the protocol.
+    pub test_limit: Option<usize>,
+}
+
+/// The cryptosystem of a cell, judged.
+#[derive(Debug, Clone, Copy, Serialize)]
+pub struct Scheme {
+    /// Which.
+    pub name: SchemeName,
+    /// Bits of the modulus.
+    pub modulus_bits: u64,
+    /// Bits of security by the named table.
+    pub security_bits: u32,
+    /// Below what is required, and run all the same because the file says `security = "paper"`.
+    pub marked: bool,
+}
+
+/// A checked table.
+#[derive(Debug, Clone)]
+pub struct Table {
+    /// Key of the rows.
+    pub rows: String,
+    /// Keys of the column groups.
+    pub columns: Vec<String>,
+    /// What stands in the cells.
+    pub cells: Vec<CellExpression>,
+}
+
+/// A checked chart.
+#[derive(Debug, Clone)]
+pub struct Figure {
+    /// Bars or lines.
+    pub kind: FigureKind,
+    /// Key on the x axis.
+    pub x: String,
+    /// Metric on the y axis.
+    pub y: &'static Metric,
+    /// Key of the series.
+    pub series: Option<String>,
+    /// Label of the x axis.
+    pub x_label: String,
+    /// Label of the y axis.
+    pub y_label: String,
+    /// Range of the y axis.
+    pub y_range: Option<(f64, f64)>,
+    /// Logarithmic y axis.
+    pub y_logarithmic: bool,
+}
+
+/// A checked claim.
+#[derive(Debug, Clone)]
+pub struct Claim {
+    /// In words.
+    pub text: String,
+    /// As written.
+    pub source: String,
+    /// As a relation.
+    pub relation: Relation,
+}
+
+/// The file to read, and what to lay over it.
+#[derive(Debug, Clone, Copy)]
+pub struct Request<'a> {
+    /// Name of the experiment.
+    pub name: &'a str,
+    /// Where the text comes from, for messages.
+    pub origin: &'a str,
+    /// The text.
+    pub text: &'a str,
+    /// The scale.
+    pub profile: ProfileName,
+    /// `--set` options.
+    pub set: &'a [String],
+    /// Grids added by `henn sweep`: `key=v1,v2`.
+    pub grid: &'a [String],
+}
+
+/// A key of the sweep or of a case, with its place.
+struct Override {
+    key: String,
+    key_span: Range<usize>,
+    value: Node,
+}
+
+/// The values that one axis of the sweep takes.
+type Axis = Vec<Vec<Override>>;
+
+impl Plan {
+    /// Reads and checks an experiment; warnings come beside a plan.
+    ///
+    /// # Errors
+    /// A report of everything that is wrong.
+    pub fn load(request: &Request<'_>) -> Result<(Self, Report), Report> {
+        let document = Document::parse(request.origin, request.text)
+            .map_err(|(sources, diagnostics)| Report::new(sources, diagnostics))?;
+        let mut found = Vec::new();
+        let (plan, document) = Self::build(request, document, &mut found);
+        let report = Report::new(document.sources().clone(), found);
+        match plan {
+            Some(plan) if !report.has_errors() => Ok((plan, report)),
+            _ => Err(report),
+        }
+    }
+
+    fn build(
+        request: &Request<'_>,
+        mut document: Document,
+        found: &mut Vec<Diagnostic>,
+    ) -> (Option<Self>, Document) {
+        apply_profile(&mut document, request.profile, found);
+        let mut axes = Vec::new();
+        let mut pinned = Vec::new();
+        for assignment in request.grid {
+            match grid_axis(&mut document, assignment) {
+                Ok((key, axis)) => {
+                    axes.push(axis);
+                    pinned.push(key);
+                }
+                Err(diagnostic) => found.push(diagnostic),
+            }
+        }
+        for assignment in request.set {
+            if let Err(diagnostic) = document.set(assignment) {
+                found.push(diagnostic);
+            }
+            pinned.push(assignment.split('=').next().unwrap_or_default().trim().to_owned());
+        }
+        let cases: Vec<Vec<Override>> = document
+            .take_tables("case")
+            .into_iter()
+            .map(|table| overrides(table.into_inner(), "").filter(|entry| !pinned.contains(&entry.key)).collect())
+            .filter(|case: &Vec<Override>| !case.is_empty())
+            .collect();
+        if !cases.is_empty() {
+            axes.push(cases);
+        }
+        if let Some(sweep) = document.take_table("sweep") {
+            for entry in overrides(sweep.into_inner(), "") {
+                if !pinned.contains(&entry.key) {
+                    axes.push(sweep_axis(entry, found));
+                }
+            }
+        }
+        // Read once without any point, so that what is wrong everywhere is reported at its own place.
+        let Some(spec) = document.read::<Spec>(found) else { return (None, document) };
+        let keys = label_keys(&spec, &axes);
+        let total = axes.iter().map(Vec::len).try_fold(1_usize, usize::checked_mul).unwrap_or(usize::MAX);
+        if total > MAX_POINTS {
+            found.push(Diagnostic::error(
+                Code::Range,
+                document.span("title"),
+                format!("the sweep has {total} points: at most {MAX_POINTS} allowed"),
+            ));
+            return (None, document);
+        }
+        let mut points = Vec::new();
+        for index in 0..total {
+            if let Some(point) = build_point(&document, &axes, index, &keys, found) {
+                points.push(point);
+            }
+        }
+        let mut checker = Checker::new(&document, found);
+        let table = spec.table.as_ref().and_then(|table| check::table(table, &keys, &mut checker));
+        let figure = spec.figure.as_ref().and_then(|figure| check::figure(figure, &keys, &mut checker));
+        let claims = check::claims(&spec.claims, &mut checker);
+        check::heading(&spec, &mut checker);
+        let plan = Self {
+            name: request.name.to_owned(),
+            title: spec.title,
+            paper: spec.paper,
+            artifact: spec.artifact,
+            profile: request.profile,
+            points,
+            table,
+            figure,
+            claims,
+            text: request.text.to_owned(),
+            set: request.set.to_vec(),
+            grid: request.grid.to_vec(),
+        };
+        (Some(plan), document)
+    }
+}
+
+fn build_point(
+    document: &Document,
+    axes: &[Axis],
+    index: usize,
+    keys: &[String],
+    found: &mut Vec<Diagnostic>,
+) -> Option<Point> {
+    let mut point = document.clone();
+    let mut rest = index;
+    // The last axis turns fastest.
+    let mut choice = vec![0; axes.len()];
+    for (slot, axis) in choice.iter_mut().zip(axes).rev() {
+        *slot = rest % axis.len();
+        rest /= axis.len();
+    }
+    for (axis, &chosen) in axes.iter().zip(&choice) {
+        for entry in &axis[chosen] {
+            if let Err(diagnostic) = point.overlay(&entry.key, &entry.key_span, entry.value.clone()) {
+                found.push(diagnostic);
+                return None;
+            }
+        }
+    }
+    let spec: Spec = point.read(found)?;
+    let settings = check::settings(&spec, &mut Checker::new(&point, found))?;
+    let labels =
+        keys.iter().map(|key| (key.clone(), point.get(key).map_or_else(|| "-".to_owned(), display))).collect();
+    Some(Point { labels, settings })
+}
+
+/// The keys that tell points apart or that table and chart ask for.
+fn label_keys(spec: &Spec, axes: &[Axis]) -> Vec<String> {
+    let mut keys: Vec<String> =
+        axes.iter().flatten().flatten().map(|entry| entry.key.clone()).collect();
+    if let Some(table) = &spec.table {
+        keys.push(table.rows.clone());
+        keys.extend(table.columns.iter().cloned());
+    }
+    if let Some(figure) = &spec.figure {
+        keys.push(figure.x.clone());
+        keys.extend(figure.series.clone());
+    }
+    let mut seen = Vec::new();
+    for key in keys {
+        // Only keys of the file can be labels; `variant` and `repetition` are the runner's, wrong names are reported.
+        if key.contains('.') && !seen.contains(&key) {
+            seen.push(key);
+        }
+    }
+    seen
+}
+
+fn apply_profile(document: &mut Document, chosen: ProfileName, found: &mut Vec<Diagnostic>) {
+    let Some(profiles) = document.take_table("profile") else { return };
+    for (name, node) in profiles.into_inner() {
+        let known = [ProfileName::Quick, ProfileName::Paper].into_iter().find(|known| known.name() == name.get_ref());
+        let span = node.span();
+        let DeValue::Table(table) = node.into_inner() else {
+            found.push(Diagnostic::error(Code::Type, span, "a profile is a table of dotted keys".to_owned()));
+            continue;
+        };
+        let Some(known) = known else {
+            found.push(
+                Diagnostic::error(Code::UnknownName, name.span(), format!("unknown profile `{}`", name.get_ref()))
+                    .help("allowed: quick, paper"),
+            );
+            continue;
+        };
+        // The profile that is not asked for is laid over a copy, so that its mistakes are found too.
+        let mut copy = document.clone();
+        let target = if known == chosen { &mut *document } else { &mut copy };
+        for entry in overrides(table, "") {
+            if let Err(diagnostic) = target.overlay(&entry.key, &entry.key_span, entry.value) {
+                found.push(diagnostic);
+            }
+        }
+        if known != chosen {
+            for name in ["case", "sweep"] {
+                copy.take_table(name);
+                copy.take_tables(name);
+            }
+            copy.read::<Spec>(found);
+        }
+    }
+}
+
+/// Dotted keys of a table of overrides: `"a.b" = 1` and `[a] b = 1` are the same.
+fn overrides(table: DeTable<'static>, prefix: &str) -> Box<dyn Iterator<Item = Override>> {
+    let prefix = prefix.to_owned();
+    Box::new(table.into_iter().flat_map(move |(key, value)| {
+        let path = if prefix.is_empty() { key.get_ref().to_string() } else { format!("{prefix}.{}", key.get_ref()) };
+        let key_span = key.span();
+        let span = value.span();
+        match value.into_inner() {
+            DeValue::Table(inner) => overrides(inner, &path),
+            other => {
+                let value = toml::Spanned::new(span, other);
+                Box::new(std::iter::once(Override { key: path, key_span, value }))
+            }
+        }
+    }))
+}
+
+fn sweep_axis(entry: Override, found: &mut Vec<Diagnostic>) -> Axis {
+    let Override { key, key_span, value } = entry;
+    let span = value.span();
+    match value.into_inner() {
+        DeValue::Array(items) if !items.is_empty() => items
+            .into_iter()
+            .map(|value| vec![Override { key: key.clone(), key_span: key_span.clone(), value }])
+            .collect(),
+        _ => {
+            found.push(
+                Diagnostic::error(Code::Type, span, format!("sweep over `{key}` needs a list of values"))
+                    .help("for example `\"data.name\" = [\"iris\", \"wine\"]`"),
+            );
+            vec![Vec::new()]
+        }
+    }
+}
+
+/// An axis given on the command line: `key=v1,v2,v3`.
+fn grid_axis(document: &mut Document, assignment: &str) -> Result<(String, Axis), Diagnostic> {
+    let (key, values) = assignment.split_once('=').unwrap_or((assignment, ""));
+    let key = key.trim().to_owned();
+    let mut axis = Vec::new();
+    for value in values.split(',').map(str::trim).filter(|value| !value.is_empty()) {
+        // Laid over a copy, only to be parsed and placed the way `--set` is.
+        let mut copy = document.clone();
+        copy.set(&format!("{key}={value}"))?;
+        if let Some(node) = copy.get(&key) {
+            axis.push(vec![Override { key: key.clone(), key_span: node.span(), value: node.clone() }]);
+        }
+        document.adopt_sources(&copy);
+    }
+    if axis.is_empty() {
+        let span = document.span("title");
+        return Err(Diagnostic::error(Code::Syntax, span, format!("`{assignment}`: a grid wants KEY=V1,V2,...")));
+    }
+    Ok((key, axis))
+}
+
+/// A value as it stands in labels: strings bare, lists joined.
+fn display(node: &Node) -> String {
+    match node.get_ref() {
+        DeValue::String(text) => text.to_string(),
+        DeValue::Integer(integer) => integer.as_str().to_owned(),
+        DeValue::Float(float) => float.as_str().to_owned(),
+        DeValue::Boolean(value) => value.to_string(),
+        DeValue::Datetime(value) => value.to_string(),
+        DeValue::Array(items) => {
+            format!("[{}]", items.iter().map(display).collect::<Vec<_>>().join(", "))
+        }
+        DeValue::Table(_) => "{...}".to_owned(),
+    }
+}

@@ -1,0 +1,357 @@
+//! An experiment file as it is written: plain serde types, unknown keys refused, nothing checked yet.
+//!
+//! [`experiment::plan`](crate::experiment::plan) turns a [`Spec`] into checked settings. The JSON schema that editors
+//! complete experiment files with is made from these types (`henn schema`).
+
+use std::collections::BTreeMap;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::backend::Variant;
+use crate::dataset::Scaling;
+use crate::network::{Activation, Loss};
+use crate::protocol::split::Masks;
+
+/// One experiment: what to compute, at which points, and how to show it.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Spec {
+    /// Version of the file format; this is version 1.
+    pub schema: u32,
+    /// One line that says what the table or chart shows.
+    #[serde(default)]
+    pub title: String,
+    /// Key of the paper, for example `gelu_net`; its published values are compared.
+    pub paper: Option<String>,
+    /// The paper's artifact, for example `table_3`.
+    pub artifact: Option<String>,
+    /// The data set and what is done to it.
+    #[serde(default)]
+    pub data: DataSpec,
+    /// The network.
+    #[serde(default)]
+    pub network: NetworkSpec,
+    /// Training in plaintext, before anything is encrypted.
+    #[serde(default)]
+    pub training: TrainingSpec,
+    /// The cryptosystem.
+    #[serde(default)]
+    pub scheme: SchemeSpec,
+    /// Who computes what, and what is sent.
+    #[serde(default)]
+    pub protocol: ProtocolSpec,
+    /// Variants, repetitions, seed.
+    #[serde(default)]
+    pub run: RunSpec,
+    /// Points to run together: each is a set of dotted keys laid over the file.
+    #[serde(default, rename = "case")]
+    pub cases: Vec<Overrides>,
+    /// A grid of points: each dotted key with the list of its values.
+    #[serde(default)]
+    pub sweep: BTreeMap<String, Vec<serde_json::Value>>,
+    /// The table.
+    pub table: Option<TableSpec>,
+    /// The chart.
+    pub figure: Option<FigureSpec>,
+    /// What the paper claims, as relations that hold or not.
+    #[serde(default, rename = "claim")]
+    pub claims: Vec<ClaimSpec>,
+    /// `quick` and `paper`: dotted keys laid over the file for that scale.
+    #[serde(default)]
+    pub profile: BTreeMap<ProfileName, Overrides>,
+}
+
+/// Dotted keys with the values that they take.
+pub type Overrides = BTreeMap<String, serde_json::Value>;
+
+/// The two scales of an experiment.
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema, clap::ValueEnum,
+)]
+#[serde(rename_all = "snake_case")]
+pub enum ProfileName {
+    /// Minutes: fewer repetitions or samples.
+    Quick,
+    /// The scale of the paper.
+    Paper,
+}
+
+impl ProfileName {
+    /// As written in files.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Quick => "quick",
+            Self::Paper => "paper",
+        }
+    }
+}
+
+/// `[data]`
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct DataSpec {
+    /// Name in the manifest, see `henn datasets list`.
+    pub name: Option<String>,
+    /// Share of the samples that is held out, above 0 and below 1. A published split wins over it.
+    pub test_fraction: f64,
+    /// How features are scaled; fitted on the training part.
+    pub scaling: Scaling,
+    /// At most this many test samples go through the protocol, in every variant alike.
+    pub test_limit: Option<usize>,
+}
+
+impl Default for DataSpec {
+    fn default() -> Self {
+        Self { name: None, test_fraction: 0.2, scaling: Scaling::default(), test_limit: None }
+    }
+}
+
+/// Kinds of network.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Architecture {
+    /// Fully connected layers.
+    #[default]
+    Mlp,
+}
+
+/// `[network]`
+#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct NetworkSpec {
+    /// Kind of network.
+    pub architecture: Architecture,
+    /// Neurons of each hidden layer.
+    pub hidden: Vec<usize>,
+    /// Activation of the hidden layers.
+    pub activation: Activation,
+    /// `cross_entropy` (softmax output) or `squared` (linear output).
+    pub loss: Loss,
+}
+
+/// `[training]`
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct TrainingSpec {
+    /// Passes over the training part.
+    pub epochs: usize,
+    /// Step length of stochastic gradient descent.
+    pub learning_rate: f64,
+    /// Share of the last step that is added to the next, 0 (none) to below 1.
+    pub momentum: f64,
+    /// Samples a step.
+    pub batch_size: usize,
+}
+
+impl Default for TrainingSpec {
+    fn default() -> Self {
+        Self { epochs: 100, learning_rate: 0.1, momentum: 0.0, batch_size: 1 }
+    }
+}
+
+/// Cryptosystems.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum SchemeName {
+    /// Paillier: additions of ciphertexts, products with plaintexts.
+    Paillier,
+}
+
+/// What security is asked for: 128 bits, or `"paper"`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(untagged)]
+pub enum SecuritySpec {
+    /// At least so many bits by the tables that henn judges with; 128 or more.
+    Bits(u32),
+    /// Whatever the paper used; every row and chart then carries the mark and the estimate.
+    Marked(PaperMark),
+}
+
+/// The word `"paper"`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum PaperMark {
+    /// The paper's own parameters.
+    Paper,
+}
+
+/// `[scheme]`
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct SchemeSpec {
+    /// The cryptosystem.
+    pub name: Option<SchemeName>,
+    /// Bits of the modulus N = pq.
+    pub modulus_bits: u64,
+    /// Security asked for.
+    pub security: SecuritySpec,
+}
+
+impl Default for SchemeSpec {
+    fn default() -> Self {
+        Self { name: None, modulus_bits: 3072, security: SecuritySpec::Bits(128) }
+    }
+}
+
+/// Protocols.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum ProtocolName {
+    /// GELU-Net: linear layers on the server, activations at the client.
+    Split,
+    /// The client refreshes ciphertexts whose noise has run out (needs products of ciphertexts).
+    Refresh,
+    /// The server computes alone (needs products of ciphertexts).
+    NonInteractive,
+}
+
+/// `[protocol]`
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct ProtocolSpec {
+    /// The protocol.
+    pub name: Option<ProtocolName>,
+    /// Test samples that travel together.
+    pub batch: usize,
+    /// Training iterations under the protocol, one sample each, from freshly initialised weights; 0 for none.
+    pub training_iterations: usize,
+    /// How gradients are hidden from the server.
+    pub masks: Masks,
+    /// Statistical security of the masks in bits, 40 to 128.
+    pub mask_security_bits: u32,
+    /// Fraction bits of activations and errors.
+    pub activation_bits: u32,
+    /// Fraction bits of gradients.
+    pub gradient_bits: u32,
+    /// Fraction bits of the learning rate under the protocol.
+    pub learning_rate_bits: u32,
+    /// No weight, bias or step of one may exceed 2 to this power.
+    pub weight_magnitude_bits: u32,
+    /// No input or activation may exceed 2 to this power.
+    pub activation_magnitude_bits: u32,
+}
+
+impl Default for ProtocolSpec {
+    fn default() -> Self {
+        Self {
+            name: None,
+            batch: 16,
+            training_iterations: 0,
+            masks: Masks::default(),
+            mask_security_bits: 40,
+            activation_bits: 16,
+            gradient_bits: 16,
+            learning_rate_bits: 12,
+            weight_magnitude_bits: 8,
+            activation_magnitude_bits: 6,
+        }
+    }
+}
+
+/// Where the randomness of keys, encryptions and masks comes from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Randomness {
+    /// The run's public seed: reproducible, and so without any protection.
+    #[default]
+    Seeded,
+    /// The operating system.
+    Os,
+}
+
+/// `[run]`
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct RunSpec {
+    /// Variants to run.
+    pub variants: Vec<Variant>,
+    /// How often each cell is repeated, with other splits, weights and keys.
+    pub repetitions: usize,
+    /// Root of all randomness.
+    pub seed: u64,
+    /// Where keys come from.
+    pub rng: Randomness,
+}
+
+impl Default for RunSpec {
+    fn default() -> Self {
+        Self { variants: Variant::ALL.to_vec(), repetitions: 1, seed: 1, rng: Randomness::default() }
+    }
+}
+
+/// `[table]`
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct TableSpec {
+    /// One row a value of this: `variant` or a key of the sweep or cases.
+    pub rows: String,
+    /// One group of columns a value of these; none: one column a cell expression.
+    #[serde(default)]
+    pub columns: Vec<String>,
+    /// What stands in the cells: a metric or count, optionally followed by `± std`.
+    pub cell: OneOrMany,
+}
+
+/// `[figure]`
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct FigureSpec {
+    /// Bars or lines.
+    pub kind: FigureKind,
+    /// The key on the x axis: `variant` or a key of the sweep or cases.
+    pub x: String,
+    /// The metric or count on the y axis.
+    pub y: String,
+    /// One series a value of this.
+    pub series: Option<String>,
+    /// Label of the x axis, with its unit.
+    pub x_label: String,
+    /// Label of the y axis, with its unit.
+    pub y_label: String,
+    /// Range of the y axis.
+    pub y_range: Option<[f64; 2]>,
+    /// Logarithmic y axis.
+    #[serde(default)]
+    pub y_logarithmic: bool,
+}
+
+/// Kinds of chart.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum FigureKind {
+    /// Grouped bars.
+    Bar,
+    /// Lines with markers.
+    Line,
+}
+
+/// A string or a list of strings.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(untagged)]
+pub enum OneOrMany {
+    /// One.
+    One(String),
+    /// Several.
+    Many(Vec<String>),
+}
+
+impl OneOrMany {
+    /// As a list.
+    pub fn as_slice(&self) -> &[String] {
+        match self {
+            Self::One(one) => std::slice::from_ref(one),
+            Self::Many(many) => many,
+        }
+    }
+}
+
+/// `[[claim]]`
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ClaimSpec {
+    /// The claim in words.
+    pub text: String,
+    /// The same as a relation between `variant.metric` terms, for every point and repetition.
+    pub holds: String,
+}

@@ -1,0 +1,2 @@
+//! henn
+pub mod math;

@@ -1,0 +1,177 @@
+//! Activation and loss functions, with the derivatives that training needs.
+
+use ndarray::{Array1, ArrayView1, ArrayViewMut1};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+/// Activation function of the hidden layers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Activation {
+    /// Logistic sigmoid, `1 / (1 + exp(-z))`.
+    #[default]
+    Sigmoid,
+    /// Hyperbolic tangent.
+    Tanh,
+    /// Rectified linear unit, `max(0, z)`.
+    Relu,
+    /// `z²`: the one that homomorphic encryption can evaluate exactly.
+    Square,
+}
+
+impl Activation {
+    /// The activation at `z`; NaN stays NaN, so that divergence cannot hide.
+    pub fn value(self, z: f64) -> f64 {
+        match self {
+            Self::Sigmoid => 1.0 / (1.0 + libm::exp(-z)),
+            Self::Tanh => libm::tanh(z),
+            Self::Relu => {
+                if z < 0.0 {
+                    0.0
+                } else {
+                    z
+                }
+            }
+            Self::Square => z * z,
+        }
+    }
+
+    /// The derivative at `z`, given `a = value(z)`; 0 at the kink of [`Activation::Relu`].
+    pub fn derivative(self, z: f64, a: f64) -> f64 {
+        match self {
+            Self::Sigmoid => a * (1.0 - a),
+            Self::Tanh => 1.0 - a * a,
+            Self::Relu => f64::from(u8::from(z > 0.0)),
+            Self::Square => 2.0 * z,
+        }
+    }
+}
+
+/// Loss that training minimises. The target `t` of a label is its unit vector.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Loss {
+    /// Softmax output and cross-entropy, in nats.
+    #[default]
+    CrossEntropy,
+    /// Linear output and half the squared distance, `½ |z - t|²`.
+    Squared,
+}
+
+impl Loss {
+    /// The loss of one sample with outputs `z`.
+    ///
+    /// # Panics
+    /// When `label` is not below the number of outputs.
+    pub fn value(self, z: ArrayView1<f64>, label: usize) -> f64 {
+        match self {
+            // -log softmax(z)[label], with the greatest output taken out, as it would overflow.
+            Self::CrossEntropy => {
+                let greatest = greatest(z);
+                libm::log(z.iter().map(|&v| libm::exp(v - greatest)).sum()) + greatest - z[label]
+            }
+            Self::Squared => {
+                let error = |(index, &v): (usize, &f64)| v - f64::from(u8::from(index == label));
+                0.5 * z.iter().enumerate().map(error).map(|e| e * e).sum::<f64>()
+            }
+        }
+    }
+
+    /// Replaces the outputs `z` of one sample by the derivative of the loss with respect to them: `softmax(z) - t`, or
+    /// `z - t`.
+    ///
+    /// # Panics
+    /// When `label` is not below the number of outputs.
+    pub fn differentiate(self, mut z: ArrayViewMut1<f64>, label: usize) {
+        if self == Self::CrossEntropy {
+            softmax_in_place(z.view_mut());
+        }
+        z[label] -= 1.0;
+    }
+}
+
+/// Softmax, `exp(z) / Σ exp(z)`. The greatest value is subtracted first, so that no finite input overflows.
+pub fn softmax(z: ArrayView1<f64>) -> Array1<f64> {
+    let mut values = z.to_owned();
+    softmax_in_place(values.view_mut());
+    values
+}
+
+fn softmax_in_place(mut z: ArrayViewMut1<f64>) {
+    let greatest = greatest(z.view());
+    z.mapv_inplace(|v| libm::exp(v - greatest));
+    let sum = z.sum();
+    z /= sum;
+}
+
+fn greatest(z: ArrayView1<f64>) -> f64 {
+    z.iter().copied().fold(f64::NEG_INFINITY, f64::max)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use ndarray::array;
+
+    fn near(found: f64, expected: f64) {
+        assert!((found - expected).abs() < 1e-14, "{found} is not {expected}");
+    }
+
+    #[test]
+    fn activations_take_their_known_values() {
+        near(Activation::Sigmoid.value(0.0), 0.5);
+        near(Activation::Sigmoid.value(3.0_f64), 0.952_574_126_822_433_3);
+        near(Activation::Sigmoid.value(-1e4), 0.0);
+        near(Activation::Sigmoid.value(1e4), 1.0);
+        near(Activation::Tanh.value(1.0), 0.761_594_155_955_764_9);
+        near(Activation::Relu.value(-2.0), 0.0);
+        near(Activation::Relu.value(2.5), 2.5);
+        near(Activation::Square.value(-3.0), 9.0);
+    }
+
+    #[test]
+    fn derivatives_match_central_differences() {
+        for activation in [Activation::Sigmoid, Activation::Tanh, Activation::Relu, Activation::Square] {
+            for z in [-2.3, -0.4, 0.7, 1.9] {
+                let h = 1e-6;
+                let slope = (activation.value(z + h) - activation.value(z - h)) / (2.0 * h);
+                let found = activation.derivative(z, activation.value(z));
+                assert!((found - slope).abs() < 1e-8, "{activation:?} at {z}: {found} is not {slope}");
+            }
+        }
+    }
+
+    #[test]
+    fn not_a_number_stays_not_a_number() {
+        for activation in [Activation::Sigmoid, Activation::Tanh, Activation::Relu, Activation::Square] {
+            assert!(activation.value(f64::NAN).is_nan(), "{activation:?}");
+        }
+        assert!(Loss::CrossEntropy.value(array![0.0, f64::NAN].view(), 0).is_nan());
+    }
+
+    #[test]
+    fn softmax_of_logarithms_is_their_proportion() {
+        let z = array![0.0, 2.0_f64.log2().mul_add(std::f64::consts::LN_2, 0.0), std::f64::consts::LN_10];
+        let found = softmax(z.view());
+        for (value, weight) in found.iter().zip([1.0, 2.0, 10.0]) {
+            near(*value, weight / 13.0);
+        }
+        near(Loss::CrossEntropy.value(z.view(), 2), 0.262_364_264_467_491_06); // log(1.3)
+    }
+
+    #[test]
+    fn softmax_does_not_overflow_at_ten_thousand() {
+        let found = softmax(array![1e4, 1e4, -1e4].view());
+        for (value, expected) in found.iter().zip([0.5, 0.5, 0.0]) {
+            near(*value, expected);
+        }
+        assert!((Loss::CrossEntropy.value(array![1e4, -1e4].view(), 1) - 2e4).abs() < 1e-9);
+    }
+
+    #[test]
+    fn names_in_files_are_snake_case() {
+        assert_eq!(serde_json::to_string(&Loss::CrossEntropy).unwrap(), "\"cross_entropy\"");
+        assert_eq!(serde_json::from_str::<Activation>("\"relu\"").unwrap(), Activation::Relu);
+        assert!(serde_json::from_str::<Activation>("\"gelu\"").is_err());
+    }
+}

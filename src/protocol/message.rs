@@ -1,0 +1,141 @@
+//! What the parties say: a kind, two small numbers and a body.
+
+use crate::protocol::ProtocolError;
+
+/// Kinds of message. Those above [`Kind::CONTROL`] belong to the harness, not to the protocol, and are not counted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Kind {
+    /// A public key. Client to server and back.
+    PublicKey = 1,
+    /// `[a]_c` of layer `layer` for `count` samples. Client to server.
+    Activations = 2,
+    /// `[z]_c` in answer to activations. Server to client.
+    Sums = 3,
+    /// Asks for a training session; `count` iterations are left. Client to server.
+    Begin = 4,
+    /// The session's number of iterations in `count`, and `[1/η]_s`. Server to client.
+    Session = 5,
+    /// `[δ]_c` of layer `layer`. Client to server.
+    Errors = 6,
+    /// `[q]_c` in answer to errors. Server to client.
+    Products = 7,
+    /// Masked gradients `[Δ + r/η]_s` of every layer. Client to server.
+    MaskedGradients = 8,
+    /// Summed gradients `[ΣΔ]_s` of every layer, which end a session. Client to server.
+    SummedGradients = 9,
+    /// The sums have been applied. Server to client.
+    Updated = 10,
+    /// Harness: which cell is to be served, as JSON.
+    Hello = 129,
+    /// Harness: nothing more will be asked.
+    Close = 130,
+    /// Harness: the server's counts and weights, as JSON.
+    Report = 131,
+    /// Harness: the sender gives up; the body says why.
+    Fault = 132,
+}
+
+impl Kind {
+    /// Kinds above this are the harness's.
+    const CONTROL: u8 = 128;
+
+    const ALL: [Self; 14] = [
+        Self::PublicKey,
+        Self::Activations,
+        Self::Sums,
+        Self::Begin,
+        Self::Session,
+        Self::Errors,
+        Self::Products,
+        Self::MaskedGradients,
+        Self::SummedGradients,
+        Self::Updated,
+        Self::Hello,
+        Self::Close,
+        Self::Report,
+        Self::Fault,
+    ];
+
+    /// Whether it belongs to the harness and is not counted.
+    pub fn is_control(self) -> bool {
+        self as u8 > Self::CONTROL
+    }
+}
+
+/// One message.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Message {
+    /// Its kind.
+    pub kind: Kind,
+    /// A layer, counted from 0; 0 where the kind has none.
+    pub layer: u32,
+    /// A number of samples or iterations; 0 where the kind has none.
+    pub count: u32,
+    /// The rest: ciphertexts one after another, a key, JSON, or text.
+    pub body: Vec<u8>,
+}
+
+/// Bytes before the body.
+pub const HEADER_BYTES: usize = 9;
+
+impl Message {
+    /// A message without numbers.
+    pub fn new(kind: Kind, body: Vec<u8>) -> Self {
+        Self { kind, layer: 0, count: 0, body }
+    }
+
+    /// As a frame.
+    pub fn to_frame(&self) -> Vec<u8> {
+        let mut frame = Vec::with_capacity(HEADER_BYTES + self.body.len());
+        frame.push(self.kind as u8);
+        frame.extend_from_slice(&self.layer.to_le_bytes());
+        frame.extend_from_slice(&self.count.to_le_bytes());
+        frame.extend_from_slice(&self.body);
+        frame
+    }
+
+    /// From a stranger's frame.
+    pub fn from_frame(mut frame: Vec<u8>) -> Result<Self, ProtocolError> {
+        let garbage = |found: String| ProtocolError::Unexpected { found, expected: "a message" };
+        let Some((header, _)) = frame.split_first_chunk::<HEADER_BYTES>() else {
+            return Err(garbage(format!("a frame of {} bytes", frame.len())));
+        };
+        let [kind, a, b, c, d, e, f, g, h] = *header;
+        let kind = Kind::ALL
+            .into_iter()
+            .find(|known| *known as u8 == kind)
+            .ok_or_else(|| garbage(format!("a message of unknown kind {kind}")))?;
+        let layer = u32::from_le_bytes([a, b, c, d]);
+        let count = u32::from_le_bytes([e, f, g, h]);
+        frame.drain(..HEADER_BYTES);
+        Ok(Self { kind, layer, count, body: frame })
+    }
+
+    /// This message, if it is of the kind that the protocol allows here.
+    pub fn expect(self, kind: Kind, name: &'static str) -> Result<Self, ProtocolError> {
+        if self.kind == kind {
+            Ok(self)
+        } else if self.kind == Kind::Fault {
+            Err(ProtocolError::Fault(String::from_utf8_lossy(&self.body).into_owned()))
+        } else {
+            Err(ProtocolError::Unexpected { found: format!("{:?}", self.kind), expected: name })
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn messages_survive_the_wire_and_garbage_does_not() {
+        for kind in Kind::ALL {
+            let message = Message { kind, layer: 3, count: 1 << 30, body: vec![1, 2, 3] };
+            assert_eq!(Message::from_frame(message.to_frame()).unwrap(), message);
+        }
+        assert!(Message::from_frame(vec![]).is_err());
+        assert!(Message::from_frame(vec![1; 8]).is_err());
+        assert!(Message::from_frame(vec![200; 20]).is_err());
+    }
+}

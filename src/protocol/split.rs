@@ -1,0 +1,292 @@
+//! The split protocol of GELU-Net (IJCAI-18): linear layers on the server, activations at the client.
+//!
+//! The client holds the data and a Paillier key, the server the model in the clear and a key of its own. Forward, the
+//! client sends `[a]_c`, the server answers `[W a + b]_c`, the client opens it and applies the activation (Algorithm 1).
+//! Backward, it sends `[δ]_c` and gets `[Wᵀ δ]_c` (Algorithm 2). Gradients go to the server under the server's key, hidden
+//! by masks whose sum the client remembers and takes out of whatever it opens (Algorithms 3 and 4); a session ends with
+//! the sums of the true gradients, which put the server's weights right (Algorithm 5).
+//!
+//! What differs from the paper, and why:
+//! * Masks are uniform integers `mask_security_bits` longer than what they hide, not elements of Z_N, so that masked
+//!   weights stay short: every value is a signed integer that never wraps, which [`Settings::required_bits`] proves.
+//! * Masked gradients of *all* layers, the last included, are sent after the backward pass. As printed, the last layer
+//!   is never updated within a session and lower layers see weights that are already updated, which is not
+//!   back-propagation. With this order training equals the same training without masks bit for bit.
+//! * Sessions last 2 to [`Settings::session_bound`] iterations (the paper: up to m + 1). One opened pre-activation per
+//!   neuron and iteration is a linear equation in its fan-in + 1 unknowns, so a session may not be longer than the
+//!   smallest fan-in. A session of one iteration would show the server that iteration's gradient.
+//!
+//! What stays open in the protocol itself, masks or no masks: the client also opens `Wᵀ δ`, one equation per *column*, so
+//! it learns the last layer up to a shift that softmax ignores after (outputs - 1) iterations; with two outputs, after
+//! one.
+//!
+//! Scales (fraction bits): activations and errors `fa`, gradients `fg`, learning rate `k`, weights `fw = fg + k`, biases
+//! and sums `fw + fa`, bias gradients `fg + fa`.
+
+pub mod client;
+pub mod server;
+
+use rand::Rng;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::backend::{Operation, OperationCounts, Rate};
+use crate::math::stream::Stream;
+use crate::network::{Activation, Loss};
+use crate::protocol::channel::LENGTH_BYTES;
+use crate::protocol::message::HEADER_BYTES;
+use crate::protocol::transcript::Traffic;
+use crate::scheme::encoding::Scale;
+
+/// How gradients are hidden from the server during a session.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Masks {
+    /// Uniform integers `mask_security_bits` longer than what they hide.
+    #[default]
+    Statistical,
+    /// None: the server sees every gradient. For comparison only.
+    None,
+}
+
+/// What both parties agree on before they start.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Settings {
+    /// Inputs, hidden neurons of each layer, outputs.
+    pub widths: Vec<usize>,
+    /// Activation of hidden layers.
+    pub activation: Activation,
+    /// Output and error function.
+    pub loss: Loss,
+    /// Test samples that travel together.
+    pub batch: usize,
+    /// Training iterations, one sample each.
+    pub training_iterations: usize,
+    /// Learning rate.
+    pub rate: Rate,
+    /// How gradients are hidden.
+    pub masks: Masks,
+    /// Statistical security of the masks.
+    pub mask_security_bits: u32,
+    /// fa.
+    pub activation_bits: u32,
+    /// fg.
+    pub gradient_bits: u32,
+    /// No weight, bias or step exceeds 2 to this power.
+    pub weight_magnitude_bits: u32,
+    /// No input, activation or error exceeds 2 to this power.
+    pub activation_magnitude_bits: u32,
+}
+
+/// Numbers of inputs and outputs of a dense layer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Shape {
+    /// Columns of its matrix.
+    pub inputs: usize,
+    /// Rows of its matrix.
+    pub outputs: usize,
+}
+
+impl Shape {
+    /// Weights and biases.
+    pub fn parameters(self) -> usize {
+        (self.inputs + 1) * self.outputs
+    }
+}
+
+impl Settings {
+    /// The layers' shapes, first layer first.
+    pub fn shapes(&self) -> Vec<Shape> {
+        self.widths
+            .iter()
+            .zip(self.widths.iter().skip(1))
+            .map(|(&inputs, &outputs)| Shape { inputs, outputs })
+            .collect()
+    }
+
+    /// Scale of activations and errors.
+    pub fn activation_scale(&self) -> Scale {
+        Scale(self.activation_bits)
+    }
+
+    /// Scale of weight gradients.
+    pub fn gradient_scale(&self) -> Scale {
+        Scale(self.gradient_bits)
+    }
+
+    /// Scale of bias gradients.
+    pub fn bias_gradient_scale(&self) -> Scale {
+        Scale(self.gradient_bits + self.activation_bits)
+    }
+
+    /// Scale of weights.
+    pub fn weight_scale(&self) -> Scale {
+        Scale(self.gradient_bits + self.rate.bits)
+    }
+
+    /// Scale of biases and of what the client opens.
+    pub fn sum_scale(&self) -> Scale {
+        Scale(self.weight_scale().0 + self.activation_bits)
+    }
+
+    /// Bits of a mask for a step at `scale`.
+    pub fn mask_bits(&self, scale: Scale) -> u32 {
+        scale.0 + self.weight_magnitude_bits + self.mask_security_bits
+    }
+
+    /// The longest session that leaves every layer with at least one unknown a neuron: the smallest fan-in.
+    pub fn session_bound(&self) -> usize {
+        self.shapes().iter().map(|shape| shape.inputs).min().unwrap_or(0)
+    }
+
+    /// Bits that the plaintext modulus must have so that no value of the circuit wraps, masks included.
+    ///
+    /// A masked weight is below `2^(fw + B) + d (2^(fw + B) + 2^(fw + B + σ)) < 2^(fw + B + σ + ⌈log2 d⌉ + 1)`; a sum has
+    /// fan-in products of it with an activation below `2^(fa + A)`, and a bias. Two more bits hold the sign and the
+    /// unused middle third.
+    pub fn required_bits(&self) -> u64 {
+        let log2 = |n: usize| n.max(1).next_power_of_two().trailing_zeros();
+        let session = self.session_bound().max(2);
+        let widest = self.widths.iter().copied().max().unwrap_or(1);
+        let masked_weight = self.mask_bits(self.weight_scale()) + log2(session) + 1;
+        let sum = masked_weight + self.activation_bits + self.activation_magnitude_bits + log2(widest + 1);
+        u64::from(sum) + 3
+    }
+
+    /// The length of the next session when `left` iterations are left: uniform in 2 ..= bound, but never so that a single
+    /// iteration stays over for a last session. `None` when that cannot be had.
+    pub fn next_session(&self, left: usize, randomness: &Stream) -> Option<usize> {
+        let bound = self.session_bound();
+        if left < 2 || bound < 2 {
+            return None;
+        }
+        let allowed: Vec<usize> = (2..=bound.min(left)).filter(|length| left - length != 1).collect();
+        let allowed: Vec<usize> = if bound == 2 && left % 2 == 1 { Vec::new() } else { allowed };
+        let index = randomness.rng().random_range(0..allowed.len().max(1));
+        allowed.get(index).copied()
+    }
+
+    /// All sessions of a training run.
+    pub fn sessions(&self, randomness: &Stream) -> Option<Vec<usize>> {
+        let mut left = self.training_iterations;
+        let mut sessions = Vec::new();
+        while left > 0 {
+            let next = self.next_session(left, &randomness.item(left as u64))?;
+            sessions.push(next);
+            left -= next;
+        }
+        Some(sessions)
+    }
+
+    /// What the protocol will compute and send, in closed form: for estimates before anything runs, and as a second
+    /// opinion on what the channel counts.
+    pub fn forecast(
+        &self,
+        samples: usize,
+        sessions: &[usize],
+        public_key_bytes: usize,
+        ciphertext_bytes: usize,
+    ) -> Forecast {
+        let mut forecast = Forecast::default();
+        let shapes = self.shapes();
+        let mut exchange = Exchange { traffic: &mut forecast.traffic, ciphertext_bytes };
+        exchange.request(1, 0, public_key_bytes);
+        exchange.answer(1, 0, public_key_bytes);
+        let counts = &mut forecast.inference;
+        let affine = |counts: &mut OperationCounts, samples: usize, rows: usize, columns: usize, bias: bool| {
+            let (samples, rows, columns) = (samples as u64, rows as u64, columns as u64);
+            counts.add(Operation::Encryption, samples * columns);
+            counts.add(Operation::ScalarProduct, samples * rows * columns);
+            counts.add(Operation::Addition, samples * rows * (columns - 1));
+            counts.add(Operation::PlainAddition, if bias { samples * rows } else { 0 });
+            counts.add(Operation::Rerandomisation, samples * rows);
+            counts.add(Operation::Decryption, samples * rows);
+        };
+        let batches = samples.div_ceil(self.batch.max(1));
+        for shape in &shapes {
+            exchange.request(batches, samples * shape.inputs, 0);
+            exchange.answer(batches, samples * shape.outputs, 0);
+            affine(counts, samples, shape.outputs, shape.inputs, true);
+        }
+        let parameters: usize = shapes.iter().map(|shape| shape.parameters()).sum();
+        let counts = &mut forecast.training;
+        for &iterations in sessions {
+            exchange.request(1, 0, 0);
+            exchange.answer(1, 1, 0);
+            counts.add(Operation::Encryption, 1);
+            for shape in &shapes {
+                exchange.request(iterations, iterations * shape.inputs, 0);
+                exchange.answer(iterations, iterations * shape.outputs, 0);
+                affine(counts, iterations, shape.outputs, shape.inputs, true);
+            }
+            for shape in shapes.iter().skip(1) {
+                exchange.request(iterations, iterations * shape.outputs, 0);
+                exchange.answer(iterations, iterations * shape.inputs, 0);
+                affine(counts, iterations, shape.inputs, shape.outputs, false);
+            }
+            let masked = (iterations - 1) * parameters;
+            exchange.one_way(iterations - 1, masked);
+            for operation in [
+                Operation::ScalarProduct,
+                Operation::PlainAddition,
+                Operation::Rerandomisation,
+                Operation::Decryption,
+            ] {
+                counts.add(operation, masked as u64);
+            }
+            exchange.request(1, parameters, 0);
+            exchange.answer(1, 0, 0);
+            counts.add(Operation::Encryption, parameters as u64);
+            counts.add(Operation::Decryption, parameters as u64);
+        }
+        forecast
+    }
+}
+
+/// What a run of the protocol takes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Forecast {
+    /// Operations of both parties while classifying.
+    pub inference: OperationCounts,
+    /// Operations of both parties while training; weights are masked, so products cost more.
+    pub training: OperationCounts,
+    /// What goes over the channel.
+    pub traffic: Traffic,
+}
+
+impl Forecast {
+    /// Operations of both parties.
+    pub fn operations(&self) -> OperationCounts {
+        self.inference.plus(&self.training)
+    }
+}
+
+/// Adds up messages that are alike.
+struct Exchange<'a> {
+    traffic: &'a mut Traffic,
+    ciphertext_bytes: usize,
+}
+
+impl Exchange<'_> {
+    fn bytes(&self, messages: usize, ciphertexts: usize, other: usize) -> u64 {
+        (messages * (LENGTH_BYTES + HEADER_BYTES) + ciphertexts * self.ciphertext_bytes + other) as u64
+    }
+
+    fn one_way(&mut self, messages: usize, ciphertexts: usize) {
+        self.traffic.bytes_up += self.bytes(messages, ciphertexts, 0);
+        self.traffic.messages_up += messages as u64;
+        self.traffic.ciphertexts_up += ciphertexts as u64;
+    }
+
+    fn request(&mut self, messages: usize, ciphertexts: usize, other: usize) {
+        self.one_way(messages, ciphertexts);
+        self.traffic.bytes_up += other as u64;
+    }
+
+    fn answer(&mut self, messages: usize, ciphertexts: usize, other: usize) {
+        self.traffic.bytes_down += self.bytes(messages, ciphertexts, other);
+        self.traffic.messages_down += messages as u64;
+        self.traffic.ciphertexts_down += ciphertexts as u64;
+        self.traffic.rounds += messages as u64;
+    }
+}

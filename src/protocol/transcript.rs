@@ -1,0 +1,131 @@
+//! A channel that counts what the protocol says over it.
+
+use sha2::{Digest, Sha256};
+
+use crate::protocol::ProtocolError;
+use crate::protocol::channel::{Channel, LENGTH_BYTES};
+use crate::protocol::message::{Kind, Message};
+
+/// What went over a channel, as the client sees it: up is towards the server.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Traffic {
+    /// Times that the client waited for an answer.
+    pub rounds: u64,
+    /// Messages to the server.
+    pub messages_up: u64,
+    /// Messages to the client.
+    pub messages_down: u64,
+    /// Bytes to the server, frames included.
+    pub bytes_up: u64,
+    /// Bytes to the client, frames included.
+    pub bytes_down: u64,
+    /// Ciphertexts to the server: what the GELU-Net paper counts as messages.
+    pub ciphertexts_up: u64,
+    /// Ciphertexts to the client.
+    pub ciphertexts_down: u64,
+}
+
+impl Traffic {
+    /// Names and numbers, in the order of records.
+    pub fn by_name(&self) -> [(&'static str, u64); 6] {
+        [
+            ("rounds", self.rounds),
+            ("messages", self.messages_up + self.messages_down),
+            ("bytes_up", self.bytes_up),
+            ("bytes_down", self.bytes_down),
+            ("ciphertexts_up", self.ciphertexts_up),
+            ("ciphertexts_down", self.ciphertexts_down),
+        ]
+    }
+}
+
+/// The client's or the server's end of a counted channel.
+pub struct Link {
+    channel: Box<dyn Channel>,
+    is_client: bool,
+    ciphertext_bytes: usize,
+    awaiting: bool,
+    traffic: Traffic,
+    hash: Sha256,
+}
+
+impl Link {
+    /// The client's end. `ciphertext_bytes` is the length of a serialised ciphertext.
+    pub fn client(channel: Box<dyn Channel>, ciphertext_bytes: usize) -> Self {
+        Self::new(channel, true, ciphertext_bytes)
+    }
+
+    /// The server's end.
+    pub fn server(channel: Box<dyn Channel>, ciphertext_bytes: usize) -> Self {
+        Self::new(channel, false, ciphertext_bytes)
+    }
+
+    fn new(channel: Box<dyn Channel>, is_client: bool, ciphertext_bytes: usize) -> Self {
+        Self {
+            channel,
+            is_client,
+            ciphertext_bytes,
+            awaiting: false,
+            traffic: Traffic::default(),
+            hash: Sha256::new(),
+        }
+    }
+
+    /// Sends a message.
+    pub fn send(&mut self, message: &Message) -> Result<(), ProtocolError> {
+        let frame = message.to_frame();
+        self.count(message, &frame, self.is_client);
+        Ok(self.channel.send(frame)?)
+    }
+
+    /// Waits for a message.
+    pub fn receive(&mut self) -> Result<Message, ProtocolError> {
+        let frame = self.channel.receive()?;
+        let message = Message::from_frame(frame)?;
+        if !message.kind.is_control() {
+            self.count(&message, &message.to_frame(), !self.is_client);
+        }
+        Ok(message)
+    }
+
+    /// Waits for a message of one kind.
+    pub fn expect(&mut self, kind: Kind, name: &'static str) -> Result<Message, ProtocolError> {
+        self.receive()?.expect(kind, name)
+    }
+
+    fn count(&mut self, message: &Message, frame: &[u8], up: bool) {
+        if message.kind.is_control() {
+            return;
+        }
+        let bytes = (LENGTH_BYTES + frame.len()) as u64;
+        let ciphertexts = match message.kind {
+            Kind::PublicKey => 0,
+            _ => (message.body.len() / self.ciphertext_bytes.max(1)) as u64,
+        };
+        let traffic = &mut self.traffic;
+        if up {
+            traffic.messages_up += 1;
+            traffic.bytes_up += bytes;
+            traffic.ciphertexts_up += ciphertexts;
+            self.awaiting = true;
+        } else {
+            traffic.messages_down += 1;
+            traffic.bytes_down += bytes;
+            traffic.ciphertexts_down += ciphertexts;
+            traffic.rounds += u64::from(std::mem::take(&mut self.awaiting));
+        }
+        self.hash.update([u8::from(up)]);
+        self.hash.update((frame.len() as u64).to_le_bytes());
+        self.hash.update(frame);
+    }
+
+    /// What has been counted so far.
+    pub fn traffic(&self) -> Traffic {
+        self.traffic
+    }
+
+    /// SHA-256 over every counted frame and its direction.
+    pub fn digest(&self) -> String {
+        hex::encode(self.hash.clone().finalize())
+    }
+}

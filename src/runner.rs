@@ -1,0 +1,74 @@
+//! Runs the cells of a plan: one (variant, point, repetition) after another, each cached by its content.
+
+pub mod cache;
+pub mod cell;
+pub mod cost;
+pub mod file;
+pub mod progress;
+pub mod provenance;
+pub mod record;
+pub mod serve;
+pub mod sweep;
+
+use std::path::PathBuf;
+
+use thiserror::Error;
+
+use crate::dataset::DatasetError;
+use crate::network::NetworkError;
+use crate::protocol::ProtocolError;
+
+/// Why a run ended before its time.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub enum RunError {
+    /// A data set cannot be had or read.
+    #[error(transparent)]
+    Dataset(#[from] DatasetError),
+    /// Training in plaintext failed.
+    #[error("training in plaintext: {0}")]
+    Network(#[from] NetworkError),
+    /// The protocol failed.
+    #[error("protocol: {0}")]
+    Protocol(#[from] ProtocolError),
+    /// A file cannot be written or read.
+    #[error("{}: {source}", path.display())]
+    File {
+        /// the file
+        path: PathBuf,
+        /// why
+        source: std::io::Error,
+    },
+    /// Another henn works in the directory.
+    #[error("{}: another henn is writing there; wait for it, or choose another directory with --out", path.display())]
+    Locked {
+        /// the directory
+        path: PathBuf,
+    },
+    /// The operating system has no randomness to give.
+    #[error("no entropy from the operating system: {0}")]
+    Entropy(rand::rand_core::OsError),
+    /// A part of the program panicked; this is a bug.
+    #[error("the serving party panicked; please report this")]
+    Panicked,
+    /// The user asked to stop.
+    #[error("interrupted")]
+    Interrupted,
+}
+
+impl RunError {
+    /// Wraps a failure to write or read `path`.
+    pub fn file(path: impl Into<PathBuf>) -> impl FnOnce(std::io::Error) -> Self {
+        let path = path.into();
+        move |source| Self::File { path, source }
+    }
+
+    /// Whether the user asked to stop.
+    pub fn is_interrupt(&self) -> bool {
+        match self {
+            Self::Interrupted => true,
+            Self::Protocol(error) => error.is_interrupt(),
+            _ => false,
+        }
+    }
+}

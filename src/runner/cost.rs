@@ -1,0 +1,115 @@
+//! Seconds per operation on this host, measured in a moment, for estimates and predictions.
+
+use std::sync::OnceLock;
+use std::time::Instant;
+
+use num_bigint::{BigInt, BigUint};
+
+use crate::backend::{Operation, OperationCounts};
+use crate::experiment::plan::Settings;
+use crate::math::stream::Stream;
+use crate::protocol::split::Forecast;
+use crate::runner::RunError;
+use crate::protocol::ProtocolError;
+use crate::backend::BackendError;
+use crate::scheme::additive::{AdditiveScheme, SchemeError};
+use crate::scheme::paillier::Paillier;
+
+/// Seconds of wall time per operation when a batch keeps all threads busy.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct UnitCosts {
+    encryption: f64,
+    decryption: f64,
+    addition: f64,
+    rerandomisation: f64,
+    /// A product with an unmasked weight, per bit of the weight.
+    scalar_bit: f64,
+    keys: f64,
+}
+
+/// Sizes that were measured, with their costs: one measurement a process and size.
+static MEASURED: OnceLock<std::sync::Mutex<Vec<(u64, UnitCosts)>>> = OnceLock::new();
+
+impl UnitCosts {
+    /// Measures, or remembers, the costs of a modulus size with the threads in use.
+    pub fn of(modulus_bits: u64) -> Result<Self, RunError> {
+        let table = MEASURED.get_or_init(std::sync::Mutex::default);
+        let mut table = table.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        if let Some((_, costs)) = table.iter().find(|(bits, _)| *bits == modulus_bits) {
+            return Ok(*costs);
+        }
+        let costs =
+            Self::measure(modulus_bits).map_err(|error| ProtocolError::from(BackendError::from(error)))?;
+        table.push((modulus_bits, costs));
+        Ok(costs)
+    }
+
+    fn measure(modulus_bits: u64) -> Result<Self, SchemeError> {
+        const WEIGHT_BITS: u32 = 64;
+        let scheme = Paillier::try_new(modulus_bits)?;
+        let randomness = Stream::seeded(0).derive("unit-costs");
+        let start = Instant::now();
+        let secret = scheme.generate_keys(&randomness)?;
+        let keys = start.elapsed().as_secs_f64();
+        let public = scheme.public_key(&secret);
+        let batch = 2 * rayon::current_num_threads();
+        let messages = vec![BigUint::from(12_345_u32); batch];
+        let each = |start: Instant| start.elapsed().as_secs_f64() / batch as f64;
+
+        let start = Instant::now();
+        let ciphertexts = scheme.encrypt(public, &messages, &randomness.derive("encrypt"))?;
+        let encryption = each(start);
+        let start = Instant::now();
+        let decrypted = scheme.decrypt(&secret, &ciphertexts);
+        let decryption = each(start);
+        std::hint::black_box(decrypted);
+        let start = Instant::now();
+        let fresh = scheme.rerandomise(public, &ciphertexts, &randomness.derive("rerandomise"));
+        let rerandomisation = each(start);
+        std::hint::black_box(fresh);
+
+        let threads = rayon::current_num_threads() as f64;
+        let weights: Vec<BigInt> = vec![(BigInt::from(1) << WEIGHT_BITS) - 1; batch];
+        let start = Instant::now();
+        std::hint::black_box(scheme.dot(public, &ciphertexts, &weights)?);
+        let scalar_bit = each(start) / f64::from(WEIGHT_BITS) / threads;
+        let [left, right] = [&ciphertexts[0], &ciphertexts[1]];
+        let start = Instant::now();
+        for _ in 0..batch {
+            std::hint::black_box(scheme.add(public, left, right));
+        }
+        let addition = each(start) / threads;
+        Ok(Self { encryption, decryption, addition, rerandomisation, scalar_bit, keys })
+    }
+
+    fn seconds_of(&self, counts: &OperationCounts, weight_bits: u32) -> f64 {
+        Operation::ALL
+            .into_iter()
+            .map(|operation| {
+                let unit = match operation {
+                    Operation::Encryption => self.encryption,
+                    Operation::Decryption => self.decryption,
+                    Operation::ScalarProduct => self.scalar_bit * f64::from(weight_bits),
+                    Operation::Addition | Operation::PlainAddition => self.addition,
+                    Operation::Rerandomisation => self.rerandomisation,
+                };
+                unit * counts.get(operation) as f64
+            })
+            .sum()
+    }
+
+    /// Seconds that the encrypted variant of a cell will take.
+    pub fn predict(&self, settings: &Settings, forecast: &Forecast) -> f64 {
+        let protocol = &settings.protocol;
+        let weight = protocol.weight_scale();
+        // A trained weight is a few units at most.
+        let inference = self.seconds_of(&forecast.inference, weight.0 + 2);
+        let masked = protocol.mask_bits(weight) + 2;
+        2.0 * self.keys + inference + self.seconds_of(&forecast.training, masked)
+    }
+
+    /// Share of the work that has been done, from what the parties have counted so far.
+    pub fn seconds_done(&self, settings: &Settings, counts: &OperationCounts) -> f64 {
+        self.seconds_of(counts, settings.protocol.weight_scale().0 + 2)
+    }
+}

@@ -1,0 +1,303 @@
+//! Runs every cell of a plan that is not cached, in order, and keeps what is done whatever happens.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::rc::Rc;
+
+use crate::backend::Variant;
+use crate::backend::meter::Interrupt;
+use crate::dataset::{DatasetError, Store};
+use crate::experiment::plan::{Plan, Point};
+use crate::experiment::spec::Randomness;
+use crate::runner::cache::Cache;
+use crate::runner::cell::{self, Peer, Prepared, Watch};
+use crate::runner::cost::UnitCosts;
+use crate::runner::file::{Lock, write_atomic};
+use crate::runner::progress::Progress;
+use crate::runner::provenance;
+use crate::runner::record::{Finished, Measured, Record};
+use crate::runner::serve::Hello;
+use crate::runner::{RunError, record};
+
+/// How a plan is run.
+#[derive(Debug)]
+pub struct Options<'a> {
+    /// Where results go; a directory an experiment is made below it.
+    pub out: &'a Path,
+    /// Only these variants; all of the plan's when empty.
+    pub variants: &'a [Variant],
+    /// Compute cells again that are cached.
+    pub fresh: bool,
+    /// Address of the serving party; in this process when absent.
+    pub connect: Option<&'a str>,
+    /// Data sets.
+    pub store: &'a Store,
+    /// Asks to stop.
+    pub interrupt: Interrupt,
+    /// Says what goes on.
+    pub progress: &'a Progress,
+}
+
+/// A cell that could not run, and why.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NotRun {
+    /// The point's keys with their values.
+    pub point: BTreeMap<String, String>,
+    /// Why.
+    pub reason: String,
+}
+
+/// What a run has left behind.
+#[derive(Debug)]
+pub struct Outcome {
+    /// The directory with the files.
+    pub directory: PathBuf,
+    /// Finished cells, in the order of the plan.
+    pub finished: Vec<Finished>,
+    /// Cells served from the cache.
+    pub cached: usize,
+    /// Points that could not run.
+    pub not_run: Vec<NotRun>,
+    /// Cells whose decrypted integers or counts differ from the exact circuit.
+    pub disagreements: Vec<String>,
+    /// Whether the user stopped it.
+    pub interrupted: bool,
+    _lock: Lock,
+}
+
+/// One cell of a plan.
+struct Cell<'p> {
+    point_index: usize,
+    point: &'p Point,
+    variant: Variant,
+    repetition: usize,
+    key: String,
+}
+
+/// Where an experiment's results go.
+pub fn directory(out: &Path, plan: &Plan) -> PathBuf {
+    out.join(&plan.name)
+}
+
+/// Runs a plan.
+pub fn run(plan: &Plan, options: &Options<'_>) -> Result<Outcome, RunError> {
+    let directory = directory(options.out, plan);
+    let lock = Lock::take(&directory)?;
+    let started = provenance::now();
+    let cache = Cache::new(&directory);
+    let cells = cells(plan, options)?;
+    let mut outcome = Outcome {
+        directory,
+        finished: Vec::new(),
+        cached: 0,
+        not_run: Vec::new(),
+        disagreements: Vec::new(),
+        interrupted: false,
+        _lock: lock,
+    };
+    let hits: Vec<Option<Finished>> = cells
+        .iter()
+        .map(|cell| if options.fresh { None } else { cache.get(&cell.key) })
+        .collect();
+    let work: Vec<f64> = cells
+        .iter()
+        .zip(&hits)
+        .map(|(cell, hit)| if hit.is_some() { Ok(0.0) } else { predict(cell) })
+        .collect::<Result<_, _>>()?;
+    let total: f64 = work.iter().sum();
+    options.progress.start(&plan.name, cells.len(), hits.iter().flatten().count(), total);
+    // The variants of a point and repetition lie side by side and share their preparation.
+    let mut prepared: Option<((usize, usize), Rc<Prepared>)> = None;
+    for (number, ((cell, hit), seconds)) in cells.iter().zip(hits).zip(&work).enumerate() {
+        if let Some(mut finished) = hit {
+            // Labels belong to the file that asks, not to the content that was computed.
+            finished.record.point = labels(cell.point);
+            outcome.cached += 1;
+            outcome.finished.push(finished);
+            continue;
+        }
+        let at = (cell.point_index, cell.repetition);
+        let ready = match &prepared {
+            Some((key, ready)) if *key == at => Ok(Rc::clone(ready)),
+            _ => Prepared::new(&cell.point.settings, cell.repetition, options.store, &options.interrupt).map(Rc::new),
+        };
+        let ready = match ready {
+            Ok(ready) => ready,
+            Err(RunError::Dataset(error @ DatasetError::Absent { .. })) => {
+                let missing = NotRun { point: labels(cell.point), reason: error.to_string() };
+                if !outcome.not_run.contains(&missing) {
+                    options.progress.note(&format!("not run: {error}"));
+                    outcome.not_run.push(missing);
+                }
+                continue;
+            }
+            Err(error) if error.is_interrupt() => {
+                outcome.interrupted = true;
+                break;
+            }
+            Err(error) => return Err(error),
+        };
+        prepared = Some((at, Rc::clone(&ready)));
+        match run_cell(plan, cell, &ready, number, *seconds, options) {
+            Ok((finished, disagrees)) => {
+                if disagrees {
+                    outcome.disagreements.push(finished.record.cell.clone());
+                } else {
+                    cache.put(&finished)?;
+                }
+                outcome.finished.push(finished);
+                write_records(&outcome)?;
+            }
+            Err(error) if error.is_interrupt() || options.interrupt.is_raised() => {
+                outcome.interrupted = true;
+                break;
+            }
+            Err(error) => return Err(error),
+        }
+    }
+    write_records(&outcome)?;
+    let manifest = provenance::manifest(plan, started, outcome.interrupted, options)?;
+    write_atomic(&outcome.directory.join("manifest.json"), &manifest)?;
+    options.progress.finish();
+    Ok(outcome)
+}
+
+fn cells<'p>(plan: &'p Plan, options: &Options<'_>) -> Result<Vec<Cell<'p>>, RunError> {
+    let mut cells = Vec::new();
+    for (point_index, point) in plan.points.iter().enumerate() {
+        for repetition in 0..point.settings.repetitions {
+            for &variant in &point.settings.variants {
+                if options.variants.is_empty() || options.variants.contains(&variant) {
+                    let key = cell::key(&point.settings, variant, repetition)?;
+                    cells.push(Cell { point_index, point, variant, repetition, key });
+                }
+            }
+        }
+    }
+    Ok(cells)
+}
+
+fn predict(cell: &Cell<'_>) -> Result<f64, RunError> {
+    if cell.variant != Variant::Encrypted {
+        return Ok(0.0);
+    }
+    let settings = &cell.point.settings;
+    let (forecast, _) = cell::forecast_ahead(settings, cell.repetition)?;
+    Ok(UnitCosts::of(settings.scheme.modulus_bits)?.predict(settings, &forecast))
+}
+
+fn run_cell(
+    plan: &Plan,
+    cell: &Cell<'_>,
+    prepared: &Prepared,
+    number: usize,
+    expected: f64,
+    options: &Options<'_>,
+) -> Result<(Finished, bool), RunError> {
+    let settings = &cell.point.settings;
+    let hello;
+    let peer = match options.connect {
+        Some(address) => {
+            hello = Hello::new(plan, cell.point_index, cell.variant, cell.repetition, &cell.key).to_bytes();
+            Peer::Remote(address, &hello)
+        }
+        None => Peer::Local,
+    };
+    let watch = Watch::new(options.interrupt.clone());
+    let name = describe(cell);
+    let costs = match cell.variant {
+        Variant::Encrypted => Some(UnitCosts::of(settings.scheme.modulus_bits)?),
+        _ => None,
+    };
+    let meters = watch.clone();
+    let plan_settings = settings.clone();
+    let done = move || costs.map_or(0.0, |costs| costs.seconds_done(&plan_settings, &meters.counts()));
+    provenance::reset_peak_memory();
+    let ticket = options.progress.cell(number, &name, expected, Box::new(done));
+    let computed = cell::compute(settings, cell.variant, prepared, &watch, peer)?;
+    ticket.done();
+    let encrypted = cell.variant == Variant::Encrypted;
+    let record = Record {
+        cell: cell.key.clone(),
+        variant: cell.variant,
+        point: labels(cell.point),
+        repetition: cell.repetition,
+        metrics: computed.metrics,
+        counts: computed.counts,
+        security_bits: encrypted.then_some(settings.scheme.security_bits),
+        insecure_paper_parameters: encrypted && settings.scheme.marked,
+        digest: computed.digest,
+        transcript: (settings.rng == Randomness::Seeded).then_some(computed.transcript),
+    };
+    let mut values = computed.seconds;
+    if cell.variant == Variant::Simulated {
+        let costs = UnitCosts::of(settings.scheme.modulus_bits)?;
+        values.insert("seconds_predicted".to_owned(), costs.predict(settings, &prepared.forecast(settings)));
+    } else if encrypted {
+        values.insert("seconds_predicted".to_owned(), expected);
+    }
+    if let Some(bytes) = provenance::peak_memory_bytes() {
+        values.insert("peak_memory_bytes".to_owned(), bytes);
+    }
+    let measured =
+        Measured { cell: cell.key.clone(), variant: cell.variant, repetition: cell.repetition, values };
+    Ok((Finished { record, measured }, computed.disagrees))
+}
+
+fn labels(point: &Point) -> BTreeMap<String, String> {
+    point.labels.iter().cloned().collect()
+}
+
+fn describe(cell: &Cell<'_>) -> String {
+    let settings = &cell.point.settings;
+    format!("{} {}, repetition {} of {}", settings.data.name, cell.variant, cell.repetition + 1, settings.repetitions)
+}
+
+fn write_records(outcome: &Outcome) -> Result<(), RunError> {
+    let lines = |write: &dyn Fn(&Finished) -> serde_json::Result<String>, name: &str| {
+        let path = outcome.directory.join(name);
+        let mut text = String::new();
+        for finished in &outcome.finished {
+            text.push_str(&write(finished).map_err(|error| RunError::file(&path)(error.into()))?);
+            text.push('\n');
+        }
+        write_atomic(&path, text.as_bytes())
+    };
+    lines(&|finished| serde_json::to_string(&finished.record), "records.jsonl")?;
+    lines(&|finished| serde_json::to_string(&finished.measured), "measured.jsonl")
+}
+
+/// Reads the finished cells that an earlier run left in a results directory.
+pub fn read_records(directory: &Path) -> Result<Vec<Finished>, RunError> {
+    let records: Vec<Record> = read_lines(&directory.join("records.jsonl"))?;
+    let mut measured: Vec<Measured> = read_lines(&directory.join("measured.jsonl")).unwrap_or_default();
+    Ok(records
+        .into_iter()
+        .map(|record| {
+            let found = measured.iter().position(|measured| measured.cell == record.cell);
+            let measured = match found {
+                Some(index) => measured.swap_remove(index),
+                None => record::Measured {
+                    cell: record.cell.clone(),
+                    variant: record.variant,
+                    repetition: record.repetition,
+                    values: BTreeMap::new(),
+                },
+            };
+            Finished { record, measured }
+        })
+        .collect())
+}
+
+fn read_lines<T: serde::de::DeserializeOwned>(path: &Path) -> Result<Vec<T>, RunError> {
+    let text = std::fs::read_to_string(path).map_err(RunError::file(path))?;
+    text.lines()
+        .enumerate()
+        .map(|(number, line)| {
+            serde_json::from_str(line).map_err(|error| {
+                let message = format!("line {}: {error}", number + 1);
+                RunError::file(path)(std::io::Error::new(std::io::ErrorKind::InvalidData, message))
+            })
+        })
+        .collect()
+}

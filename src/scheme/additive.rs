@@ -1,0 +1,147 @@
+//! What an additively homomorphic public-key scheme offers to the layers above.
+//!
+//! Messages are residues modulo the [plaintext modulus](AdditiveScheme::plaintext_modulus); signed and fractional numbers
+//! are the business of [`encoding`](crate::scheme::encoding). Every method that is called with many numbers takes them
+//! at once, so that an implementation can fill vector lanes and cores; a batch gives the same bytes as its items one by
+//! one, whatever the number of threads.
+
+use num_bigint::{BigInt, BigUint};
+use thiserror::Error;
+
+use crate::math::stream::Stream;
+
+/// An additively homomorphic public-key cryptosystem with given parameters.
+///
+/// Laws, checked for every scheme by `tests/scheme_laws.rs` (`M` is the plaintext modulus):
+/// decrypt(encrypt(m)) = m; add adds modulo M; a dot product with integer weights is the integer dot product modulo M;
+/// adding a plaintext adds it; re-randomising changes the ciphertext and not the message; reading what was written
+/// gives it back; a wrong key does not decrypt.
+pub trait AdditiveScheme: Send + Sync + 'static {
+    /// The public key.
+    type PublicKey: Clone + PartialEq + Send + Sync;
+    /// The secret key, which holds its public key too. No `Debug`, no `Clone`, wiped when dropped.
+    type SecretKey: Send + Sync;
+    /// One ciphertext.
+    type Ciphertext: Clone + PartialEq + Send + Sync;
+
+    /// Makes a key pair from the given randomness.
+    fn generate_keys(&self, randomness: &Stream) -> Result<Self::SecretKey, SchemeError>;
+
+    /// The public half of a secret key.
+    fn public_key<'k>(&self, key: &'k Self::SecretKey) -> &'k Self::PublicKey;
+
+    /// M: messages are the residues 0..M.
+    fn plaintext_modulus<'k>(&self, key: &'k Self::PublicKey) -> &'k BigUint;
+
+    /// Encrypts residues; item `i` draws its randomness from `randomness.item(i)`.
+    fn encrypt(
+        &self,
+        key: &Self::PublicKey,
+        residues: &[BigUint],
+        randomness: &Stream,
+    ) -> Result<Vec<Self::Ciphertext>, SchemeError>;
+
+    /// Decrypts to residues in 0..M.
+    fn decrypt(&self, key: &Self::SecretKey, ciphertexts: &[Self::Ciphertext]) -> Vec<BigUint>;
+
+    /// The sum of two encrypted messages.
+    fn add(&self, key: &Self::PublicKey, left: &Self::Ciphertext, right: &Self::Ciphertext) -> Self::Ciphertext;
+
+    /// The sum of an encrypted and a plain residue; deterministic, so re-randomise before it leaves.
+    fn add_plain(&self, key: &Self::PublicKey, left: &Self::Ciphertext, residue: &BigUint) -> Self::Ciphertext;
+
+    /// The dot product of encrypted messages with signed integer weights of the same number; deterministic, so
+    /// re-randomise before it leaves.
+    ///
+    /// # Errors
+    /// [`SchemeError::LengthMismatch`] when the two slices differ in length.
+    fn dot(
+        &self,
+        key: &Self::PublicKey,
+        ciphertexts: &[Self::Ciphertext],
+        weights: &[BigInt],
+    ) -> Result<Self::Ciphertext, SchemeError>;
+
+    /// Ciphertexts of the same messages with fresh randomness; item `i` draws from `randomness.item(i)`.
+    fn rerandomise(
+        &self,
+        key: &Self::PublicKey,
+        ciphertexts: &[Self::Ciphertext],
+        randomness: &Stream,
+    ) -> Vec<Self::Ciphertext>;
+
+    /// Length in bytes of every serialised public key.
+    fn public_key_bytes(&self) -> usize;
+
+    /// Length in bytes of every serialised ciphertext.
+    fn ciphertext_bytes(&self) -> usize;
+
+    /// Appends exactly [`public_key_bytes`](Self::public_key_bytes) bytes.
+    fn write_public_key(&self, key: &Self::PublicKey, out: &mut Vec<u8>);
+
+    /// Reads and checks a public key from a stranger.
+    fn read_public_key(&self, bytes: &[u8]) -> Result<Self::PublicKey, SchemeError>;
+
+    /// Appends exactly [`ciphertext_bytes`](Self::ciphertext_bytes) bytes.
+    fn write_ciphertext(&self, ciphertext: &Self::Ciphertext, out: &mut Vec<u8>);
+
+    /// Reads and checks ciphertexts from a stranger: the length must be a whole number of ciphertexts, every one in
+    /// range and a unit.
+    fn read_ciphertexts(&self, key: &Self::PublicKey, bytes: &[u8]) -> Result<Vec<Self::Ciphertext>, SchemeError>;
+}
+
+/// Why a scheme refused an input.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+#[non_exhaustive]
+pub enum SchemeError {
+    /// The modulus has too few or too many bits.
+    #[error("modulus of {bits} bits: must be an even number between {min} and {max}")]
+    ModulusBits {
+        /// as asked
+        bits: u64,
+        /// least
+        min: u64,
+        /// most
+        max: u64,
+    },
+    /// Serialised data of the wrong length.
+    #[error("{what} of {bytes} bytes: must be {expected}")]
+    Length {
+        /// what was read
+        what: &'static str,
+        /// as found
+        bytes: usize,
+        /// a multiple of this for a list, else exactly this
+        expected: usize,
+    },
+    /// A serialised number outside its range.
+    #[error("{what} {index}: not in the range that the key allows")]
+    Range {
+        /// what was read
+        what: &'static str,
+        /// position in the list
+        index: usize,
+    },
+    /// A ciphertext that shares a factor with the modulus.
+    #[error("ciphertext {index}: not a unit modulo the key's modulus")]
+    NotAUnit {
+        /// position in the list
+        index: usize,
+    },
+    /// A plaintext outside 0..M.
+    #[error("message {index}: not a residue of the plaintext modulus ({bits} bits)")]
+    MessageRange {
+        /// position in the list
+        index: usize,
+        /// bits of the plaintext modulus
+        bits: u64,
+    },
+    /// Two lists that must be equally long.
+    #[error("{left} ciphertexts against {right} weights: must be equally many")]
+    LengthMismatch {
+        /// ciphertexts
+        left: usize,
+        /// weights
+        right: usize,
+    },
+}

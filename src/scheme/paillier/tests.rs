@@ -1,0 +1,160 @@
+//! Tests of what only Paillier has; the laws that every scheme obeys are in `tests/scheme_laws.rs`.
+
+use super::*;
+use crate::math::prime::proven_prime;
+
+fn big(n: u64) -> BigUint {
+    n.into()
+}
+
+/// p = 2^31 - 1 and the prime 4294967291 below 2^32: N has 63 bits, so a small pair of 32 bits each is used instead.
+fn small_key() -> (Paillier, SecretKey) {
+    let scheme = Paillier::insecure_for_tests(64).unwrap();
+    let key = scheme.from_primes(big(4_294_967_291), big(4_294_967_279)).unwrap();
+    (scheme, key)
+}
+
+#[test]
+fn sizes_are_checked() {
+    let bits = |result: Result<Paillier, SchemeError>| result.map(|scheme| scheme.modulus_bits());
+    assert_eq!(bits(Paillier::try_new(512)), Ok(512));
+    assert_eq!(bits(Paillier::try_new(16_384)), Ok(16_384));
+    assert_eq!(bits(Paillier::insecure_for_tests(64)), Ok(64));
+    for bits in [0, 64, 510, 513, 16_386, u64::MAX] {
+        let expected = Err(SchemeError::ModulusBits { bits, min: 512, max: 16_384 });
+        assert_eq!(Paillier::try_new(bits), expected);
+    }
+    assert!(Paillier::insecure_for_tests(62).is_err());
+}
+
+#[test]
+fn a_ciphertext_is_what_the_definition_says() {
+    // 128-bit arithmetic on machine words, r^N by repeated squaring, nothing shared with the code under test.
+    let (p, q) = (65_521_u128, 65_519_u128);
+    let (n, square) = (p * q, (p * q) * (p * q));
+    let multiply =
+        |a: u128, b: u128| (0..64).rev().fold(0, |sum, bit| (2 * sum + (b >> bit & 1) * a) % square);
+    let power =
+        |r| (0..64).rev().fold(1, |x, bit| multiply(multiply(x, x), if n >> bit & 1 == 1 { r } else { 1 }));
+    let key = PublicKey::try_new(n.into()).unwrap();
+    for (m, r) in [(0, 1), (1, 1), (12_345, 2), (n - 1, n - 1), (n / 2, 123_456_789)] {
+        let got = Paillier { modulus_bits: 32 }.encrypt_with(&key, &m.into(), &r.into()).unwrap();
+        assert_eq!(*got.value(), BigUint::from(multiply((1 + m * n) % square, power(r))));
+    }
+}
+
+#[test]
+fn a_generated_modulus_is_the_product_of_two_proven_primes_of_half_its_size() {
+    for bits in [64, 66, 256, 512] {
+        let scheme = Paillier::insecure_for_tests(bits).unwrap();
+        let key = scheme.generate_keys(&Stream::seeded(bits)).unwrap();
+        let (p, q) = key.factors();
+        assert_eq!((p.bits(), q.bits(), key.public().modulus().bits()), (bits / 2, bits / 2, bits));
+        assert_eq!(p * q, *key.public().modulus());
+        assert_ne!(p, q);
+    }
+}
+
+#[test]
+fn keys_are_reproducible_and_differ_by_seed() {
+    let scheme = Paillier::insecure_for_tests(128).unwrap();
+    let modulus = |seed| scheme.generate_keys(&Stream::seeded(seed)).unwrap().public().modulus().clone();
+    assert_eq!(modulus(1), modulus(1));
+    assert_ne!(modulus(1), modulus(2));
+}
+
+#[test]
+fn bad_factors_are_refused() {
+    let scheme = Paillier::insecure_for_tests(64).unwrap();
+    let refused = |p, q| scheme.from_primes(big(p), big(q)).err();
+    let range = |index| Some(SchemeError::Range { what: "prime factor", index });
+    let prime = 4_294_967_291;
+    assert_eq!(refused(prime, prime), range(1));
+    assert_eq!(refused(prime, prime - 2), range(1));
+    assert_eq!(refused(prime + 1, prime), range(0));
+    assert_eq!(refused(prime, (1 << 31) - 1), Some(SchemeError::ModulusBits { bits: 63, min: 64, max: 64 }));
+    // 4294967357 is prime, and 2 * 4294967357 * k + 1 with k = 3 is 25769804143: gcd(N, (p-1)(q-1)) = p for such a pair.
+    let p =
+        (1_u64 << 20..).find(|&p| [p, 2 * p + 1].into_iter().all(crate::math::prime::is_prime_u64)).unwrap();
+    let bits = (big(p) * big(2 * p + 1)).bits();
+    let same_size = Paillier { modulus_bits: bits };
+    assert_eq!(same_size.from_primes(big(p), big(2 * p + 1)).err(), range(1));
+    assert_eq!(same_size.from_primes(big(2 * p + 1), big(p)).err(), range(1));
+}
+
+#[test]
+fn factors_too_close_for_fips_are_refused() {
+    let p = proven_prime(256, &Stream::seeded(1)).unwrap().into_value();
+    let next = |start: BigUint| {
+        let odd = (0_u32..)
+            .map(|i| &start + 2 * i)
+            .find(|n| small_factor(n).is_none() && big(2).modpow(&(n - 1u8), n).is_one());
+        odd.unwrap()
+    };
+    let scheme = Paillier::try_new(512).unwrap();
+    let near = next(&*p - (BigUint::one() << 156) + (BigUint::one() << 100));
+    let far = next(&*p - (BigUint::one() << 157));
+    assert_eq!(
+        scheme.from_primes(p.clone(), near).err(),
+        Some(SchemeError::Range { what: "prime factor", index: 1 })
+    );
+    assert!(scheme.from_primes(p.clone(), far).is_ok());
+}
+
+#[test]
+fn given_randomness_is_checked() {
+    let (scheme, key) = small_key();
+    let public = key.public();
+    let refused = |m: &BigUint, r: &BigUint| scheme.encrypt_with(public, m, r).err();
+    let range = Some(SchemeError::Range { what: "randomness", index: 0 });
+    assert_eq!(refused(&big(1), &big(0)), range);
+    assert_eq!(refused(&big(1), public.modulus()), range);
+    assert_eq!(refused(&big(1), key.factors().0), Some(SchemeError::NotAUnit { index: 0 }));
+    assert_eq!(refused(public.modulus(), &big(1)), Some(SchemeError::MessageRange { index: 0, bits: 64 }));
+}
+
+#[test]
+fn public_keys_from_strangers_are_checked() {
+    let (scheme, key) = small_key();
+    let read = |n: &BigUint| scheme.read_public_key(&n.to_bytes_be());
+    let refused = SchemeError::Range { what: "modulus", index: 0 };
+    let good = key.public().modulus();
+    assert_eq!(read(good).as_ref(), Ok(key.public()));
+    let prime = big(4_294_967_291);
+    let bad = [
+        good - 1u8,
+        &prime * &prime,
+        big(u64::MAX),
+        // 65521 is the greatest prime below 2^16.
+        big(65_521) * big(281_479_271_677_943),
+    ];
+    for n in bad {
+        assert_eq!(n.bits(), 64);
+        assert_eq!(read(&n), Err(refused.clone()));
+    }
+    let mut short = vec![0];
+    short.extend(good.to_bytes_be().iter().skip(1));
+    assert_eq!(scheme.read_public_key(&short), Err(refused));
+    let length = |bytes| Err(SchemeError::Length { what: "public key", bytes, expected: 8 });
+    assert_eq!(scheme.read_public_key(&[]), length(0));
+    assert_eq!(scheme.read_public_key(&[255; 9]), length(9));
+}
+
+#[test]
+fn a_dot_product_needs_no_inverse_without_negative_weights_and_skips_zeros() {
+    let (scheme, key) = small_key();
+    // Multiples of a prime have no inverse, and the zeroth power of anything is 1.
+    let stuck = Ciphertext { value: key.factors().0.clone() };
+    let dot = |weight: i64| scheme.dot(key.public(), std::slice::from_ref(&stuck), &[weight.into()]);
+    assert_eq!(dot(0), Ok(Ciphertext { value: BigUint::one() }));
+    assert_eq!(dot(1), Ok(stuck.clone()));
+    assert_eq!(dot(-1), Err(SchemeError::NotAUnit { index: 0 }));
+}
+
+#[test]
+fn a_multiple_of_a_prime_does_not_stop_decryption() {
+    let (scheme, key) = small_key();
+    let (p, _) = key.factors();
+    let stuck = [BigUint::ZERO, p * p, key.public().modulus().clone()].map(|value| Ciphertext { value });
+    assert!(scheme.decrypt(&key, &stuck).iter().all(|message| message < key.public().modulus()));
+}
