@@ -1,1 +1,7 @@
-fn main() {}
+//! The `henn` program: everything happens in the library.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    henn::cli::main().into()
+}

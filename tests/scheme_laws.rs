@@ -1,6 +1,11 @@
 //! The laws of an additively homomorphic scheme, written once and checked for each of them against plain arithmetic
 //! modulo the plaintext modulus. A new scheme is one more test at the end of the first part.
 
+#![expect(
+    clippy::unwrap_used,
+    reason = "a test; the exemption for tests does not reach its helper functions"
+)]
+
 use henn::{
     math::stream::Stream,
     scheme::{
@@ -86,7 +91,9 @@ impl<S: AdditiveScheme> Bench<'_, S> {
 
     fn bytes(&self, ciphertexts: &[S::Ciphertext]) -> Vec<u8> {
         let mut out = Vec::new();
-        ciphertexts.iter().for_each(|ciphertext| self.scheme.write_ciphertext(ciphertext, &mut out));
+        for ciphertext in ciphertexts {
+            self.scheme.write_ciphertext(ciphertext, &mut out);
+        }
         out
     }
 
@@ -142,7 +149,7 @@ impl<S: AdditiveScheme> Bench<'_, S> {
         assert_eq!(self.decrypt(&[beyond]), [BigUint::from(6u8)]);
         let nothing = self.scheme.dot(self.public(), &[], &[]).unwrap();
         assert_eq!(self.decrypt(&[nothing]), [BigUint::ZERO]);
-        let huge = (BigInt::one() << 300u32) + 7;
+        let huge: BigInt = (BigInt::one() << 300u32) + 7;
         for weight in [huge.clone(), -huge, 0.into(), 1.into(), (-1).into()] {
             let product =
                 self.scheme.dot(self.public(), &ciphertexts[3..4], std::slice::from_ref(&weight)).unwrap();

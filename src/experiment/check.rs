@@ -30,13 +30,13 @@ const MAX_LAYERS: usize = 64;
 
 /// Collects findings about one document.
 pub struct Checker<'a> {
-    document: &'a Document,
+    document: &'a Document<'a>,
     found: &'a mut Vec<Diagnostic>,
 }
 
 impl<'a> Checker<'a> {
     /// Findings about `document` go to `found`.
-    pub fn new(document: &'a Document, found: &'a mut Vec<Diagnostic>) -> Self {
+    pub fn new(document: &'a Document<'a>, found: &'a mut Vec<Diagnostic>) -> Self {
         Self { document, found }
     }
 

@@ -12,7 +12,7 @@ use toml::de::{DeTable, DeValue, ValueDeserializer};
 use crate::experiment::diagnostic::{Code, Diagnostic, nearest};
 
 /// A value of the tree, with its span.
-pub type Node = Spanned<DeValue<'static>>;
+pub type Node<'t> = Spanned<DeValue<'t>>;
 
 /// The texts that a document was put together from, laid end to end so that one offset names a place in any of them.
 #[derive(Debug, Clone, Default)]
@@ -53,14 +53,14 @@ impl Sources {
 
 /// The tree of an experiment file and of what was laid over it.
 #[derive(Debug, Clone)]
-pub struct Document {
+pub struct Document<'t> {
     sources: Sources,
-    root: DeTable<'static>,
+    root: DeTable<'t>,
 }
 
-impl Document {
+impl<'t> Document<'t> {
     /// Parses a file's text; on syntax errors returns all that the parser could make out.
-    pub fn parse(origin: &str, text: &str) -> Result<Self, (Sources, Vec<Diagnostic>)> {
+    pub fn parse(origin: &str, text: &'t str) -> Result<Self, (Sources, Vec<Diagnostic>)> {
         let mut sources = Sources::default();
         sources.add(origin, text);
         let (table, errors) = DeTable::parse_recoverable(text);
@@ -75,9 +75,7 @@ impl Document {
                 .collect();
             return Err((sources, diagnostics));
         }
-        let mut root = table.into_inner();
-        root.make_owned();
-        Ok(Self { sources, root })
+        Ok(Self { sources, root: table.into_inner() })
     }
 
     /// Where spans of this document point to.
@@ -85,32 +83,31 @@ impl Document {
         &self.sources
     }
 
-    /// Takes over the texts of a copy of this document, so that spans made there resolve here.
-    pub fn adopt_sources(&mut self, copy: &Self) {
-        self.sources = copy.sources.clone();
-    }
-
-    /// Lays `KEY=VALUE` over the tree, as the option `--set` does. A value that is no TOML is taken as a string.
-    pub fn set(&mut self, assignment: &str) -> Result<(), Diagnostic> {
+    /// Lays `KEY=VALUE` over the tree, as the option `--set` does.
+    pub fn set(&mut self, assignment: &'t str) -> Result<(), Diagnostic> {
         let (key, raw) = assignment.split_once('=').unwrap_or((assignment, ""));
         let (key, raw) = (key.trim(), raw.trim());
-        let start = self.sources.add(&format!("--set {assignment}"), assignment);
-        let whole = start..start + assignment.len();
+        let node = self.node(&format!("--set {assignment}"), raw);
         if key.is_empty() || raw.is_empty() {
-            return Err(Diagnostic::error(Code::Syntax, whole, "`--set` wants KEY=VALUE".to_owned())
+            return Err(Diagnostic::error(Code::Syntax, node.span(), "`--set` wants KEY=VALUE".to_owned())
                 .help("for example `--set scheme.modulus_bits=2048`"));
         }
-        let value = match parse_value(raw) {
-            Some(value) => value,
-            None => DeValue::String(raw.to_owned().into()),
+        self.overlay(key, &node.span(), node)
+    }
+
+    /// A value given outside of the file, with a place of its own. What is no TOML is taken as a string.
+    pub fn node(&mut self, origin: &str, raw: &'t str) -> Node<'t> {
+        let start = self.sources.add(origin, raw);
+        let value = match DeValue::parse(raw) {
+            Ok(value) => value.into_inner(),
+            Err(_) => DeValue::String(raw.into()),
         };
-        // Every span below the value points at the whole assignment, which is short.
-        let node = respan(value, &whole);
-        self.overlay(key, &whole, node)
+        // Every span below the value points at the whole of it, which is short.
+        respan(value, &(start..start + raw.len()))
     }
 
     /// Lays `value` over the tree at the dotted path `key`; tables merge, everything else replaces.
-    pub fn overlay(&mut self, key: &str, key_span: &Range<usize>, value: Node) -> Result<(), Diagnostic> {
+    pub fn overlay(&mut self, key: &str, key_span: &Range<usize>, value: Node<'t>) -> Result<(), Diagnostic> {
         let mut table = &mut self.root;
         let mut parts = key.split('.').peekable();
         while let Some(part) = parts.next() {
@@ -137,7 +134,7 @@ impl Document {
     }
 
     /// The value at a dotted path.
-    pub fn get(&self, path: &str) -> Option<&Node> {
+    pub fn get(&self, path: &str) -> Option<&Node<'t>> {
         let mut parts = path.split('.');
         let mut node = self.root.get(parts.next()?)?;
         for part in parts {
@@ -165,7 +162,7 @@ impl Document {
     }
 
     /// Takes a table out of the root: what drives the sweep is read before a point is.
-    pub fn take_table(&mut self, name: &str) -> Option<Spanned<DeTable<'static>>> {
+    pub fn take_table(&mut self, name: &str) -> Option<Spanned<DeTable<'t>>> {
         let node = self.root.remove(name)?;
         let span = node.span();
         match node.into_inner() {
@@ -178,8 +175,8 @@ impl Document {
     }
 
     /// Takes an array of tables out of the root.
-    pub fn take_tables(&mut self, name: &str) -> Vec<Spanned<DeTable<'static>>> {
-        let is_list = |node: &Node| {
+    pub fn take_tables(&mut self, name: &str) -> Vec<Spanned<DeTable<'t>>> {
+        let is_list = |node: &Node<'t>| {
             matches!(node.get_ref(), DeValue::Array(items)
                 if items.iter().all(|item| matches!(item.get_ref(), DeValue::Table(_))))
         };
@@ -218,7 +215,7 @@ impl Document {
     }
 }
 
-fn merge(table: &mut DeTable<'static>, name: Spanned<toml::de::DeString<'static>>, value: Node) {
+fn merge<'t>(table: &mut DeTable<'t>, name: Spanned<toml::de::DeString<'t>>, value: Node<'t>) {
     if let Some(present) = table.get_mut(name.get_ref().as_ref())
         && matches!(present.get_ref(), DeValue::Table(_))
         && matches!(value.get_ref(), DeValue::Table(_))
@@ -233,13 +230,7 @@ fn merge(table: &mut DeTable<'static>, name: Spanned<toml::de::DeString<'static>
     table.insert(name, value);
 }
 
-fn parse_value(raw: &str) -> Option<DeValue<'static>> {
-    let mut value = DeValue::parse(raw).ok()?.into_inner();
-    value.make_owned();
-    Some(value)
-}
-
-fn respan(value: DeValue<'static>, span: &Range<usize>) -> Node {
+fn respan<'t>(value: DeValue<'t>, span: &Range<usize>) -> Node<'t> {
     let value = match value {
         DeValue::Array(items) => {
             DeValue::Array(items.into_iter().map(|item| respan(item.into_inner(), span)).collect())
@@ -256,7 +247,7 @@ fn respan(value: DeValue<'static>, span: &Range<usize>) -> Node {
 }
 
 /// Removes the innermost entry whose key or value holds `span`; false when there is none.
-fn remove_at(table: &mut DeTable<'static>, span: &Range<usize>) -> bool {
+fn remove_at(table: &mut DeTable<'_>, span: &Range<usize>) -> bool {
     let within = |outer: Range<usize>| outer.start <= span.start && span.end <= outer.end && outer.end > outer.start;
     let mut at_value = None;
     for (key, node) in table.iter_mut() {

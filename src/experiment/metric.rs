@@ -23,44 +23,55 @@ pub struct Metric {
     pub title: &'static str,
     /// Where it is recorded.
     pub kind: Kind,
-    /// Digits after the point in tables.
-    pub digits: usize,
+    /// Digits after the point in tables; none for numbers that are best read as powers of ten.
+    pub digits: Option<usize>,
 }
 
-const fn metric(name: &'static str, title: &'static str, kind: Kind, digits: usize) -> Metric {
+const fn metric(name: &'static str, title: &'static str, kind: Kind, digits: Option<usize>) -> Metric {
     Metric { name, title, kind, digits }
+}
+
+impl Metric {
+    /// A value as it stands in tables.
+    pub fn format(&self, value: f64) -> String {
+        match self.digits {
+            Some(digits) => format!("{value:.digits$}"),
+            None if value == 0.0 => "0".to_owned(),
+            None => format!("{value:.1e}"),
+        }
+    }
 }
 
 /// All names.
 pub const METRICS: [Metric; 28] = [
-    metric("accuracy", "accuracy", Kind::Result, 4),
-    metric("loss", "loss", Kind::Result, 4),
-    metric("samples", "test samples", Kind::Result, 0),
-    metric("disagreements", "labels unlike plain", Kind::Result, 0),
-    metric("mismatches", "integers unlike exact circuit", Kind::Result, 0),
-    metric("max_abs_error", "max output error", Kind::Result, 9),
-    metric("training_loss", "loss while training", Kind::Result, 4),
-    metric("training_max_abs_error", "max weight error after training", Kind::Result, 9),
-    metric("rounds", "rounds", Kind::Count, 0),
-    metric("messages", "messages", Kind::Count, 0),
-    metric("bytes_up", "bytes up", Kind::Count, 0),
-    metric("bytes_down", "bytes down", Kind::Count, 0),
-    metric("ciphertexts_up", "ciphertexts up", Kind::Count, 0),
-    metric("ciphertexts_down", "ciphertexts down", Kind::Count, 0),
-    metric("refreshes", "refreshes", Kind::Count, 0),
-    metric(Operation::Encryption.name(), "encryptions", Kind::Count, 0),
-    metric(Operation::Decryption.name(), "decryptions", Kind::Count, 0),
-    metric(Operation::ScalarProduct.name(), "scalar products", Kind::Count, 0),
-    metric(Operation::Addition.name(), "additions", Kind::Count, 0),
-    metric(Operation::PlainAddition.name(), "plain additions", Kind::Count, 0),
-    metric(Operation::Rerandomisation.name(), "re-randomisations", Kind::Count, 0),
-    metric("seconds", "time (s)", Kind::Measured, 3),
-    metric("seconds_training", "plain training (s)", Kind::Measured, 3),
-    metric("seconds_keys", "keys (s)", Kind::Measured, 3),
-    metric("seconds_inference", "inference (s)", Kind::Measured, 3),
-    metric("seconds_protocol_training", "protocol training (s)", Kind::Measured, 3),
-    metric("seconds_predicted", "predicted (s)", Kind::Measured, 3),
-    metric("peak_memory_bytes", "peak memory (bytes)", Kind::Measured, 0),
+    metric("accuracy", "accuracy", Kind::Result, Some(4)),
+    metric("loss", "loss", Kind::Result, Some(4)),
+    metric("samples", "test samples", Kind::Result, Some(0)),
+    metric("disagreements", "labels unlike plain", Kind::Result, Some(0)),
+    metric("mismatches", "integers unlike exact circuit", Kind::Result, Some(0)),
+    metric("max_abs_error", "max output error", Kind::Result, None),
+    metric("training_loss", "loss while training", Kind::Result, Some(4)),
+    metric("training_max_abs_error", "max weight error after training", Kind::Result, None),
+    metric("rounds", "rounds", Kind::Count, Some(0)),
+    metric("messages", "messages", Kind::Count, Some(0)),
+    metric("bytes_up", "bytes up", Kind::Count, Some(0)),
+    metric("bytes_down", "bytes down", Kind::Count, Some(0)),
+    metric("ciphertexts_up", "ciphertexts up", Kind::Count, Some(0)),
+    metric("ciphertexts_down", "ciphertexts down", Kind::Count, Some(0)),
+    metric("refreshes", "refreshes", Kind::Count, Some(0)),
+    metric(Operation::Encryption.name(), "encryptions", Kind::Count, Some(0)),
+    metric(Operation::Decryption.name(), "decryptions", Kind::Count, Some(0)),
+    metric(Operation::ScalarProduct.name(), "scalar products", Kind::Count, Some(0)),
+    metric(Operation::Addition.name(), "additions", Kind::Count, Some(0)),
+    metric(Operation::PlainAddition.name(), "plain additions", Kind::Count, Some(0)),
+    metric(Operation::Rerandomisation.name(), "re-randomisations", Kind::Count, Some(0)),
+    metric("seconds", "time (s)", Kind::Measured, Some(3)),
+    metric("seconds_training", "plain training (s)", Kind::Measured, Some(3)),
+    metric("seconds_keys", "keys (s)", Kind::Measured, Some(3)),
+    metric("seconds_inference", "inference (s)", Kind::Measured, Some(3)),
+    metric("seconds_protocol_training", "protocol training (s)", Kind::Measured, Some(3)),
+    metric("seconds_predicted", "predicted (s)", Kind::Measured, Some(3)),
+    metric("peak_memory_bytes", "peak memory (bytes)", Kind::Measured, Some(0)),
 ];
 
 /// The metric called `name`.

@@ -183,14 +183,15 @@ pub struct Request<'a> {
 }
 
 /// A key of the sweep or of a case, with its place.
-struct Override {
+#[derive(Clone)]
+struct Override<'t> {
     key: String,
     key_span: Range<usize>,
-    value: Node,
+    value: Node<'t>,
 }
 
 /// The values that one axis of the sweep takes.
-type Axis = Vec<Vec<Override>>;
+type Axis<'t> = Vec<Vec<Override<'t>>>;
 
 impl Plan {
     /// Reads and checks an experiment; warnings come beside a plan.
@@ -209,11 +210,11 @@ impl Plan {
         }
     }
 
-    fn build(
-        request: &Request<'_>,
-        mut document: Document,
+    fn build<'t>(
+        request: &Request<'t>,
+        mut document: Document<'t>,
         found: &mut Vec<Diagnostic>,
-    ) -> (Option<Self>, Document) {
+    ) -> (Option<Self>, Document<'t>) {
         apply_profile(&mut document, request.profile, found);
         let mut axes = Vec::new();
         let mut pinned = Vec::new();
@@ -232,11 +233,11 @@ impl Plan {
             }
             pinned.push(assignment.split('=').next().unwrap_or_default().trim().to_owned());
         }
-        let cases: Vec<Vec<Override>> = document
+        let cases: Vec<Vec<Override<'t>>> = document
             .take_tables("case")
             .into_iter()
             .map(|table| overrides(table.into_inner(), "").filter(|entry| !pinned.contains(&entry.key)).collect())
-            .filter(|case: &Vec<Override>| !case.is_empty())
+            .filter(|case: &Vec<Override<'t>>| !case.is_empty())
             .collect();
         if !cases.is_empty() {
             axes.push(cases);
@@ -289,9 +290,9 @@ impl Plan {
     }
 }
 
-fn build_point(
-    document: &Document,
-    axes: &[Axis],
+fn build_point<'t>(
+    document: &Document<'t>,
+    axes: &[Axis<'t>],
     index: usize,
     keys: &[String],
     found: &mut Vec<Diagnostic>,
@@ -320,9 +321,10 @@ fn build_point(
 }
 
 /// The keys that tell points apart or that table and chart ask for.
-fn label_keys(spec: &Spec, axes: &[Axis]) -> Vec<String> {
-    let mut keys: Vec<String> =
-        axes.iter().flatten().flatten().map(|entry| entry.key.clone()).collect();
+fn label_keys(spec: &Spec, axes: &[Axis<'_>]) -> Vec<String> {
+    // Published values are found by the data set.
+    let mut keys = vec!["data.name".to_owned()];
+    keys.extend(axes.iter().flatten().flatten().map(|entry| entry.key.clone()));
     if let Some(table) = &spec.table {
         keys.push(table.rows.clone());
         keys.extend(table.columns.iter().cloned());
@@ -341,7 +343,7 @@ fn label_keys(spec: &Spec, axes: &[Axis]) -> Vec<String> {
     seen
 }
 
-fn apply_profile(document: &mut Document, chosen: ProfileName, found: &mut Vec<Diagnostic>) {
+fn apply_profile(document: &mut Document<'_>, chosen: ProfileName, found: &mut Vec<Diagnostic>) {
     let Some(profiles) = document.take_table("profile") else { return };
     for (name, node) in profiles.into_inner() {
         let known = [ProfileName::Quick, ProfileName::Paper].into_iter().find(|known| known.name() == name.get_ref());
@@ -376,7 +378,7 @@ fn apply_profile(document: &mut Document, chosen: ProfileName, found: &mut Vec<D
 }
 
 /// Dotted keys of a table of overrides: `"a.b" = 1` and `[a] b = 1` are the same.
-fn overrides(table: DeTable<'static>, prefix: &str) -> Box<dyn Iterator<Item = Override>> {
+fn overrides<'t>(table: DeTable<'t>, prefix: &str) -> Box<dyn Iterator<Item = Override<'t>> + 't> {
     let prefix = prefix.to_owned();
     Box::new(table.into_iter().flat_map(move |(key, value)| {
         let path = if prefix.is_empty() { key.get_ref().to_string() } else { format!("{prefix}.{}", key.get_ref()) };
@@ -392,7 +394,7 @@ fn overrides(table: DeTable<'static>, prefix: &str) -> Box<dyn Iterator<Item = O
     }))
 }
 
-fn sweep_axis(entry: Override, found: &mut Vec<Diagnostic>) -> Axis {
+fn sweep_axis<'t>(entry: Override<'t>, found: &mut Vec<Diagnostic>) -> Axis<'t> {
     let Override { key, key_span, value } = entry;
     let span = value.span();
     match value.into_inner() {
@@ -411,28 +413,23 @@ fn sweep_axis(entry: Override, found: &mut Vec<Diagnostic>) -> Axis {
 }
 
 /// An axis given on the command line: `key=v1,v2,v3`.
-fn grid_axis(document: &mut Document, assignment: &str) -> Result<(String, Axis), Diagnostic> {
+fn grid_axis<'t>(document: &mut Document<'t>, assignment: &'t str) -> Result<(String, Axis<'t>), Diagnostic> {
     let (key, values) = assignment.split_once('=').unwrap_or((assignment, ""));
     let key = key.trim().to_owned();
     let mut axis = Vec::new();
-    for value in values.split(',').map(str::trim).filter(|value| !value.is_empty()) {
-        // Laid over a copy, only to be parsed and placed the way `--set` is.
-        let mut copy = document.clone();
-        copy.set(&format!("{key}={value}"))?;
-        if let Some(node) = copy.get(&key) {
-            axis.push(vec![Override { key: key.clone(), key_span: node.span(), value: node.clone() }]);
-        }
-        document.adopt_sources(&copy);
+    for raw in values.split(',').map(str::trim).filter(|raw| !raw.is_empty()) {
+        let value = document.node(&format!("sweep {assignment}"), raw);
+        axis.push(vec![Override { key: key.clone(), key_span: value.span(), value }]);
     }
-    if axis.is_empty() {
-        let span = document.span("title");
-        return Err(Diagnostic::error(Code::Syntax, span, format!("`{assignment}`: a grid wants KEY=V1,V2,...")));
+    if axis.is_empty() || key.is_empty() {
+        let span = document.node(&format!("sweep {assignment}"), assignment).span();
+        return Err(Diagnostic::error(Code::Syntax, span, "a grid wants KEY=V1,V2,...".to_owned()));
     }
     Ok((key, axis))
 }
 
 /// A value as it stands in labels: strings bare, lists joined.
-fn display(node: &Node) -> String {
+fn display(node: &Node<'_>) -> String {
     match node.get_ref() {
         DeValue::String(text) => text.to_string(),
         DeValue::Integer(integer) => integer.as_str().to_owned(),

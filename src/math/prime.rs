@@ -3,7 +3,7 @@
 //! Large primes are built upwards in the manner of Maurer ("Fast generation of prime numbers and secure public-key
 //! cryptographic parameters", J. Cryptology 8, 1995) and Shawe-Taylor (FIPS 186-5, appendix B.10): given a prime q, look
 //! for p = 2hq + 1 with q > sqrt(p), and prove p by Pocklington's criterion. Below 2^64 the Miller-Rabin test with the
-//! first twelve primes as bases is a proof (Sorenson and Webster, Math. Comp. 86, 2017: no composite below 3.3 * 10^24
+//! first twelve primes as bases is a proof (Sorenson and Webster, Math. Comp. 86, 2017: no composite below 3.1 * 10^23
 //! passes).
 
 use std::sync::LazyLock;
@@ -140,10 +140,10 @@ fn prime_above(bits: u64, q: &BigUint, rng: &mut impl RngCore) -> SecretUint {
     // One candidate in about 0.35 bits is prime, so a window without any is a matter of e^-11.
     let window = usize::try_from(4 * bits).unwrap_or(usize::MAX);
     loop {
-        let start = (&least_h + uniform::below(&choices, rng)) * &step + 1u8;
+        let start = SecretUint::new((&least_h + uniform::below(&choices, rng)) * &step + 1u8);
         let composite = sieve(&start, &step, window);
         for (offset, _) in composite.iter().enumerate().filter(|&(_, &composite)| !composite) {
-            let candidate = &start + &step * offset;
+            let candidate = &*start + &step * offset;
             if candidate >= top {
                 break;
             }

@@ -2,9 +2,9 @@
 //!
 //! num-bigint knows nothing of zeroing, and without `unsafe` its digits cannot be reached directly, so the bits are
 //! cleared through its own interface. What this covers: the buffers of the values held in a [`SecretUint`] when it is
-//! dropped. What it does not cover: the temporaries that num-bigint makes inside a product, a power, a gcd or an
-//! inverse, buffers that it outgrew, registers and stack, pages swapped out. Those stay in freed memory until somebody
-//! reuses it. Nor is num-bigint's arithmetic constant in time.
+//! dropped. What it does not cover: intermediate results, in particular the temporaries that num-bigint makes inside
+//! a product, a power, a gcd or an inverse, buffers that it outgrew, registers and stack, pages swapped out. Those
+//! stay in freed memory until somebody reuses it. Nor is num-bigint's arithmetic constant in time.
 
 use std::{borrow::Borrow, hint::black_box, ops::Deref};
 

@@ -53,6 +53,14 @@ pub enum ChannelError {
         /// why
         source: io::Error,
     },
+    /// Nobody can connect there.
+    #[error("cannot listen on {address}: {source}")]
+    Listen {
+        /// as asked
+        address: String,
+        /// why
+        source: io::Error,
+    },
     /// Another failure of the transport.
     #[error("transport failed: {0}")]
     Io(io::Error),

@@ -2,16 +2,19 @@
 //!
 //! The SVG depends on the chart alone, so equal charts are equal files. Colours are those of Okabe and Ito ("Color
 //! Universal Design", 2008), which colour-blind readers can tell apart; marker shapes and hatches repeat the
-//! distinction for grey print. The PNG is the SVG rasterised at twice its size with the bundled DejaVu Sans, whatever
+//! distinction for grey print. The PNG is the SVG rasterised at twice its size with the bundled `DejaVu` Sans, whatever
 //! fonts the machine has.
 
+mod check;
 mod draw;
 mod layout;
 mod mark;
 mod scale;
 mod text;
 
-use resvg::{tiny_skia, usvg};
+pub use check::ChartError;
+
+use resvg::tiny_skia;
 
 /// A chart: axes and the series drawn between them. The legend lies below the plotting area.
 #[derive(Debug, Clone, PartialEq)]
@@ -84,125 +87,6 @@ pub struct Point {
     pub error: Option<f64>,
 }
 
-/// Why a chart cannot be drawn.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum ChartError {
-    /// There is nothing to draw.
-    #[error("the chart has no series; it needs at least one")]
-    NoSeries,
-    /// A series is empty.
-    #[error("series \"{series}\" has no points; it needs at least one")]
-    EmptySeries {
-        /// Name of the series.
-        series: String,
-    },
-    /// A coordinate or error is infinite or not a number.
-    #[error("point {point} of series \"{series}\" has {quantity} {value}, which must be finite")]
-    NotFinite {
-        /// Name of the series.
-        series: String,
-        /// Index of the point.
-        point: usize,
-        /// Which number it is: "x", "y" or "error".
-        quantity: &'static str,
-        /// The number.
-        value: f64,
-    },
-    /// A coordinate lies outside its axis, or an error is negative.
-    #[error("point {point} of series \"{series}\" has {quantity} {value}, which must be from {low} to {high}")]
-    OutOfRange {
-        /// Name of the series.
-        series: String,
-        /// Index of the point.
-        point: usize,
-        /// Which number it is: "x", "y" or "error".
-        quantity: &'static str,
-        /// The number.
-        value: f64,
-        /// Least permitted number.
-        low: f64,
-        /// Greatest permitted number.
-        high: f64,
-    },
-    /// A number on a logarithmic axis has no logarithm.
-    #[error(
-        "point {point} of series \"{series}\" has {quantity} {value}, which must be above 0 on a logarithmic axis"
-    )]
-    NotPositive {
-        /// Name of the series.
-        series: String,
-        /// Index of the point.
-        point: usize,
-        /// Which number it is: "x" or "y".
-        quantity: &'static str,
-        /// The number.
-        value: f64,
-    },
-    /// A position on an axis of categories names none of them.
-    #[error("point {point} of series \"{series}\" has x {value}, which must be a whole number below {categories}")]
-    NoSuchCategory {
-        /// Name of the series.
-        series: String,
-        /// Index of the point.
-        point: usize,
-        /// The position.
-        value: f64,
-        /// Number of categories.
-        categories: usize,
-    },
-    /// A series has two bars in one category, of which one would hide the other.
-    #[error("series \"{series}\" has more than one bar in category \"{category}\"; it may have at most one")]
-    RepeatedBar {
-        /// Name of the series.
-        series: String,
-        /// Name of the category.
-        category: String,
-    },
-    /// Bars need an x axis of categories.
-    #[error("series \"{series}\" has bars, but the x axis has no categories; it needs at least one")]
-    BarsNeedCategories {
-        /// Name of the series.
-        series: String,
-    },
-    /// Only the x axis takes categories.
-    #[error("the y axis has {count} categories, but must have 0")]
-    CategoriesOnY {
-        /// Number of categories given.
-        count: usize,
-    },
-    /// The range of an axis is empty, reversed, too narrow to tell its ends apart, or not of the numbers that its scale
-    /// can show.
-    #[error("the {axis} axis ranges from {low} to {high}; it must grow by more than a billionth, with {permitted}")]
-    InvalidRange {
-        /// Which axis: "x" or "y".
-        axis: &'static str,
-        /// First number of the range.
-        low: f64,
-        /// Last number of the range.
-        high: f64,
-        /// Numbers that the ends may be.
-        permitted: &'static str,
-    },
-    /// The chart is too large for an image.
-    #[error("an image of {width} x {height} pixels is too large to be drawn; fewer categories make it narrower")]
-    TooLarge {
-        /// Width in pixels.
-        width: u32,
-        /// Height in pixels.
-        height: u32,
-    },
-    /// The drawing library failed.
-    #[error("the chart could not be drawn: {message}")]
-    Drawing {
-        /// What the library says.
-        message: String,
-    },
-    /// A text holds a character that cannot be in an SVG, such as a control character.
-    #[error("the chart is not a valid SVG; every text must be free of control characters")]
-    Svg(#[from] usvg::Error),
-}
-
 /// Image pixels per unit of the SVG.
 const RASTER_SCALE: u16 = 2;
 
@@ -221,97 +105,239 @@ impl Chart {
         let scale = f32::from(RASTER_SCALE);
         let size = tree.size().to_int_size().scale_by(scale);
         let (width, height) = size.map_or((u32::MAX, u32::MAX), |size| (size.width(), size.height()));
-        let mut pixels = tiny_skia::Pixmap::new(width, height).ok_or(ChartError::TooLarge { width, height })?;
+        let mut pixels =
+            tiny_skia::Pixmap::new(width, height).ok_or(ChartError::TooLarge { width, height })?;
         resvg::render(&tree, tiny_skia::Transform::from_scale(scale, scale), &mut pixels.as_mut());
         pixels.encode_png().map_err(|error| ChartError::Drawing { message: error.to_string() })
     }
-
-    fn check(&self) -> Result<(), ChartError> {
-        if self.series.is_empty() {
-            return Err(ChartError::NoSeries);
-        }
-        if !self.y.categories.is_empty() {
-            return Err(ChartError::CategoriesOnY { count: self.y.categories.len() });
-        }
-        if self.x.categories.is_empty() {
-            self.x.check_range("x")?;
-        }
-        self.y.check_range("y")?;
-        self.series.iter().try_for_each(|series| self.check_series(series))
-    }
-
-    fn check_series(&self, series: &Series) -> Result<(), ChartError> {
-        let name = || series.name.clone();
-        if series.points.is_empty() {
-            return Err(ChartError::EmptySeries { series: name() });
-        }
-        if series.mark == Mark::Bar && self.x.categories.is_empty() {
-            return Err(ChartError::BarsNeedCategories { series: name() });
-        }
-        let mut taken = vec![false; self.x.categories.len()];
-        for (index, point) in series.points.iter().enumerate() {
-            let error = Axis { range: Some((0.0, LARGEST)), ..Axis::default() };
-            check_number(&error, "error", point.error.unwrap_or(0.0), series, index)?;
-            check_number(&self.y, "y", point.y, series, index)?;
-            if self.x.categories.is_empty() {
-                check_number(&self.x, "x", point.x, series, index)?;
-                continue;
-            }
-            let found = (0..taken.len()).zip(&self.x.categories).find(|&(at, _)| at as f64 == point.x);
-            let Some((at, category)) = found else {
-                let categories = taken.len();
-                return Err(ChartError::NoSuchCategory { series: name(), point: index, value: point.x, categories });
-            };
-            if taken[at] && series.mark == Mark::Bar {
-                return Err(ChartError::RepeatedBar { series: name(), category: category.clone() });
-            }
-            taken[at] = true;
-        }
-        Ok(())
-    }
-}
-
-/// Bound on the absolute value of every number in a chart, far from where differences overflow.
-const LARGEST: f64 = 1e100;
-
-impl Axis {
-    fn check_range(&self, axis: &'static str) -> Result<(), ChartError> {
-        let Some((low, high)) = self.range else {
-            return Ok(());
-        };
-        let (least, permitted) = match self.scale {
-            Scale::Linear => (-LARGEST, "ends from -1e100 to 1e100"),
-            Scale::Logarithmic => (1.0 / LARGEST, "ends from 1e-100 to 1e100"),
-        };
-        let wide = high - low > 1e-9 * low.abs().max(high.abs());
-        if wide && low >= least && high <= LARGEST {
-            return Ok(());
-        }
-        Err(ChartError::InvalidRange { axis, low, high, permitted })
-    }
-}
-
-fn check_number(
-    axis: &Axis,
-    quantity: &'static str,
-    value: f64,
-    series: &Series,
-    point: usize,
-) -> Result<(), ChartError> {
-    let series = || series.name.clone();
-    if !value.is_finite() {
-        return Err(ChartError::NotFinite { series: series(), point, quantity, value });
-    }
-    if axis.scale == Scale::Logarithmic && value <= 0.0 {
-        return Err(ChartError::NotPositive { series: series(), point, quantity, value });
-    }
-    let least = if axis.scale == Scale::Logarithmic { 1.0 / LARGEST } else { -LARGEST };
-    let (low, high) = axis.range.unwrap_or((least, LARGEST));
-    if value < low || value > high {
-        return Err(ChartError::OutOfRange { series: series(), point, quantity, value, low, high });
-    }
-    Ok(())
 }
 
 #[cfg(test)]
-mod tests;
+mod tests {
+    use super::*;
+    use resvg::usvg;
+
+    fn series(name: &str, mark: Mark, points: &[(f64, f64)]) -> Series {
+        let points = points.iter().map(|&(x, y)| Point { x, y, error: Some(0.01) }).collect();
+        Series { name: name.to_owned(), mark, points }
+    }
+
+    fn bars(categories: &[&str]) -> Chart {
+        let values = |y: f64| (0..categories.len()).map(|x| (x as f64, y)).collect::<Vec<_>>();
+        Chart {
+            title: "Accuracy <under> encryption".to_owned(),
+            x: Axis {
+                label: "data set".to_owned(),
+                categories: categories.iter().map(|&name| name.to_owned()).collect(),
+                ..Axis::default()
+            },
+            y: Axis { label: "accuracy (share)".to_owned(), range: Some((0.0, 1.0)), ..Axis::default() },
+            series: vec![
+                series("plaintext", Mark::Bar, &values(0.9)),
+                series("Paillier & co.", Mark::Bar, &values(0.5)),
+                series("published", Mark::Point, &values(0.7)),
+            ],
+        }
+    }
+
+    fn lines() -> Chart {
+        let axis = |label: &str, scale| Axis { label: label.to_owned(), scale, ..Axis::default() };
+        Chart {
+            title: "Time to encrypt".to_owned(),
+            x: axis("key length (bits)", Scale::Linear),
+            y: axis("time (s)", Scale::Logarithmic),
+            series: vec![
+                series("Paillier", Mark::Line, &[(512.0, 0.02), (1024.0, 0.2), (2048.0, 30.0)]),
+                series("ElGamal", Mark::Line, &[(512.0, 0.002), (1024.0, 0.01), (2048.0, 0.1)]),
+            ],
+        }
+    }
+
+    /// The boxes of all texts of a chart, as the rasteriser places them: left, top, right, bottom.
+    fn texts(chart: &Chart) -> (usvg::Size, Vec<[f32; 4]>) {
+        let tree = text::Measure::new().parse(&chart.svg().unwrap()).unwrap();
+        let boxes = tree.root().children().iter().filter_map(|node| match node {
+            usvg::Node::Text(text) => {
+                let at = text.abs_bounding_box();
+                Some([at.left(), at.top(), at.right(), at.bottom()])
+            }
+            _ => None,
+        });
+        (tree.size(), boxes.collect())
+    }
+
+    #[test]
+    fn equal_charts_give_equal_bytes() {
+        for chart in [bars(&["Iris", "MNIST"]), lines()] {
+            assert_eq!(chart.svg().unwrap(), chart.clone().svg().unwrap());
+            assert_eq!(chart.png().unwrap(), chart.clone().png().unwrap());
+        }
+        assert_ne!(bars(&["Iris"]).svg().unwrap(), bars(&["Wine"]).svg().unwrap());
+    }
+
+    #[test]
+    fn every_label_is_in_the_svg() {
+        let svg = bars(&["Iris", "Breast cancer"]).svg().unwrap();
+        for label in [
+            "Accuracy &lt;under&gt; encryption",
+            "data set",
+            "accuracy (share)",
+            "Iris",
+            "Breast cancer",
+            "plaintext",
+            "Paillier &amp; co.",
+            "published",
+            "0.0",
+            "1.0",
+        ] {
+            assert!(svg.contains(&format!("{label}\n</text>")), "{label}");
+        }
+        assert!(svg.contains(r#"font-family="DejaVu Sans, sans-serif""#));
+    }
+
+    #[test]
+    fn the_image_is_twice_the_size_of_the_svg_and_has_the_colours() {
+        let chart = bars(&["Iris"]);
+        let (size, _) = texts(&chart);
+        let image = tiny_skia::Pixmap::decode_png(&chart.png().unwrap()).unwrap();
+        let twice = size.to_int_size().scale_by(2.0).unwrap();
+        assert_eq!((image.width(), image.height()), (twice.width(), twice.height()));
+        let count = |rgb: [u8; 3]| {
+            image
+                .pixels()
+                .iter()
+                .filter(|p| [p.red(), p.green(), p.blue()] == rgb && p.alpha() == 255)
+                .count()
+        };
+        assert!(count([0xFF; 3]) > 100_000);
+        // The plaintext bar: about 41 x 261 units, at 4 pixels per unit.
+        let blue = count([0x00, 0x72, 0xB2]);
+        assert!((38_000..48_000).contains(&blue), "{blue}");
+    }
+
+    #[test]
+    fn a_bar_and_its_error_bar_are_as_high_as_their_values() {
+        let mut chart = bars(&["Iris"]);
+        chart.series = vec![series("only", Mark::Bar, &[(0.0, 0.5)])];
+        chart.series[0].points[0].error = Some(0.75);
+        let (layout, svg) =
+            (layout::Layout::of(&chart, &text::Measure::new()).unwrap(), chart.svg().unwrap());
+        assert!(svg.contains(&format!(r#"height="{}""#, 0.5 * layout.plot_height)), "{svg}");
+        // Cut off at both ends of the axis, so one line from top to bottom and no caps.
+        let (x, top) = (layout.left + 0.5 * layout.plot_width, layout.top);
+        let (x, bottom) = (x.round(), top + layout.plot_height);
+        assert!(svg.contains(&format!(r#"points="{x},{bottom} {x},{top} ""#)), "{svg}");
+        assert_eq!(svg.matches(r##"stroke="#222222""##).count(), 1);
+    }
+
+    #[test]
+    fn texts_do_not_overlap_and_stay_within_the_chart() {
+        let long = "GELU-Net with two hidden layers of thirty-two units and incomprehensibilities";
+        let mut crowded = bars(&[long; 30]);
+        crowded.title = long.repeat(3);
+        crowded.y.label = long.to_owned();
+        crowded.series.extend((0..9).map(|_| series(long, Mark::Point, &[(1.0, 0.5)])));
+        let mut numbers = lines();
+        numbers.x.range = Some((123_456.0, 123_457.0));
+        numbers.series = vec![series("narrow", Mark::Line, &[(123_456.5, 1e-60), (123_456.75, 1e60)])];
+        for chart in
+            [bars(&["Iris"]), bars(&["Iris", "Breast cancer (Wisconsin)", long]), lines(), crowded, numbers]
+        {
+            let (size, boxes) = texts(&chart);
+            for (index, a) in boxes.iter().enumerate() {
+                assert!(
+                    a[0] >= 0.0 && a[1] >= 0.0 && a[2] <= size.width() && a[3] <= size.height(),
+                    "{a:?} {size:?}"
+                );
+                for b in &boxes[index + 1..] {
+                    assert!(a[2] <= b[0] || b[2] <= a[0] || a[3] <= b[1] || b[3] <= a[1], "{a:?} and {b:?}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn published_values_stand_beside_the_bars() {
+        let chart = bars(&["Iris", "MNIST"]);
+        let layout = layout::Layout::of(&chart, &text::Measure::new()).unwrap();
+        let layout::Horizontal::Categories(axis) = &layout.x else { panic!("categories expected") };
+        let half = axis.slot / 2.0;
+        assert!(axis.offsets[2] - half >= axis.offsets[1] + half - 1e-9);
+        assert!(axis.offsets[1] - half >= axis.offsets[0] + half - 1e-9);
+        assert!(axis.offsets[2] + half <= axis.pitch / 2.0 && axis.offsets[0] - half >= -axis.pitch / 2.0);
+    }
+
+    #[test]
+    fn what_cannot_be_drawn_is_a_typed_error() {
+        fn error(chart: Chart, change: impl Fn(&mut Chart)) -> ChartError {
+            let mut chart = chart;
+            change(&mut chart);
+            assert!(chart.png().is_err());
+            chart.svg().unwrap_err()
+        }
+        use ChartError as E;
+        let bars = || bars(&["Iris", "MNIST"]);
+        assert!(matches!(error(bars(), |c| c.series.clear()), E::NoSeries));
+        assert!(
+            matches!(error(bars(), |c| c.series[1].points.clear()), E::EmptySeries { series } if series.starts_with('P'))
+        );
+        for bad in [f64::NAN, f64::INFINITY, f64::NEG_INFINITY] {
+            let found = error(bars(), |c| c.series[0].points[1].y = bad);
+            assert!(matches!(found, E::NotFinite { point: 1, quantity: "y", .. }));
+            assert!(matches!(
+                error(lines(), |c| c.series[0].points[0].x = bad),
+                E::NotFinite { quantity: "x", .. }
+            ));
+            let found = error(lines(), |c| c.series[0].points[0].error = Some(bad));
+            assert!(matches!(found, E::NotFinite { quantity: "error", .. }));
+            assert!(matches!(error(bars(), |c| c.series[0].points[0].x = bad), E::NoSuchCategory { .. }));
+            assert!(matches!(
+                error(lines(), |c| c.y.range = Some((1.0, bad))),
+                E::InvalidRange { axis: "y", .. }
+            ));
+        }
+        let found = error(bars(), |c| c.series[0].points[0].error = Some(-0.1));
+        assert!(matches!(found, E::OutOfRange { quantity: "error", .. }));
+        assert!(matches!(
+            error(bars(), |c| c.series[0].points[0].y = 1.01),
+            E::OutOfRange { quantity: "y", .. }
+        ));
+        assert!(matches!(
+            error(lines(), |c| c.series[0].points[0].y = 0.0),
+            E::NotPositive { quantity: "y", .. }
+        ));
+        for x in [2.0, 0.5, -1.0] {
+            let found = error(bars(), |c| c.series[2].points[0].x = x);
+            assert!(matches!(found, E::NoSuchCategory { categories: 2, .. }));
+        }
+        assert!(
+            matches!(error(bars(), |c| c.series[0].points[1].x = 0.0), E::RepeatedBar { category, .. } if category == "Iris")
+        );
+        assert!(matches!(error(bars(), |c| c.x.categories.clear()), E::BarsNeedCategories { .. }));
+        assert!(matches!(
+            error(bars(), |c| c.y.categories.push("a".to_owned())),
+            E::CategoriesOnY { count: 1 }
+        ));
+        for range in [(1.0, 1.0), (1.0, 0.0), (1.0, 1.0 + 1e-12)] {
+            assert!(matches!(error(bars(), |c| c.y.range = Some(range)), E::InvalidRange { axis: "y", .. }));
+        }
+        assert!(matches!(
+            error(lines(), |c| c.y.range = Some((0.0, 9.0))),
+            E::InvalidRange { axis: "y", .. }
+        ));
+        assert!(matches!(error(bars(), |c| c.title.push('\u{7}')), E::Svg(_)));
+    }
+
+    #[test]
+    fn extreme_numbers_are_drawn() {
+        for (low, high) in [(-1e100, 1e100), (0.0, 5e-324), (1e-99, 1e100), (1.0, 1.0 + 1e-15)] {
+            let mut chart = lines();
+            chart.series = vec![series("extreme", Mark::Line, &[(low, high), (high, high)])];
+            for y in [Scale::Linear, Scale::Logarithmic] {
+                chart.y.scale = y;
+                chart.series[0].points.iter_mut().for_each(|point| point.y = high.max(1e-100));
+                assert!(chart.svg().unwrap().matches("</text>").count() > 7);
+            }
+        }
+    }
+}

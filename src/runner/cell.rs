@@ -477,3 +477,24 @@ fn digest(run: &Conversation) -> String {
     }
     hex::encode(hash.finalize())
 }
+
+/// Bytes that a cell is expected to hold at once: the data set three times over (as read, split, scaled), and one batch
+/// of the widest layer as ciphertexts, on the way in and out, as numbers and as bytes.
+pub fn memory_estimate(settings: &Settings, entry: &dataset::Entry, variant: Variant) -> usize {
+    const PROGRAM: usize = 32 << 20;
+    let protocol = &settings.protocol;
+    let data = 3 * entry.rows() * entry.columns() * size_of::<f64>();
+    let widest = protocol.widths.iter().copied().max().unwrap_or(0);
+    let batch = protocol.batch * widest;
+    let gradients: usize = match protocol.training_iterations {
+        0 => 0,
+        _ => protocol.shapes().iter().map(|shape| shape.parameters()).sum(),
+    };
+    let number = match variant {
+        Variant::Plain => size_of::<f64>(),
+        Variant::Simulated | Variant::Encrypted => {
+            paillier(settings).map_or(0, |scheme| scheme.ciphertext_bytes())
+        }
+    };
+    PROGRAM + data + 6 * number * batch.max(gradients)
+}

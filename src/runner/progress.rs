@@ -72,9 +72,11 @@ impl Progress {
         drop(write!(std::io::stderr().lock(), "\r\x1b[2K{what}: {}{of}", HumanBytes(done)));
     }
 
-    /// The line of a bar is over.
-    pub fn finish(&self) {
-        *self.cells.lock().unwrap_or_else(PoisonError::into_inner) = 0;
+    /// The line of a transfer is over.
+    pub fn transfer_done(&self) {
+        if !self.quiet && std::io::stderr().is_terminal() {
+            drop(writeln!(std::io::stderr().lock()));
+        }
     }
 }
 

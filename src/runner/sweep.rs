@@ -17,7 +17,7 @@ use crate::runner::progress::Progress;
 use crate::runner::provenance;
 use crate::runner::record::{Finished, Measured, Record};
 use crate::runner::serve::Hello;
-use crate::runner::{RunError, record};
+use crate::runner::RunError;
 
 /// How a plan is run.
 #[derive(Debug)]
@@ -158,7 +158,6 @@ pub fn run(plan: &Plan, options: &Options<'_>) -> Result<Outcome, RunError> {
     write_records(&outcome)?;
     let manifest = provenance::manifest(plan, started, outcome.interrupted, options)?;
     write_atomic(&outcome.directory.join("manifest.json"), &manifest)?;
-    options.progress.finish();
     Ok(outcome)
 }
 
@@ -277,7 +276,7 @@ pub fn read_records(directory: &Path) -> Result<Vec<Finished>, RunError> {
             let found = measured.iter().position(|measured| measured.cell == record.cell);
             let measured = match found {
                 Some(index) => measured.swap_remove(index),
-                None => record::Measured {
+                None => Measured {
                     cell: record.cell.clone(),
                     variant: record.variant,
                     repetition: record.repetition,

@@ -22,7 +22,7 @@ use crate::{
     scheme::additive::{AdditiveScheme, SchemeError},
 };
 
-pub mod key;
+mod key;
 
 pub use key::{PublicKey, SecretKey};
 
@@ -175,8 +175,7 @@ impl AdditiveScheme for Paillier {
     }
 
     fn add_plain(&self, key: &PublicKey, left: &Ciphertext, residue: &BigUint) -> Ciphertext {
-        let power = plain_power(key, &(residue % key.modulus()));
-        Ciphertext { value: key.square().multiply(&left.value, &power) }
+        Ciphertext { value: key.square().multiply(&left.value, &plain_power(key, residue)) }
     }
 
     /// Work grows with the bits of the weights. Positive and negative weights are multiplied apart, so that one
@@ -268,7 +267,7 @@ impl AdditiveScheme for Paillier {
     }
 }
 
-/// (1 + N)^m modulo N^2, which is 1 + mN.
+/// (1 + N)^m modulo N^2, which is congruent to 1 + mN, and below N^2 when m is a residue.
 fn plain_power(key: &PublicKey, residue: &BigUint) -> BigUint {
     residue * key.modulus() + 1u8
 }

@@ -26,7 +26,7 @@ fn miller_rabin(n: &BigUint, rng: &mut impl RngCore) -> bool {
 }
 
 fn trial_division(n: u64) -> bool {
-    n >= 2 && (2..).take_while(|d| d * d <= n).all(|d| !n.is_multiple_of(d))
+    n >= 2 && (2..n).take_while(|d| d * d <= n).all(|d| !n.is_multiple_of(d))
 }
 
 #[test]
@@ -131,6 +131,45 @@ fn the_criterion_refuses_composites_and_short_proofs() {
     assert!(pocklington(&big(139), &big(23)));
     assert!(!pocklington(&big(93), &big(23)));
     assert!(!pocklington(&big(149), &big(23)));
+}
+
+/// A generator whose first bytes are given.
+struct Scripted<R> {
+    first: Vec<u8>,
+    rest: R,
+}
+
+impl<R: RngCore> RngCore for Scripted<R> {
+    fn next_u32(&mut self) -> u32 {
+        self.rest.next_u32()
+    }
+
+    fn next_u64(&mut self) -> u64 {
+        self.rest.next_u64()
+    }
+
+    fn fill_bytes(&mut self, out: &mut [u8]) {
+        if self.first.is_empty() {
+            self.rest.fill_bytes(out);
+        } else {
+            out.copy_from_slice(&std::mem::take(&mut self.first));
+        }
+    }
+}
+
+#[test]
+fn a_search_that_starts_at_the_top_of_the_range_stays_in_it() {
+    for seed in 0..20 {
+        let mut rest = Stream::seeded(seed).rng();
+        let q = big(word_prime(34, &mut rest));
+        // The greatest h with 2hq + 1 < 2^66, counted from the least with 2hq + 1 >= 3 * 2^64.
+        let step: BigUint = &q << 1;
+        let [third_quarter, top]: [BigUint; 2] = [big(3) << 64, big(4) << 64];
+        let (least, most) = ((third_quarter - 1u8).div_ceil(&step), (top - 2u8) / &step);
+        let mut rng = Scripted { first: (most - least).to_bytes_be(), rest };
+        assert_eq!(&*prime_above(66, &q, &mut rng) >> 64, big(3));
+        assert!(rng.first.is_empty());
+    }
 }
 
 #[test]

@@ -95,19 +95,22 @@ impl Ruler {
         }
         let (first, last) = (whole((low / step - SLACK).ceil()), whole((high / step + SLACK).floor()));
         let numbers: Vec<f64> = (first..=last).map(|index| index as f64 * step).collect();
-        Self::assemble(Scale::Linear, (low, high), numbers.iter().map(|&n| (n, linear_label(n, step, size))), vec![])
+        Self::assemble(
+            Scale::Linear,
+            (low, high),
+            numbers.iter().map(|&n| (n, linear_label(n, step, size))),
+            vec![],
+        )
     }
 
     fn logarithmic(range: Option<(f64, f64)>, (least, greatest): (f64, f64), fit: Fit, count: f64) -> Self {
-        let (low, high) = match range {
-            Some((low, high)) => (libm::log10(low), libm::log10(high)),
-            None => {
-                // A bar of the least value must not vanish, so its axis starts below it.
-                let room = if fit == Fit::Bars { 0.1 } else { 0.0 };
-                let low = round_below(libm::log10(least) - room);
-                let high = round_above(libm::log10(greatest));
-                if high - low < SLACK { (round_below(low - 0.1), round_above(high + 0.1)) } else { (low, high) }
-            }
+        let (low, high) = if let Some((low, high)) = range {
+            (libm::log10(low), libm::log10(high))
+        } else {
+            // A bar of the least value must not vanish, so its axis starts below it.
+            let room = if fit == Fit::Bars { 0.1 } else { 0.0 };
+            let (low, high) = (round_below(libm::log10(least) - room), round_above(libm::log10(greatest)));
+            if high - low < SLACK { (round_below(low - 0.1), round_above(high + 0.1)) } else { (low, high) }
         };
         let (first, last) = (whole((low - SLACK).ceil()), whole((high + SLACK).floor()));
         let (from, to) = (whole(low.floor()), whole(high.floor()));
@@ -127,8 +130,10 @@ impl Ruler {
             return Self::assemble(Scale::Logarithmic, (low, high), ticks, minor);
         }
         let plain = from >= -3 && to <= 4;
-        let mantissas = |e: i64| ROUND[..3].iter().map(move |&(m, log)| (e as f64 + log, power_label(m, e, plain)));
-        let ticks: Vec<(f64, String)> = (from..=to).flat_map(mantissas).filter(|(place, _)| inside(place)).collect();
+        let mantissas =
+            |e: i64| ROUND[..3].iter().map(move |&(m, log)| (e as f64 + log, power_label(m, e, plain)));
+        let ticks: Vec<(f64, String)> =
+            (from..=to).flat_map(mantissas).filter(|(place, _)| inside(place)).collect();
         if ticks.len() >= 2 {
             return Self::assemble(Scale::Logarithmic, (low, high), ticks.into_iter(), vec![]);
         }
@@ -180,15 +185,16 @@ fn linear_label(value: f64, step: f64, size: f64) -> String {
     let exponent_of = |number: f64| whole(libm::floor(libm::log10(number) + SLACK));
     let finest = exponent_of(step);
     let top = if size > 0.0 { exponent_of(size) } else { 0 };
-    if libm::fabs(value) < 0.5 * step {
+    let decimals = |exponent: i64| usize::try_from(-exponent).unwrap_or(0);
+    let zero = libm::fabs(value) < 0.5 * step;
+    if (top > 4 || finest < -4) && zero {
         return "0".to_owned();
     }
-    let decimals = |exponent: i64| usize::try_from(-exponent).unwrap_or(0);
     if top > 4 || finest < -4 {
         let digits = value / libm::pow(10.0, top as f64);
         return minus(format!("{digits:.0$}×10{1}", decimals(finest - top), superscript(top)));
     }
-    minus(format!("{value:.0$}", decimals(finest)))
+    minus(format!("{:.1$}", if zero { 0.0 } else { value }, decimals(finest)))
 }
 
 /// `mantissa · 10^exponent`, written out when `plain`.
@@ -226,7 +232,10 @@ fn minus(number: String) -> String {
     }
 }
 
-#[expect(clippy::cast_possible_truncation, reason = "tick indices and exponents are small, and the cast saturates")]
+#[expect(
+    clippy::cast_possible_truncation,
+    reason = "tick indices and exponents are small, and the cast saturates"
+)]
 fn whole(number: f64) -> i64 {
     number as i64
 }
@@ -246,15 +255,21 @@ mod tests {
     #[test]
     fn a_given_range_is_honoured_to_its_ends() {
         let ruler = ruler(Scale::Linear, Some((0.0, 1.0)), (0.42, 0.97), Fit::Bars);
-        assert_eq!(labels(&ruler), ["0.0", "0.2", "0.4", "0.6", "0.8", "1.0"].map(|l| if l == "0.0" { "0" } else { l }));
+        assert_eq!(labels(&ruler), ["0.0", "0.2", "0.4", "0.6", "0.8", "1.0"]);
         assert!((ruler.place(0.25) - 0.25).abs() < 1e-12);
         assert!(ruler.contains(1.0) && !ruler.contains(1.001));
     }
 
     #[test]
     fn a_fitted_axis_runs_between_round_numbers_around_the_data() {
-        assert_eq!(labels(&ruler(Scale::Linear, None, (12.0, 97.0), Fit::Round)), ["0", "20", "40", "60", "80", "100"]);
-        assert_eq!(labels(&ruler(Scale::Linear, None, (81.0, 99.0), Fit::Round)), ["80", "85", "90", "95", "100"]);
+        assert_eq!(
+            labels(&ruler(Scale::Linear, None, (12.0, 97.0), Fit::Round)),
+            ["0", "20", "40", "60", "80", "100"]
+        );
+        assert_eq!(
+            labels(&ruler(Scale::Linear, None, (81.0, 99.0), Fit::Round)),
+            ["80", "85", "90", "95", "100"]
+        );
         assert_eq!(labels(&ruler(Scale::Linear, None, (-3.0, 4.0), Fit::Bars)), ["−4", "−2", "0", "2", "4"]);
         let large = ruler(Scale::Linear, None, (0.0, 1.9e6), Fit::Bars);
         assert_eq!(labels(&large), ["0", "0.5×10⁶", "1.0×10⁶", "1.5×10⁶", "2.0×10⁶"]);
@@ -263,7 +278,9 @@ mod tests {
     #[test]
     fn equal_values_still_get_an_axis_around_them() {
         for scale in [Scale::Linear, Scale::Logarithmic] {
-            for (value, fit) in [(7.0, Fit::Round), (1.0, Fit::Close), (1e-95, Fit::Bars), (1e100, Fit::Round)] {
+            for (value, fit) in
+                [(7.0, Fit::Round), (1.0, Fit::Close), (1e-95, Fit::Bars), (1e100, Fit::Round)]
+            {
                 let ruler = ruler(scale, None, (value, value), fit);
                 assert!(ruler.ticks.len() >= 2 && ruler.ticks.len() < 20, "{ruler:?}");
                 assert!(ruler.contains(value) && ruler.place(value).is_finite(), "{ruler:?}");

@@ -38,7 +38,7 @@ impl Measure {
 
     /// Width of a text in a font of `size` units, in units of the SVG.
     pub(super) fn width(&self, text: &str, size: f64) -> Result<f64, ChartError> {
-        let text = text.replace('&', "&amp;").replace('<', "&lt;");
+        let text = text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;");
         let svg = format!(
             r#"<svg xmlns="http://www.w3.org/2000/svg" width="9" height="9"><text font-size="{size}">{text}</text></svg>"#
         );

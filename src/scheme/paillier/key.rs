@@ -166,7 +166,7 @@ fn may_be_prime(number: &BigUint) -> bool {
 
 /// Whether p and q are far enough from each other for Fermat's factoring method to be hopeless, and N shares no factor
 /// with (p-1)(q-1), without which decryption is not unique.
-fn fit_together(p: &BigUint, q: &BigUint, half: u64) -> bool {
+pub(super) fn fit_together(p: &BigUint, q: &BigUint, half: u64) -> bool {
     let distance = if p > q { p - q } else { q - p };
     let least = BigUint::one() << half.saturating_sub(DISTANCE_MARGIN_BITS);
     let (p_order, q_order) = (p - 1u8, q - 1u8);

@@ -7,7 +7,7 @@ fn big(n: u64) -> BigUint {
     n.into()
 }
 
-/// p = 2^31 - 1 and the prime 4294967291 below 2^32: N has 63 bits, so a small pair of 32 bits each is used instead.
+/// The greatest prime below 2^32 and the one before it.
 fn small_key() -> (Paillier, SecretKey) {
     let scheme = Paillier::insecure_for_tests(64).unwrap();
     let key = scheme.from_primes(big(4_294_967_291), big(4_294_967_279)).unwrap();
@@ -73,9 +73,10 @@ fn bad_factors_are_refused() {
     assert_eq!(refused(prime, prime - 2), range(1));
     assert_eq!(refused(prime + 1, prime), range(0));
     assert_eq!(refused(prime, (1 << 31) - 1), Some(SchemeError::ModulusBits { bits: 63, min: 64, max: 64 }));
-    // 4294967357 is prime, and 2 * 4294967357 * k + 1 with k = 3 is 25769804143: gcd(N, (p-1)(q-1)) = p for such a pair.
-    let p =
-        (1_u64 << 20..).find(|&p| [p, 2 * p + 1].into_iter().all(crate::math::prime::is_prime_u64)).unwrap();
+    // With q = 2p + 1, p divides q - 1 and so gcd(N, (p-1)(q-1)) = p.
+    let p = (1_u64 << 20..1 << 21)
+        .find(|&p| [p, 2 * p + 1].into_iter().all(crate::math::prime::is_prime_u64))
+        .unwrap();
     let bits = (big(p) * big(2 * p + 1)).bits();
     let same_size = Paillier { modulus_bits: bits };
     assert_eq!(same_size.from_primes(big(p), big(2 * p + 1)).err(), range(1));
@@ -86,7 +87,7 @@ fn bad_factors_are_refused() {
 fn factors_too_close_for_fips_are_refused() {
     let p = proven_prime(256, &Stream::seeded(1)).unwrap().into_value();
     let next = |start: BigUint| {
-        let odd = (0_u32..)
+        let odd = (0_u32..10_000)
             .map(|i| &start + 2 * i)
             .find(|n| small_factor(n).is_none() && big(2).modpow(&(n - 1u8), n).is_one());
         odd.unwrap()
@@ -99,6 +100,31 @@ fn factors_too_close_for_fips_are_refused() {
         Some(SchemeError::Range { what: "prime factor", index: 1 })
     );
     assert!(scheme.from_primes(p.clone(), far).is_ok());
+}
+
+#[test]
+fn item_i_of_a_batch_draws_from_the_i_th_stream() {
+    let (scheme, key) = small_key();
+    let (public, stream) = (key.public(), Stream::seeded(3));
+    let batch = scheme.encrypt(public, &[7, 8, 9].map(big), &stream).unwrap();
+    let units = [0, 1, 2].map(|i| uniform::below(public.modulus(), &mut stream.item(i).rng()));
+    for ((message, unit), ciphertext) in [7, 8, 9].map(big).iter().zip(&units).zip(&batch) {
+        assert_eq!(scheme.encrypt_with(public, message, unit).as_ref(), Ok(ciphertext));
+    }
+}
+
+#[test]
+fn equal_factors_do_not_fit_together_even_where_the_margin_is_nothing() {
+    assert!(!key::fit_together(&big(4_294_967_291), &big(4_294_967_291), 32));
+    assert!(key::fit_together(&big(4_294_967_291), &big(4_294_967_279), 32));
+}
+
+#[test]
+fn random_units_are_units_and_all_of_them_occur() {
+    let root = Stream::seeded(5);
+    let units: std::collections::BTreeSet<_> =
+        (0..200).map(|i| u64::try_from(&*random_unit(&big(15), &root.item(i))).unwrap()).collect();
+    assert_eq!(units.into_iter().collect::<Vec<_>>(), [1, 2, 4, 7, 8, 11, 13, 14]);
 }
 
 #[test]
@@ -132,9 +158,10 @@ fn public_keys_from_strangers_are_checked() {
         assert_eq!(n.bits(), 64);
         assert_eq!(read(&n), Err(refused.clone()));
     }
-    let mut short = vec![0];
-    short.extend(good.to_bytes_be().iter().skip(1));
-    assert_eq!(scheme.read_public_key(&short), Err(refused));
+    // A good product, but of one bit less.
+    let short = prime * ((1_u64 << 31) - 1);
+    assert_eq!(short.bits(), 63);
+    assert_eq!(read(&short), Err(refused));
     let length = |bytes| Err(SchemeError::Length { what: "public key", bytes, expected: 8 });
     assert_eq!(scheme.read_public_key(&[]), length(0));
     assert_eq!(scheme.read_public_key(&[255; 9]), length(9));

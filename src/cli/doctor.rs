@@ -1,0 +1,41 @@
+//! `henn doctor`
+
+use std::process::Command;
+
+use crate::cli::{CliError, Context, ExitStatus, names, say};
+use crate::dataset;
+use crate::runner::provenance;
+
+pub(super) fn main(context: &Context) -> Result<ExitStatus, CliError> {
+    let mut fine = true;
+    let mut line = |name: &str, good: bool, text: String| {
+        fine &= good;
+        say(format!("{} {name}: {text}", if good { "ok     " } else { "MISSING" }));
+    };
+    let unknown = || "unknown".to_owned();
+    line("processor", true, provenance::cpu_model().unwrap_or_else(unknown));
+    line("vector extensions", true, provenance::cpu_features().map_or_else(unknown, |found| found.join(" ")));
+    let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+    line("threads", true, format!("{} of {cores} cores", rayon::current_num_threads()));
+    let memory = provenance::memory_bytes().map_or_else(unknown, |bytes| format!("{} MiB", bytes >> 20));
+    line("memory", true, memory);
+    match context.experiments() {
+        Ok(directory) => {
+            line("experiments", true, format!("{} in {}", names(&directory).len(), directory.display()));
+        }
+        Err(error) => line("experiments", false, error.to_string()),
+    }
+    let store = context.store();
+    for entry in dataset::catalogue()?.entries().iter().filter(|entry| !entry.embedded()) {
+        let present = store.is_present(entry);
+        let text = if present { "fetched".to_owned() } else { format!("`henn datasets fetch {}`", entry.name()) };
+        line(&format!("data set {}", entry.name()), present, text);
+    }
+    let npm = Command::new("npm").arg("--version").output().is_ok_and(|output| output.status.success());
+    let text = if npm { "can fetch data sets" } else { "without it data sets come from a mirror or their home" };
+    line("npm", npm, text.to_owned());
+    let out = &context.global.out;
+    let writable = tempfile::tempdir_in(if out.is_dir() { out } else { std::path::Path::new(".") }).is_ok();
+    line("results directory", writable, out.display().to_string());
+    Ok(if fine { ExitStatus::Success } else { ExitStatus::Failed })
+}

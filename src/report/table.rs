@@ -1,0 +1,176 @@
+//! Rows and columns out of finished cells.
+
+use polars::prelude::{Column, DataFrame};
+use serde::Serialize;
+
+use crate::experiment::metric::{CellExpression, Kind};
+use crate::experiment::plan::{self, Plan};
+use crate::report::ReportError;
+use crate::report::summary::Summary;
+use crate::runner::record::Finished;
+
+/// One value of the table, with everything needed to find it.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Cell {
+    /// Value of the row key.
+    pub row: String,
+    /// Values of the column keys.
+    pub columns: Vec<String>,
+    /// Name of the metric.
+    pub metric: &'static str,
+    /// The value over repetitions; none where nothing was computed.
+    pub value: Option<Summary>,
+    /// As it stands in the table.
+    pub text: String,
+    /// Computed at a paper's own parameters, below the security required.
+    pub insecure: bool,
+    #[serde(skip)]
+    head: String,
+    #[serde(skip)]
+    kind: Kind,
+}
+
+/// A table.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Table {
+    /// Caption.
+    pub title: String,
+    /// Head of the first column.
+    pub row_head: String,
+    /// Its cells, row by row.
+    pub cells: Vec<Cell>,
+    /// What stands below it.
+    pub notes: Vec<String>,
+}
+
+/// Labels in the order in which they first appear.
+pub fn distinct<'a>(finished: &'a [Finished], key: &'a str) -> Vec<String> {
+    let mut seen = Vec::new();
+    for label in finished.iter().filter_map(|cell| cell.label(key)) {
+        if !seen.contains(&label) {
+            seen.push(label);
+        }
+    }
+    seen
+}
+
+/// Every combination of the column keys' labels, the last key turning fastest.
+fn combinations(finished: &[Finished], keys: &[String]) -> Vec<Vec<String>> {
+    keys.iter().fold(vec![Vec::new()], |combinations, key| {
+        let labels = distinct(finished, key);
+        combinations
+            .iter()
+            .flat_map(|left| {
+                labels.iter().map(move |label| left.iter().cloned().chain([label.clone()]).collect())
+            })
+            .collect()
+    })
+}
+
+impl Table {
+    /// The table that a plan asks for.
+    pub fn new(plan: &Plan, spec: &plan::Table, finished: &[Finished]) -> Self {
+        let mut cells = Vec::new();
+        for row in distinct(finished, &spec.rows) {
+            for columns in combinations(finished, &spec.columns) {
+                let chosen: Vec<&Finished> = finished
+                    .iter()
+                    .filter(|cell| cell.label(&spec.rows).as_ref() == Some(&row))
+                    .filter(|cell| {
+                        spec.columns.iter().zip(&columns).all(|(key, label)| cell.label(key).as_ref() == Some(label))
+                    })
+                    .collect();
+                for expression in &spec.cells {
+                    cells.push(Cell::new(&row, &columns, *expression, &chosen, spec.cells.len()));
+                }
+            }
+        }
+        let mut notes = Vec::new();
+        if let Some(cell) = finished.iter().find(|cell| cell.record.insecure_paper_parameters) {
+            let bits = cell.record.security_bits.unwrap_or(0);
+            notes.push(format!("† the paper's own parameters: about {bits} bits of security, not the required 128"));
+        }
+        notes.push(format!("profile: {}", plan.profile.name()));
+        Self { title: plan.title.clone(), row_head: spec.rows.clone(), cells, notes }
+    }
+
+    /// The same table with only some kinds of metric.
+    #[must_use]
+    pub fn only(&self, keep: impl Fn(Kind) -> bool) -> Self {
+        let cells = self.cells.iter().filter(|cell| keep(cell.kind)).cloned().collect();
+        Self { cells, ..self.clone() }
+    }
+
+    /// Heads of all columns.
+    pub fn heads(&self) -> Vec<String> {
+        let mut heads = vec![self.row_head.clone()];
+        for cell in &self.cells {
+            if !heads.contains(&cell.head) {
+                heads.push(cell.head.clone());
+            }
+        }
+        heads
+    }
+
+    /// Texts row by row, the row's label first.
+    pub fn rows(&self) -> Vec<Vec<String>> {
+        let mut rows: Vec<Vec<String>> = Vec::new();
+        for cell in &self.cells {
+            let text = format!("{}{}", cell.text, if cell.insecure { " †" } else { "" });
+            match rows.iter_mut().find(|row| row.first() == Some(&cell.row)) {
+                Some(row) => row.push(text),
+                None => rows.push(vec![cell.row.clone(), text]),
+            }
+        }
+        rows
+    }
+
+    /// One line a value, with its number: what other programs read.
+    pub fn frame(&self) -> Result<DataFrame, ReportError> {
+        let text = |value: fn(&Cell) -> String| self.cells.iter().map(value).collect::<Vec<String>>();
+        let number = |value: fn(&Summary) -> Option<f64>| {
+            self.cells.iter().map(|cell| cell.value.as_ref().and_then(value)).collect::<Vec<Option<f64>>>()
+        };
+        let n: Vec<u32> = self
+            .cells
+            .iter()
+            .map(|cell| cell.value.and_then(|value| u32::try_from(value.n).ok()).unwrap_or(0))
+            .collect();
+        Ok(DataFrame::new_infer_height(vec![
+            Column::new("row".into(), text(|cell| cell.row.clone())),
+            Column::new("column".into(), text(|cell| cell.columns.join(" "))),
+            Column::new("metric".into(), text(|cell| cell.metric.to_owned())),
+            Column::new("mean".into(), number(|value| Some(value.mean))),
+            Column::new("std".into(), number(|value| value.std)),
+            Column::new("n".into(), n),
+            Column::new("insecure".into(), self.cells.iter().map(|cell| cell.insecure).collect::<Vec<bool>>()),
+        ])?)
+    }
+}
+
+impl Cell {
+    fn new(
+        row: &str,
+        columns: &[String],
+        expression: CellExpression,
+        chosen: &[&Finished],
+        expressions: usize,
+    ) -> Self {
+        let metric = expression.metric;
+        let value = Summary::of(metric, chosen.iter().copied());
+        let mut head = columns.to_vec();
+        if expressions > 1 || columns.is_empty() {
+            head.push(metric.title.to_owned());
+        }
+        Self {
+            row: row.to_owned(),
+            columns: columns.to_vec(),
+            metric: metric.name,
+            value,
+            text: value.map_or_else(|| "–".to_owned(), |value| value.format(metric, expression.spread)),
+            insecure: value.is_some() && chosen.iter().any(|cell| cell.record.insecure_paper_parameters),
+            head: head.join(" "),
+            kind: metric.kind,
+        }
+    }
+}

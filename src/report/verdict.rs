@@ -1,0 +1,313 @@
+//! Published against measured, and claims against cells.
+
+use std::collections::BTreeMap;
+
+use serde::Serialize;
+
+use crate::backend::Variant;
+use crate::experiment::metric;
+use crate::experiment::plan::{Claim, Plan};
+use crate::report::export::{grid, markdown_grid};
+use crate::report::reference::{Published, Reference};
+use crate::report::summary::Summary;
+use crate::runner::record::Finished;
+use crate::runner::sweep::NotRun;
+
+/// How a published value fares.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub enum Judgement {
+    /// Ours lies within what the paper printed after ±, or within its rounding.
+    #[serde(rename = "reproduced")]
+    Reproduced,
+    /// Ours lies within twice the paper's spread and ours taken together.
+    #[serde(rename = "within band")]
+    WithinBand,
+    /// Ours lies elsewhere.
+    #[serde(rename = "not reproduced")]
+    NotReproduced,
+    /// The printed value cannot be right.
+    #[serde(rename = "not comparable")]
+    NotComparable,
+    /// No cell belongs to it.
+    #[serde(rename = "not run")]
+    NotRun,
+}
+
+impl Judgement {
+    /// In words.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Reproduced => "reproduced",
+            Self::WithinBand => "within band",
+            Self::NotReproduced => "not reproduced",
+            Self::NotComparable => "not comparable",
+            Self::NotRun => "not run",
+        }
+    }
+}
+
+/// One published value beside ours.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Comparison {
+    /// Table or figure.
+    pub artifact: String,
+    /// The row as printed.
+    pub row: String,
+    /// The system as printed.
+    pub system: String,
+    /// Which of our variants it is compared with.
+    pub variant: Option<Variant>,
+    /// Metric.
+    pub metric: String,
+    /// As printed.
+    pub published: f64,
+    /// Printed after ±.
+    pub published_spread: Option<f64>,
+    /// Ours.
+    pub measured: Option<Summary>,
+    /// The greatest difference that still counts as within band.
+    pub band: Option<f64>,
+    /// The judgement.
+    pub verdict: Judgement,
+    /// Why, where that needs saying.
+    pub reason: Option<String>,
+}
+
+/// A claim beside what was found.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct ClaimResult {
+    /// In words.
+    pub text: String,
+    /// As a relation.
+    pub holds_if: String,
+    /// Whether it holds at every point and repetition; none when no cell could tell.
+    pub holds: Option<bool>,
+    /// Points and repetitions that were checked.
+    pub checked: usize,
+    /// Where it does not hold.
+    pub fails_at: Vec<String>,
+}
+
+/// `verdict.json`.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Verdict {
+    /// The experiment.
+    pub experiment: String,
+    /// Its scale.
+    pub profile: &'static str,
+    /// Published values.
+    pub values: Vec<Comparison>,
+    /// Claims.
+    pub claims: Vec<ClaimResult>,
+    /// Points that did not run: "keys: reason".
+    pub not_run: Vec<String>,
+}
+
+impl Verdict {
+    /// Judges the finished cells of a plan.
+    pub fn new(
+        plan: &Plan,
+        finished: &[Finished],
+        not_run: &[NotRun],
+        reference: Option<&Reference>,
+    ) -> Self {
+        let mut values = Vec::new();
+        if let (Some(reference), Some(artifact)) = (reference, &plan.artifact) {
+            // The artifact's own experiment answers for all of its rows, any other only for those that it touches.
+            let own = plan.paper.as_ref().is_some_and(|paper| plan.name == format!("{paper}/{artifact}"));
+            for published in reference.values.iter().filter(|value| value.artifact == *artifact) {
+                if own || finished.iter().any(|cell| published.is_row_of(cell)) {
+                    values.push(compare(published, finished, not_run));
+                }
+            }
+        }
+        Self {
+            experiment: plan.name.clone(),
+            profile: plan.profile.name(),
+            values,
+            claims: plan.claims.iter().map(|claim| check(claim, finished)).collect(),
+            not_run: not_run.iter().map(|missing| format!("{}: {}", keys(&missing.point), missing.reason)).collect(),
+        }
+    }
+
+    /// Whether every claim that could be checked holds and every value that was compared is at least within band.
+    pub fn is_good(&self) -> bool {
+        self.claims.iter().all(|claim| claim.holds != Some(false))
+            && self.values.iter().all(|value| value.verdict != Judgement::NotReproduced)
+    }
+
+    fn rows(&self) -> (Vec<String>, Vec<Vec<String>>) {
+        let heads = ["row", "system", "metric", "published", "measured", "n", "verdict"].map(str::to_owned).to_vec();
+        let rows = self
+            .values
+            .iter()
+            .map(|value| {
+                let format = |number: f64| {
+                    metric::find(&value.metric).map_or_else(|| number.to_string(), |metric| metric.format(number))
+                };
+                let spread = |std: Option<f64>| std.map(|std| format!(" ± {}", format(std))).unwrap_or_default();
+                let measured = value.measured.map_or_else(
+                    || "–".to_owned(),
+                    |measured| format!("{}{}", format(measured.mean), spread(measured.std)),
+                );
+                let reason = value.reason.as_ref().map(|reason| format!(": {reason}")).unwrap_or_default();
+                vec![
+                    value.row.clone(),
+                    value.system.clone(),
+                    value.metric.clone(),
+                    format!("{}{}", format(value.published), spread(value.published_spread)),
+                    measured,
+                    value.measured.map_or_else(|| "–".to_owned(), |measured| measured.n.to_string()),
+                    format!("{}{reason}", value.verdict.name()),
+                ]
+            })
+            .collect();
+        (heads, rows)
+    }
+
+    fn lines(&self) -> Vec<String> {
+        let mut lines = Vec::new();
+        for claim in &self.claims {
+            let found = match claim.holds {
+                Some(true) => format!("holds ({} checked)", claim.checked),
+                Some(false) => format!("does not hold at {}", claim.fails_at.join("; ")),
+                None => "not checked: its variants did not run".to_owned(),
+            };
+            lines.push(format!("claim \"{}\" [{}]: {found}", claim.text, claim.holds_if));
+        }
+        lines.extend(self.not_run.iter().map(|line| format!("not run: {line}")));
+        lines
+    }
+
+    /// As a section of a Markdown file.
+    pub fn to_markdown(&self) -> String {
+        let mut text = String::new();
+        if !self.values.is_empty() {
+            let (heads, rows) = self.rows();
+            text.push_str(&format!("\n## Published against measured\n\n{}", markdown_grid(&heads, &rows)));
+        }
+        for line in self.lines() {
+            text.push_str(&format!("\n* {line}"));
+        }
+        if !self.lines().is_empty() {
+            text.push('\n');
+        }
+        text
+    }
+
+    /// For a terminal.
+    pub fn to_terminal(&self) -> String {
+        let mut text = String::new();
+        if !self.values.is_empty() {
+            let (heads, rows) = self.rows();
+            text.push_str(&format!("\nPublished against measured\n{}\n", grid(&heads, &rows)));
+        }
+        for line in self.lines() {
+            text.push_str(&line);
+            text.push('\n');
+        }
+        text
+    }
+}
+
+fn compare(published: &Published, finished: &[Finished], not_run: &[NotRun]) -> Comparison {
+    let mut comparison = Comparison {
+        artifact: published.artifact.clone(),
+        row: published.row_label.clone(),
+        system: published.column.clone(),
+        variant: published.variant,
+        metric: published.metric.clone(),
+        published: published.value,
+        published_spread: published.spread,
+        measured: None,
+        band: None,
+        verdict: Judgement::NotRun,
+        reason: None,
+    };
+    let Some(variant) = published.variant else {
+        comparison.reason = Some("henn does not have this system yet".to_owned());
+        return comparison;
+    };
+    let cells: Vec<&Finished> = finished
+        .iter()
+        .filter(|cell| cell.record.variant == variant && published.is_row_of(cell))
+        .collect();
+    let measured =
+        metric::find(&published.metric).and_then(|metric| Summary::of(metric, cells.iter().copied()));
+    let Some(measured) = measured else {
+        let absent = not_run.iter().any(|missing| {
+            published.row.iter().all(|(key, value)| missing.point.get(key) == Some(value))
+        });
+        comparison.reason = Some(if absent { "data absent" } else { "not in this run" }.to_owned());
+        return comparison;
+    };
+    comparison.measured = Some(measured);
+    if let Some(erratum) = &published.erratum {
+        comparison.verdict = Judgement::NotComparable;
+        comparison.reason = Some(erratum.clone());
+        return comparison;
+    }
+    let own = spread(&published.metric, measured, &cells);
+    let tolerance = published.tolerance();
+    let band = 2.0 * (tolerance * tolerance + own * own).sqrt();
+    let difference = (measured.mean - published.value).abs();
+    comparison.band = Some(band);
+    comparison.verdict = if difference <= tolerance {
+        Judgement::Reproduced
+    } else if difference <= band {
+        Judgement::WithinBand
+    } else {
+        Judgement::NotReproduced
+    };
+    comparison
+}
+
+/// How far one repetition of ours strays: the standard deviation over repetitions, but for an accuracy not less than
+/// what drawing so many test samples lets it stray.
+fn spread(metric: &str, measured: Summary, cells: &[&Finished]) -> f64 {
+    let std = measured.std.unwrap_or(0.0);
+    if metric != "accuracy" {
+        return std;
+    }
+    let samples = cells.iter().filter_map(|cell| cell.record.metrics.get("samples")).sum::<f64>();
+    let p = measured.mean.clamp(0.0, 1.0);
+    std.max(if samples > 0.0 { (p * (1.0 - p) / samples).sqrt() } else { 0.0 })
+}
+
+/// The same point and repetition in every variant, to evaluate a claim on.
+type Variants<'a> = BTreeMap<Variant, &'a Finished>;
+
+fn check(claim: &Claim, finished: &[Finished]) -> ClaimResult {
+    let mut places: Vec<((&BTreeMap<String, String>, usize), Variants<'_>)> = Vec::new();
+    for cell in finished {
+        let place = (&cell.record.point, cell.record.repetition);
+        let index = places.iter().position(|(known, _)| *known == place);
+        let index = index.unwrap_or_else(|| {
+            places.push((place, BTreeMap::new()));
+            places.len() - 1
+        });
+        places[index].1.insert(cell.record.variant, cell);
+    }
+    let mut result = ClaimResult {
+        text: claim.text.clone(),
+        holds_if: claim.source.clone(),
+        holds: None,
+        checked: 0,
+        fails_at: Vec::new(),
+    };
+    for ((point, repetition), variants) in places {
+        let value = |variant: Variant, name: &str| variants.get(&variant)?.value(metric::find(name)?);
+        if let Some(holds) = claim.relation.holds(&value) {
+            result.checked += 1;
+            if !holds {
+                result.fails_at.push(format!("{}, repetition {}", keys(point), repetition + 1));
+            }
+        }
+    }
+    result.holds = (result.checked > 0).then_some(result.fails_at.is_empty());
+    result
+}
+
+fn keys(point: &BTreeMap<String, String>) -> String {
+    point.iter().map(|(key, value)| format!("{key} = {value}")).collect::<Vec<_>>().join(", ")
+}
