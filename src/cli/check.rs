@@ -13,6 +13,7 @@ use crate::runner::progress::human;
 pub(super) struct Arguments {
     /// Names or files
     #[arg(required = true)]
+    #[arg(id = "names", value_name = "EXPERIMENT")]
     experiments: Vec<String>,
     /// Scale [default: both]
     #[arg(long, value_enum)]
