@@ -87,6 +87,16 @@ pub trait Backend: Send + Sync + 'static {
         randomness: &Stream,
     ) -> Result<Vec<Self::Ciphertext>, BackendError>;
 
+    /// Protects numbers under one's own key, which may be faster.
+    fn encrypt_own(
+        &self,
+        key: &Self::SecretKey,
+        numbers: &[Self::Number],
+        randomness: &Stream,
+    ) -> Result<Vec<Self::Ciphertext>, BackendError> {
+        self.encrypt(self.public_key(key), numbers, randomness)
+    }
+
     /// Opens numbers that are known to have `scale`.
     fn decrypt(
         &self,

@@ -11,6 +11,7 @@ use henn::{
     scheme::{
         additive::{AdditiveScheme, SchemeError},
         paillier::Paillier,
+        twin::Twin,
     },
 };
 use num_bigint::{BigInt, BigUint};
@@ -36,6 +37,19 @@ fn paillier_obeys_the_laws_at_512_bits() {
     laws(&Paillier::try_new(512).unwrap(), 4);
 }
 
+/// A twin hides nothing and knows one key only; its arithmetic, sizes and refusals are a scheme's.
+#[test]
+fn the_simulated_twin_obeys_the_laws_of_arithmetic() {
+    let twin = Twin::of(&Paillier::try_new(512).unwrap(), 512);
+    let key = || twin.generate_keys(&Stream::seeded(1)).unwrap();
+    let bench = Bench { scheme: &twin, secret: key(), other: key() };
+    bench.arithmetic(64);
+    bench.edges_of_the_plaintext_space();
+    bench.serialisation();
+    bench.batches_are_their_items();
+    bench.refusals();
+}
+
 /// A scheme with two of its keys.
 struct Bench<'s, S: AdditiveScheme> {
     scheme: &'s S,
@@ -53,6 +67,7 @@ fn laws<S: AdditiveScheme>(scheme: &S, cases: u32) {
     bench.wrong_key();
     bench.serialisation();
     bench.batches_are_their_items();
+    bench.owners_encrypt_the_same_bytes();
     bench.threads_change_nothing();
     bench.refusals();
     bench.hostile_bytes(cases);
@@ -103,6 +118,14 @@ impl<S: AdditiveScheme> Bench<'_, S> {
         let mut samples: Vec<_> = [0_u8, 1, 2].map(BigUint::from).into();
         samples.extend([m - 1u8, m - 2u8, m / 2u8, m / 2u8 + 1u8, m / 3u8, m * 2u8 / 3u8]);
         samples
+    }
+
+    fn owners_encrypt_the_same_bytes(&self) {
+        let randomness = Stream::seeded(9);
+        let messages = self.samples();
+        let public = self.scheme.encrypt(self.public(), &messages, &randomness).unwrap();
+        let own = self.scheme.encrypt_own(&self.secret, &messages, &randomness).unwrap();
+        assert!(public == own);
     }
 
     fn arithmetic(&self, cases: u32) {

@@ -56,16 +56,17 @@ impl<S: AdditiveScheme> Additive<S> {
         Ok(out)
     }
 
-    fn encrypt_residues(
+    /// Encrypts in pieces; `encrypt` is the scheme's way to do one.
+    fn in_pieces(
         &self,
-        key: &S::PublicKey,
         residues: &[BigUint],
         randomness: &Stream,
+        encrypt: impl Fn(&[BigUint], &Stream) -> Result<Vec<S::Ciphertext>, SchemeError>,
     ) -> Result<Vec<S::Ciphertext>, BackendError> {
         let mut out = Vec::with_capacity(residues.len());
         for (number, piece) in (0..).zip(residues.chunks(PIECE)) {
             self.meter.check()?;
-            out.extend(self.scheme.encrypt(key, piece, &randomness.item(number))?);
+            out.extend(encrypt(piece, &randomness.item(number))?);
             self.meter.add(Operation::Encryption, piece.len());
         }
         Ok(out)
@@ -97,7 +98,21 @@ impl<S: AdditiveScheme> Backend for Additive<S> {
         numbers: &[Fixed],
         randomness: &Stream,
     ) -> Result<Vec<S::Ciphertext>, BackendError> {
-        self.encrypt_residues(key, &self.encode(key, numbers)?, randomness)
+        self.in_pieces(&self.encode(key, numbers)?, randomness, |piece, randomness| {
+            self.scheme.encrypt(key, piece, randomness)
+        })
+    }
+
+    fn encrypt_own(
+        &self,
+        key: &S::SecretKey,
+        numbers: &[Fixed],
+        randomness: &Stream,
+    ) -> Result<Vec<S::Ciphertext>, BackendError> {
+        let residues = self.encode(self.scheme.public_key(key), numbers)?;
+        self.in_pieces(&residues, randomness, |piece, randomness| {
+            self.scheme.encrypt_own(key, piece, randomness)
+        })
     }
 
     fn decrypt(
@@ -176,7 +191,9 @@ impl<S: AdditiveScheme> Backend for Additive<S> {
         // The mantissa is far below every prime factor of the modulus, so the inverse exists.
         let inverse =
             BigUint::from(rate.mantissa).modinv(self.scheme.plaintext_modulus(public)).unwrap_or_default();
-        let hidden = self.encrypt_residues(public, &[inverse], randomness)?;
+        let hidden = self.in_pieces(&[inverse], randomness, |piece, randomness| {
+            self.scheme.encrypt_own(key, piece, randomness)
+        })?;
         hidden.into_iter().next().ok_or(BackendError::Shape { what: "hidden rates", found: 0, expected: 1 })
     }
 

@@ -41,6 +41,17 @@ pub trait AdditiveScheme: Send + Sync + 'static {
         randomness: &Stream,
     ) -> Result<Vec<Self::Ciphertext>, SchemeError>;
 
+    /// What [`encrypt`](Self::encrypt) gives under the public half of `key`, byte for byte: the key's owner may know a
+    /// faster way.
+    fn encrypt_own(
+        &self,
+        key: &Self::SecretKey,
+        residues: &[BigUint],
+        randomness: &Stream,
+    ) -> Result<Vec<Self::Ciphertext>, SchemeError> {
+        self.encrypt(self.public_key(key), residues, randomness)
+    }
+
     /// Decrypts to residues in 0..M.
     fn decrypt(&self, key: &Self::SecretKey, ciphertexts: &[Self::Ciphertext]) -> Vec<BigUint>;
 

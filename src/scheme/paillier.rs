@@ -122,13 +122,32 @@ impl Paillier {
         Ok(Ciphertext { value: key.square().multiply(&plain_power(key, residue), &mask) })
     }
 
-    /// r^N for `count` random units, the i-th from `randomness.item(i)`: fresh encryptions of zero.
-    fn masks(key: &PublicKey, count: usize, randomness: &Stream) -> Vec<BigUint> {
-        let units: Vec<_> = (0..count as u64)
+    /// `count` random units r, the i-th from `randomness.item(i)`.
+    fn units(key: &PublicKey, count: usize, randomness: &Stream) -> Vec<SecretUint> {
+        (0..count as u64)
             .into_par_iter()
             .map(|index| random_unit(key.modulus(), &randomness.item(index)))
-            .collect();
-        key.square().pow_each(&units, key.modulus())
+            .collect()
+    }
+
+    /// r^N for `count` random units: fresh encryptions of zero.
+    fn masks(key: &PublicKey, count: usize, randomness: &Stream) -> Vec<BigUint> {
+        key.square().pow_each(&Self::units(key, count, randomness), key.modulus())
+    }
+
+    /// (1 + mN) times a mask, for every message m.
+    fn masked(
+        key: &PublicKey,
+        residues: &[BigUint],
+        masks: impl FnOnce() -> Vec<BigUint>,
+    ) -> Result<Vec<Ciphertext>, SchemeError> {
+        residues.iter().enumerate().try_for_each(|(index, residue)| check_residue(key, index, residue))?;
+        let masked = residues.par_iter().zip(masks());
+        Ok(masked
+            .map(|(residue, mask)| Ciphertext {
+                value: key.square().multiply(&plain_power(key, residue), &mask),
+            })
+            .collect())
     }
 }
 
@@ -155,14 +174,17 @@ impl AdditiveScheme for Paillier {
         residues: &[BigUint],
         randomness: &Stream,
     ) -> Result<Vec<Ciphertext>, SchemeError> {
-        residues.iter().enumerate().try_for_each(|(index, residue)| check_residue(key, index, residue))?;
-        let masks = Self::masks(key, residues.len(), randomness);
-        let masked = residues.par_iter().zip(masks);
-        Ok(masked
-            .map(|(residue, mask)| Ciphertext {
-                value: key.square().multiply(&plain_power(key, residue), &mask),
-            })
-            .collect())
+        Self::masked(key, residues, || Self::masks(key, residues.len(), randomness))
+    }
+
+    fn encrypt_own(
+        &self,
+        key: &SecretKey,
+        residues: &[BigUint],
+        randomness: &Stream,
+    ) -> Result<Vec<Ciphertext>, SchemeError> {
+        let public = key.public();
+        Self::masked(public, residues, || key.masks(&Self::units(public, residues.len(), randomness)))
     }
 
     fn decrypt(&self, key: &SecretKey, ciphertexts: &[Ciphertext]) -> Vec<BigUint> {

@@ -301,7 +301,7 @@ impl<'a, B: Backend> Client<'a, B> {
     ) -> Result<Vec<B::Number>, ProtocolError> {
         let randomness = self.randomness();
         let own = self.backend.public_key(&self.secret).clone();
-        let sealed = self.backend.encrypt(&own, numbers, &randomness)?;
+        let sealed = self.backend.encrypt_own(&self.secret, numbers, &randomness)?;
         let body = self.backend.write_ciphertexts(&sealed);
         let (wire_layer, wire_count) =
             (u32::try_from(layer).unwrap_or(u32::MAX), u32::try_from(count).unwrap_or(u32::MAX));

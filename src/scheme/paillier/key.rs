@@ -58,6 +58,8 @@ pub struct SecretKey {
     q: Factor,
     /// 1 / p modulo q.
     p_inverse: SecretUint,
+    /// p^-2 modulo q^2
+    p_square_inverse: SecretUint,
 }
 
 /// One prime s of the modulus N = st.
@@ -69,6 +71,10 @@ struct Factor {
     square: Modulus,
     /// 1 / L((1 + N)^(s-1) mod s^2) modulo s, where L(x) = (x - 1) / s.
     scale: SecretUint,
+    /// s
+    field: Modulus,
+    /// t modulo s - 1
+    cofactor: SecretUint,
 }
 
 impl SecretKey {
@@ -109,10 +115,17 @@ impl SecretKey {
             return Err(refused(1));
         }
         let p_inverse = p.modinv(&q).ok_or(refused(1))?;
+        let p_square_inverse = (&*p * &*p).modinv(&(&*q * &*q)).ok_or(refused(1))?;
         let public = PublicKey::try_new(modulus).ok_or(refused(0))?;
         let (p, q) =
             (Factor::try_new(p, &public).ok_or(refused(0))?, Factor::try_new(q, &public).ok_or(refused(1))?);
-        Ok(Self { public, p, q, p_inverse: SecretUint::new(p_inverse) })
+        Ok(Self {
+            public,
+            p,
+            q,
+            p_inverse: SecretUint::new(p_inverse),
+            p_square_inverse: SecretUint::new(p_square_inverse),
+        })
     }
 
     /// The public half.
@@ -123,6 +136,17 @@ impl SecretKey {
     /// The primes p and q: the whole secret, for handing a key to another program.
     pub fn factors(&self) -> (&BigUint, &BigUint) {
         (&self.p.prime, &self.q.prime)
+    }
+
+    /// r^N modulo N^2 for every unit r, by the Chinese remainder theorem: about a third of the work without the factors.
+    pub(super) fn masks(&self, units: &[SecretUint]) -> Vec<BigUint> {
+        let (modulo_p, modulo_q) = rayon::join(|| self.p.masks(units), || self.q.masks(units));
+        let (p, q) = (self.p.square.value(), self.q.square.value());
+        let join = |(at_p, at_q): (BigUint, BigUint)| {
+            let difference = at_q + q - (&at_p % q);
+            at_p + p * (difference * &*self.p_square_inverse % q)
+        };
+        modulo_p.into_iter().zip(modulo_q).map(join).collect()
     }
 
     /// The messages of ciphertexts, by the Chinese remainder theorem.
@@ -144,7 +168,15 @@ impl Factor {
         let order = SecretUint::new(&*prime - 1u8);
         let generator = public.modulus() + 1u8;
         let scale = quotient(&square.pow(&generator, &order), &prime).modinv(&prime)?;
-        Some(Self { prime, order, square, scale: SecretUint::new(scale) })
+        let field = Modulus::try_new(prime.clone())?;
+        let cofactor = SecretUint::new(public.modulus() / &*prime % &*order);
+        Some(Self { prime, order, square, scale: SecretUint::new(scale), field, cofactor })
+    }
+
+    /// r^N modulo s^2 for every unit r, as (r^t mod s)^s: the s-th power of x modulo s^2 depends on x modulo s alone.
+    fn masks(&self, units: &[SecretUint]) -> Vec<BigUint> {
+        let roots = self.field.pow_each(units, &self.cofactor);
+        self.square.pow_each(&roots, &self.prime)
     }
 
     /// The messages modulo this prime.

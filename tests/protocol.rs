@@ -1,0 +1,346 @@
+//! The split protocol: against plain stochastic gradient descent, against itself without masks, against its closed
+//! forms, across backends and across a network.
+
+use std::net::{TcpListener, TcpStream};
+
+use henn::backend::meter::Interrupt;
+use henn::backend::{Meter, Plain, Rate, Variant};
+use henn::dataset::Store;
+use henn::experiment::plan::{Plan, Request};
+use henn::experiment::spec::ProfileName;
+use henn::math::stream::Stream;
+use henn::network::{Activation, Loss, Network};
+use henn::protocol::channel::{Channel, Tcp, pipe};
+use henn::protocol::message::{Kind, Message};
+use henn::protocol::split::client::Client;
+use henn::protocol::split::server::{Layer, Server};
+use henn::protocol::split::{Masks, Settings};
+use henn::protocol::transcript::Link;
+use henn::runner::cell::{self, Computed, Peer, Prepared, Watch};
+use henn::runner::progress::Progress;
+use henn::runner::serve;
+use ndarray::Axis;
+use proptest::prelude::*;
+
+const FILE: &str = r#"
+schema = 1
+[data]
+name = "iris"
+test_limit = 4
+[network]
+hidden = [5]
+[training]
+epochs = 3
+[scheme]
+name = "paillier"
+modulus_bits = 512
+security = "paper"
+[protocol]
+name = "split"
+batch = 3
+training_iterations = 5
+"#;
+
+fn plan(set: &[&str]) -> Plan {
+    let set: Vec<String> = set.iter().map(ToString::to_string).collect();
+    let request =
+        Request { name: "test", origin: "test", text: FILE, profile: ProfileName::Quick, set: &set, grid: &[] };
+    Plan::load(&request).unwrap_or_else(|report| panic!("{report}")).0
+}
+
+fn compute(plan: &Plan, variant: Variant) -> Computed {
+    let settings = &plan.points[0].settings;
+    let store = Store::new("absent");
+    let prepared = Prepared::new(settings, 0, &store, &Interrupt::default()).unwrap();
+    cell::compute(settings, variant, &prepared, &Watch::default(), Peer::Local).unwrap()
+}
+
+/// The digest covers every output, every integer that the client opened and every trained weight.
+#[test]
+fn masked_training_is_bit_identical_to_training_without_masks() {
+    for variant in [Variant::Simulated, Variant::Encrypted] {
+        let masked = compute(&plan(&[]), variant);
+        let bare = compute(&plan(&["protocol.masks=none"]), variant);
+        assert_eq!(masked.digest, bare.digest);
+        assert_eq!(masked.counts, bare.counts);
+        assert_ne!(masked.transcript, bare.transcript, "the masks must show on the wire");
+    }
+}
+
+#[test]
+fn longer_masks_change_nothing_either() {
+    let short = compute(&plan(&[]), Variant::Simulated);
+    let long = compute(&plan(&["protocol.mask_security_bits=128"]), Variant::Simulated);
+    assert_eq!(short.digest, long.digest);
+}
+
+#[test]
+fn encrypted_equals_simulated_in_every_integer_and_every_count() {
+    for set in [&["network.hidden=[3, 4]"][..], &["training.momentum=0.5", "network.activation=tanh"], &["network.loss=squared"]] {
+        let plan = plan(set);
+        let (simulated, encrypted) = (compute(&plan, Variant::Simulated), compute(&plan, Variant::Encrypted));
+        assert_eq!(simulated.digest, encrypted.digest);
+        assert_eq!(simulated.counts, encrypted.counts);
+        assert_eq!(encrypted.metrics["mismatches"], 0.0);
+        assert!(!encrypted.disagrees);
+    }
+}
+
+/// A circuit of 16 fraction bits strays from real numbers, and not far.
+#[test]
+fn fixed_point_follows_real_numbers() {
+    let simulated = compute(&plan(&[]), Variant::Simulated);
+    let error = simulated.metrics["training_max_abs_error"];
+    assert!(error > 0.0 && error < 1e-4, "{error}");
+    let coarse = compute(&plan(&["protocol.activation_bits=4"]), Variant::Simulated);
+    assert!(coarse.metrics["max_abs_error"] > 100.0 * simulated.metrics["max_abs_error"]);
+}
+
+/// Independent of the protocol: gradients come from the network's own backpropagation.
+#[test]
+fn the_protocol_trains_as_stochastic_gradient_descent_does() {
+    for (activation, loss) in [(Activation::Sigmoid, Loss::CrossEntropy), (Activation::Tanh, Loss::Squared)] {
+        let rate = Rate { mantissa: 410, bits: 12 };
+        let settings = Settings {
+            widths: vec![4, 5, 4, 3],
+            activation,
+            loss,
+            batch: 7,
+            training_iterations: 9,
+            rate,
+            masks: Masks::Statistical,
+            mask_security_bits: 40,
+            activation_bits: 16,
+            gradient_bits: 16,
+            weight_magnitude_bits: 8,
+            activation_magnitude_bits: 6,
+        };
+        let dataset = Store::new("absent").load("iris").unwrap();
+        let split = dataset.split(0.2, henn::dataset::Scaling::Standard, &Stream::seeded(3)).unwrap();
+        let samples = split.train.take(settings.training_iterations);
+        let initial = Network::initialise(&settings.widths, activation, loss, &Stream::seeded(4));
+
+        let mut expected = initial.clone();
+        for (row, label) in samples.features.axis_chunks_iter(Axis(0), 1).zip(&samples.labels) {
+            let gradients = expected.gradients(row, &[*label]);
+            for (layer, gradient) in expected.layers.iter_mut().zip(gradients) {
+                layer.weights.scaled_add(-rate.value(), &gradient.weights);
+                layer.bias.scaled_add(-rate.value(), &gradient.bias);
+            }
+        }
+
+        let backend = Plain::new(Meter::default());
+        let (near, far) = pipe();
+        let layers = std::thread::scope(|scope| {
+            let (settings, initial, backend) = (&settings, &initial, &backend);
+            let serving = scope.spawn(move || {
+                let mut link = Link::server(Box::new(far), 8);
+                let (private, sessions) = (Stream::seeded(5), Stream::seeded(6));
+                let models = (initial, initial);
+                Server::accept(backend, settings, &mut link, &private, &sessions, models).unwrap().serve().unwrap()
+            });
+            let mut link = Link::client(Box::new(near), 8);
+            let private = Stream::seeded(7);
+            let mut client = Client::connect(backend, settings, &mut link, &private).unwrap();
+            client.train(samples.features.view(), &samples.labels).unwrap();
+            client.close().unwrap();
+            serving.join().unwrap()
+        });
+        for (layer, expected) in layers.iter().zip(&expected.layers) {
+            let wanted = expected.weights.iter().chain(&expected.bias);
+            for (found, wanted) in Layer::parameters(layer).zip(wanted) {
+                assert!((found - wanted).abs() < 1e-12, "{found} against {wanted}");
+            }
+        }
+        assert!(expected != initial);
+    }
+}
+
+/// Section 2.7 of the reference: `[4,5,3]` takes 17 ciphertexts forward, 8 for errors, 43 for the gradients of all layers.
+#[test]
+fn one_iteration_of_iris_takes_the_ciphertexts_that_the_closed_form_says() {
+    let settings = plan(&["protocol.training_iterations=2"]).points[0].settings.protocol.clone();
+    let two = settings.forecast(0, &[2], 64, 128).traffic;
+    let three = settings.forecast(0, &[3], 64, 128).traffic;
+    let iteration =
+        three.ciphertexts_up + three.ciphertexts_down - two.ciphertexts_up - two.ciphertexts_down;
+    assert_eq!(iteration, 17 + 8 + 43);
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 24, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn what_is_counted_is_what_the_closed_forms_say(
+        hidden in prop::collection::vec(2_usize..9, 0..4),
+        limit in 1_usize..12,
+        batch in 1_usize..8,
+        iterations in 2_usize..12,
+        seed: u32,
+    ) {
+        // A smallest fan-in of 2 admits sessions of two iterations only, and so even numbers.
+        let iterations = if hidden.contains(&2) { iterations & !1 } else { iterations };
+        let set = [
+            format!("network.hidden={hidden:?}"),
+            format!("data.test_limit={limit}"),
+            format!("protocol.batch={batch}"),
+            format!("protocol.training_iterations={iterations}"),
+            format!("run.seed={seed}"),
+            "training.epochs=1".to_owned(),
+        ];
+        let plan = plan(&set.each_ref().map(String::as_str));
+        let (forecast, samples) = cell::forecast_ahead(&plan.points[0].settings, 0).unwrap();
+        prop_assert_eq!(samples, limit);
+        let counted = compute(&plan, Variant::Simulated).counts;
+        for (name, value) in forecast.traffic.by_name() {
+            prop_assert_eq!(counted[name], value, "{}", name);
+        }
+        for (name, value) in forecast.operations().by_name() {
+            prop_assert_eq!(counted[&name], value, "{}", name);
+        }
+    }
+
+    #[test]
+    fn sessions_never_show_a_single_gradient_nor_a_whole_layer(
+        widths in prop::collection::vec(2_usize..20, 2..5),
+        iterations in 2_usize..60,
+        seed: u64,
+    ) {
+        let mut settings = plan(&[]).points[0].settings.protocol.clone();
+        settings.widths = widths;
+        settings.training_iterations = iterations;
+        let bound = settings.session_bound();
+        match settings.sessions(&Stream::seeded(seed)) {
+            Some(sessions) => {
+                prop_assert_eq!(sessions.iter().sum::<usize>(), iterations);
+                prop_assert!(sessions.iter().all(|length| (2..=bound).contains(length)));
+            }
+            None => prop_assert!(bound == 2 && iterations % 2 == 1),
+        }
+    }
+}
+
+#[test]
+fn a_weight_beyond_the_circuit_is_refused_by_name() {
+    let plan = plan(&["protocol.weight_magnitude_bits=0", "training.epochs=200"]);
+    let settings = &plan.points[0].settings;
+    let prepared = Prepared::new(settings, 0, &Store::new("absent"), &Interrupt::default()).unwrap();
+    let error =
+        cell::compute(settings, Variant::Simulated, &prepared, &Watch::default(), Peer::Local).unwrap_err();
+    assert!(error.to_string().contains("protocol.weight_magnitude_bits"), "{error}");
+}
+
+#[test]
+fn an_interrupt_stops_a_cell() {
+    let plan = plan(&[]);
+    let settings = &plan.points[0].settings;
+    let interrupt = Interrupt::default();
+    let prepared = Prepared::new(settings, 0, &Store::new("absent"), &interrupt).unwrap();
+    interrupt.raise();
+    let watch = Watch::new(interrupt);
+    let error = cell::compute(settings, Variant::Encrypted, &prepared, &watch, Peer::Local).unwrap_err();
+    assert!(error.is_interrupt(), "{error}");
+}
+
+/// A server for so many connections, and its address.
+fn with_server<T>(connections: usize, client: impl FnOnce(&str) -> T) -> T {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap().to_string();
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            let progress = Progress::new(true);
+            serve::serve(&listener, &Store::new("absent"), Some(connections), &Interrupt::default(), &progress)
+        });
+        client(&address)
+    })
+}
+
+#[test]
+fn two_processes_worth_of_tcp_give_the_same_bytes_as_one_process() {
+    let plan = plan(&[]);
+    let settings = &plan.points[0].settings;
+    let prepared = Prepared::new(settings, 0, &Store::new("absent"), &Interrupt::default()).unwrap();
+    for variant in Variant::ALL {
+        let near = cell::compute(settings, variant, &prepared, &Watch::default(), Peer::Local).unwrap();
+        let key = cell::key(settings, variant, 0).unwrap();
+        let hello = serve::Hello::new(&plan, 0, variant, 0, &key).to_bytes();
+        let far = with_server(1, |address| {
+            cell::compute(settings, variant, &prepared, &Watch::default(), Peer::Remote(address, &hello)).unwrap()
+        });
+        assert_eq!((near.metrics, near.counts), (far.metrics, far.counts));
+        assert_eq!((near.digest, near.transcript), (far.digest, far.transcript));
+    }
+}
+
+#[test]
+fn a_server_survives_clients_that_send_garbage() {
+    let plan = plan(&[]);
+    let settings = &plan.points[0].settings;
+    let key = cell::key(settings, Variant::Simulated, 0).unwrap();
+    let good = serve::Hello::new(&plan, 0, Variant::Simulated, 0, &key);
+    let mut wrong_cell = good.to_bytes();
+    let at = wrong_cell.windows(8).position(|window| window == &key.as_bytes()[..8]).unwrap();
+    wrong_cell[at] = if wrong_cell[at] == b'0' { b'1' } else { b'0' };
+    let hello = |body: Vec<u8>| Message::new(Kind::Hello, body).to_frame();
+    let frames: [Vec<u8>; 7] = [
+        vec![],
+        vec![0xff; 100],
+        hello(b"no json".to_vec()),
+        hello(vec![b'['; 2 << 20]),
+        hello(wrong_cell),
+        hello(good.to_bytes().iter().map(|byte| byte ^ 0x20).collect()),
+        Message::new(Kind::Activations, vec![0; 1000]).to_frame(),
+    ];
+    with_server(frames.len() + 2, |address| {
+        for frame in frames {
+            let mut channel = Tcp::connect(address).unwrap();
+            channel.send(frame).unwrap();
+            let answer = Message::from_frame(channel.receive().unwrap()).unwrap();
+            assert_eq!(answer.kind, Kind::Fault, "{answer:?}");
+        }
+        // Gone before it has said anything.
+        drop(TcpStream::connect(address).unwrap());
+        // And the next client is served all the same.
+        let prepared = Prepared::new(settings, 0, &Store::new("absent"), &Interrupt::default()).unwrap();
+        let hello = good.to_bytes();
+        let peer = Peer::Remote(address, &hello);
+        cell::compute(settings, Variant::Simulated, &prepared, &Watch::default(), peer).unwrap();
+    });
+}
+
+/// Messages that are well formed but out of place end the conversation, with a reason and without a panic.
+#[test]
+fn a_server_refuses_what_the_protocol_does_not_allow() {
+    let settings = plan(&[]).points[0].settings.protocol.clone();
+    let network = Network::initialise(&settings.widths, settings.activation, settings.loss, &Stream::seeded(1));
+    let message = |kind, layer, count, bytes| Message { kind, layer, count, body: vec![0; bytes] };
+    let wrong = [
+        message(Kind::Activations, 9, 1, 32),
+        message(Kind::Activations, 0, 2, 32),
+        message(Kind::Activations, 0, 0, 0),
+        message(Kind::Activations, 0, u32::MAX, 32),
+        message(Kind::Errors, 1, 1, 24),
+        message(Kind::MaskedGradients, 0, 0, 8),
+        message(Kind::SummedGradients, 0, 0, 8),
+        message(Kind::Begin, 0, 1, 0),
+        message(Kind::Sums, 0, 1, 0),
+        message(Kind::PublicKey, 0, 0, 0),
+    ];
+    for wrong in wrong {
+        let backend = Plain::new(Meter::default());
+        let (mut near, far) = pipe();
+        std::thread::scope(|scope| {
+            let (settings, network, backend) = (&settings, &network, &backend);
+            let serving = scope.spawn(move || {
+                let mut link = Link::server(Box::new(far), 8);
+                let (private, sessions) = (Stream::seeded(5), Stream::seeded(6));
+                let server = Server::accept(backend, settings, &mut link, &private, &sessions, (network, network));
+                server.unwrap().serve().map(|_| ())
+            });
+            near.send(Message::new(Kind::PublicKey, vec![]).to_frame()).unwrap();
+            near.receive().unwrap();
+            near.send(wrong.to_frame()).unwrap();
+            assert!(serving.join().unwrap().is_err(), "{wrong:?} was accepted");
+        });
+    }
+}
