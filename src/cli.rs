@@ -154,7 +154,9 @@ enum CliError {
     Invalid(Box<Diagnostics>),
     #[error("no experiment `{name}` under {}{}", directory.display(), suggestion.as_ref().map(|near| format!("; did you mean `{near}`?")).unwrap_or_default())]
     UnknownExperiment { name: String, directory: PathBuf, suggestion: Option<String> },
-    #[error("no directory `experiments` here or above: change to the repository, or name it with --experiments")]
+    #[error(
+        "no directory `experiments` here or above: change to the repository, or name it with --experiments"
+    )]
     NoExperiments,
     #[error("{}: {source}", path.display())]
     File { path: PathBuf, source: std::io::Error },
@@ -179,9 +181,12 @@ impl CliError {
         match self {
             Self::Invalid(report) if report.only_insecure() => ExitStatus::Insecure,
             Self::Run(error) if error.is_interrupt() => ExitStatus::Interrupted,
-            Self::Run(_) | Self::Dataset(_) | Self::Report(_) | Self::Threads(_) | Self::Signals(_) | Self::Json(_) => {
-                ExitStatus::Failed
-            }
+            Self::Run(_)
+            | Self::Dataset(_)
+            | Self::Report(_)
+            | Self::Threads(_)
+            | Self::Signals(_)
+            | Self::Json(_) => ExitStatus::Failed,
             _ => ExitStatus::Usage,
         }
     }

@@ -1,12 +1,12 @@
 #![doc = include_str!("../README.md")]
 
-pub mod math;
-pub mod scheme;
-pub mod dataset;
-pub mod network;
 pub mod backend;
-pub mod protocol;
-pub mod experiment;
-pub mod runner;
-pub mod report;
 pub mod cli;
+pub mod dataset;
+pub mod experiment;
+pub mod math;
+pub mod network;
+pub mod protocol;
+pub mod report;
+pub mod runner;
+pub mod scheme;

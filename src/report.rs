@@ -1,6 +1,5 @@
 //! Tables, charts and verdicts from finished cells. Nothing here runs anything.
 
-
 pub mod chart;
 pub mod export;
 pub mod figure;
@@ -75,14 +74,12 @@ impl Report {
         reference: Option<&Reference>,
     ) -> Result<(), ReportError> {
         if let Some(table) = &self.table {
-            let parts: [(&str, fn(Kind) -> bool); 2] =
-                [("table", |kind| kind != Kind::Measured), ("timing", |kind| kind == Kind::Measured)];
-            for (stem, keep) in parts {
-                let part = table.only(keep);
-                if part.cells.is_empty() && stem != "table" {
+            for (stem, measured) in [("table", false), ("timing", true)] {
+                let part = table.only(|kind| (kind == Kind::Measured) == measured);
+                if part.cells.is_empty() && measured {
                     continue;
                 }
-                let verdict = (stem == "table").then_some(&self.verdict);
+                let verdict = (!measured).then_some(&self.verdict);
                 for (extension, bytes) in export::all(&part, verdict)? {
                     write_atomic(&directory.join(format!("{stem}.{extension}")), &bytes)?;
                 }

@@ -1,5 +1,12 @@
 //! The program as a user runs it: cache, threads, interruption, kill, failures of the disk.
 
+#![expect(
+    clippy::expect_used,
+    clippy::unwrap_used,
+    clippy::disallowed_methods,
+    reason = "a test; the exemption for tests does not reach its helper functions"
+)]
+
 use std::fs;
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
@@ -221,7 +228,6 @@ fn a_results_directory_that_cannot_be_written_is_named() {
     assert!(stderr(&output).contains("blocked"), "{}", stderr(&output));
 }
 
-
 #[test]
 fn an_absent_data_set_is_not_run_and_says_how_to_get_it() {
     let place = Place::new();
@@ -242,7 +248,8 @@ fn a_grid_on_the_command_line_has_results_of_its_own() {
         .output()
         .unwrap();
     assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
-    let records = fs::read_to_string(place.directory.path().join("results/cells.sweep/records.jsonl")).unwrap();
+    let records =
+        fs::read_to_string(place.directory.path().join("results/cells.sweep/records.jsonl")).unwrap();
     assert_eq!(records.lines().count(), 2);
     assert!(records.contains("wine"));
 }
@@ -253,10 +260,16 @@ fn a_report_made_again_from_records_is_the_same() {
     fs::create_dir(place.directory.path().join("experiments")).unwrap();
     let reference = Path::new(env!("CARGO_MANIFEST_DIR")).join("experiments/reference");
     fs::create_dir(place.directory.path().join("experiments/reference")).unwrap();
-    fs::copy(reference.join("gelu_net.toml"), place.directory.path().join("experiments/reference/gelu_net.toml"))
-        .unwrap();
-    fs::copy(place.directory.path().join("cells.toml"), place.directory.path().join("experiments/cells.toml"))
-        .unwrap();
+    fs::copy(
+        reference.join("gelu_net.toml"),
+        place.directory.path().join("experiments/reference/gelu_net.toml"),
+    )
+    .unwrap();
+    fs::copy(
+        place.directory.path().join("cells.toml"),
+        place.directory.path().join("experiments/cells.toml"),
+    )
+    .unwrap();
     let henn = |arguments: &[&str]| {
         let output = Command::new(env!("CARGO_BIN_EXE_henn"))
             .current_dir(place.directory.path())

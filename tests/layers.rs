@@ -1,5 +1,10 @@
 //! The module chain: a lower module never imports a higher one.
 
+#![expect(
+    clippy::unwrap_used,
+    reason = "a test; the exemption for tests does not reach its helper functions"
+)]
+
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -93,7 +98,8 @@ fn no_module_imports_a_higher_one() {
 
 #[test]
 fn the_reader_of_imports_sees_every_form() {
-    let found = imports("use crate::math::x; use crate::{scheme::{a, b}, dataset::c, network}; crate::cli::say()");
+    let found =
+        imports("use crate::math::x; use crate::{scheme::{a, b}, dataset::c, network}; crate::cli::say()");
     assert_eq!(found, ["math", "scheme", "dataset", "network", "cli"]);
 }
 

@@ -1,6 +1,13 @@
 //! The split protocol: against plain stochastic gradient descent, against itself without masks, against its closed
 //! forms, across backends and across a network.
 
+#![expect(
+    clippy::float_cmp,
+    clippy::panic,
+    clippy::unwrap_used,
+    reason = "a test; the exemption for tests does not reach its helper functions"
+)]
+
 use std::net::{TcpListener, TcpStream};
 
 use henn::backend::meter::Interrupt;
@@ -43,8 +50,14 @@ training_iterations = 5
 
 fn plan(set: &[&str]) -> Plan {
     let set: Vec<String> = set.iter().map(ToString::to_string).collect();
-    let request =
-        Request { name: "test", origin: "test", text: FILE, profile: ProfileName::Quick, set: &set, grid: &[] };
+    let request = Request {
+        name: "test",
+        origin: "test",
+        text: FILE,
+        profile: ProfileName::Quick,
+        set: &set,
+        grid: &[],
+    };
     Plan::load(&request).unwrap_or_else(|report| panic!("{report}")).0
 }
 
@@ -76,7 +89,11 @@ fn longer_masks_change_nothing_either() {
 
 #[test]
 fn encrypted_equals_simulated_in_every_integer_and_every_count() {
-    for set in [&["network.hidden=[3, 4]"][..], &["training.momentum=0.5", "network.activation=tanh"], &["network.loss=squared"]] {
+    for set in [
+        &["network.hidden=[3, 4]"][..],
+        &["training.momentum=0.5", "network.activation=tanh"],
+        &["network.loss=squared"],
+    ] {
         let plan = plan(set);
         let (simulated, encrypted) = (compute(&plan, Variant::Simulated), compute(&plan, Variant::Encrypted));
         assert_eq!(simulated.digest, encrypted.digest);
@@ -137,7 +154,10 @@ fn the_protocol_trains_as_stochastic_gradient_descent_does() {
                 let mut link = Link::server(Box::new(far), 8);
                 let (private, sessions) = (Stream::seeded(5), Stream::seeded(6));
                 let models = (initial, initial);
-                Server::accept(backend, settings, &mut link, &private, &sessions, models).unwrap().serve().unwrap()
+                Server::accept(backend, settings, &mut link, &private, &sessions, models)
+                    .unwrap()
+                    .serve()
+                    .unwrap()
             });
             let mut link = Link::client(Box::new(near), 8);
             let private = Stream::seeded(7);
@@ -162,8 +182,7 @@ fn one_iteration_of_iris_takes_the_ciphertexts_that_the_closed_form_says() {
     let settings = plan(&["protocol.training_iterations=2"]).points[0].settings.protocol.clone();
     let two = settings.forecast(0, &[2], 64, 128).traffic;
     let three = settings.forecast(0, &[3], 64, 128).traffic;
-    let iteration =
-        three.ciphertexts_up + three.ciphertexts_down - two.ciphertexts_up - two.ciphertexts_down;
+    let iteration = three.ciphertexts_up + three.ciphertexts_down - two.ciphertexts_up - two.ciphertexts_down;
     assert_eq!(iteration, 17 + 8 + 43);
 }
 
@@ -249,7 +268,13 @@ fn with_server<T>(connections: usize, client: impl FnOnce(&str) -> T) -> T {
     std::thread::scope(|scope| {
         scope.spawn(|| {
             let progress = Progress::new(true);
-            serve::serve(&listener, &Store::new("absent"), Some(connections), &Interrupt::default(), &progress)
+            serve::serve(
+                &listener,
+                &Store::new("absent"),
+                Some(connections),
+                &Interrupt::default(),
+                &progress,
+            )
         });
         client(&address)
     })
@@ -265,7 +290,8 @@ fn two_processes_worth_of_tcp_give_the_same_bytes_as_one_process() {
         let key = cell::key(settings, variant, 0).unwrap();
         let hello = serve::Hello::new(&plan, 0, variant, 0, &key).to_bytes();
         let far = with_server(1, |address| {
-            cell::compute(settings, variant, &prepared, &Watch::default(), Peer::Remote(address, &hello)).unwrap()
+            cell::compute(settings, variant, &prepared, &Watch::default(), Peer::Remote(address, &hello))
+                .unwrap()
         });
         assert_eq!((near.metrics, near.counts), (far.metrics, far.counts));
         assert_eq!((near.digest, near.transcript), (far.digest, far.transcript));
@@ -312,7 +338,8 @@ fn a_server_survives_clients_that_send_garbage() {
 #[test]
 fn a_server_refuses_what_the_protocol_does_not_allow() {
     let settings = plan(&[]).points[0].settings.protocol.clone();
-    let network = Network::initialise(&settings.widths, settings.activation, settings.loss, &Stream::seeded(1));
+    let network =
+        Network::initialise(&settings.widths, settings.activation, settings.loss, &Stream::seeded(1));
     let message = |kind, layer, count, bytes| Message { kind, layer, count, body: vec![0; bytes] };
     let wrong = [
         message(Kind::Activations, 9, 1, 32),
@@ -334,7 +361,8 @@ fn a_server_refuses_what_the_protocol_does_not_allow() {
             let serving = scope.spawn(move || {
                 let mut link = Link::server(Box::new(far), 8);
                 let (private, sessions) = (Stream::seeded(5), Stream::seeded(6));
-                let server = Server::accept(backend, settings, &mut link, &private, &sessions, (network, network));
+                let server =
+                    Server::accept(backend, settings, &mut link, &private, &sessions, (network, network));
                 server.unwrap().serve().map(|_| ())
             });
             near.send(Message::new(Kind::PublicKey, vec![]).to_frame()).unwrap();

@@ -140,8 +140,10 @@ impl<S: AdditiveScheme> Backend for Additive<S> {
         if columns == 0 || inputs.len() % columns != 0 {
             return Err(BackendError::Shape { what: "inputs", found: inputs.len(), expected: columns });
         }
-        let matrix: Vec<Vec<BigInt>> =
-            weights.outer_iter().map(|row| row.iter().map(|weight| weight.mantissa.clone()).collect()).collect();
+        let matrix: Vec<Vec<BigInt>> = weights
+            .outer_iter()
+            .map(|row| row.iter().map(|weight| weight.mantissa.clone()).collect())
+            .collect();
         let bias = bias.map(|bias| self.encode(key, bias)).transpose()?;
         if let Some(bias) = &bias
             && bias.len() != rows

@@ -77,7 +77,10 @@ impl OperationCounts {
 
     /// By name, for records.
     pub fn by_name(&self) -> BTreeMap<String, u64> {
-        Operation::ALL.into_iter().map(|operation| (operation.name().to_owned(), self.get(operation))).collect()
+        Operation::ALL
+            .into_iter()
+            .map(|operation| (operation.name().to_owned(), self.get(operation)))
+            .collect()
     }
 
     /// From names, as another party reports them; unknown names are ignored.

@@ -19,8 +19,10 @@ pub trait Number: Clone + PartialEq + Send + Sync + Sized + 'static {
     /// The difference; both must have the same scale.
     fn subtract(&self, other: &Self) -> Result<Self, EncodingError>;
     /// The product; scales add.
+    #[must_use]
     fn multiply(&self, other: &Self) -> Self;
     /// The product with the learning rate, whose scale is added.
+    #[must_use]
     fn times_rate(&self, rate: Rate) -> Self;
     /// The exact integer behind it, for comparisons bit by bit; `None` for real numbers.
     fn integer(&self) -> Option<&BigInt>;

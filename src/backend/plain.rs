@@ -92,7 +92,13 @@ impl Backend for Plain {
         Ok(gradients.to_vec())
     }
 
-    fn open_steps(&self, _key: &(), rate: Rate, masked: &[f64], _scale: Scale) -> Result<Vec<f64>, BackendError> {
+    fn open_steps(
+        &self,
+        _key: &(),
+        rate: Rate,
+        masked: &[f64],
+        _scale: Scale,
+    ) -> Result<Vec<f64>, BackendError> {
         Ok(masked.iter().map(|gradient| gradient * rate.value()).collect())
     }
 

@@ -55,7 +55,12 @@ pub(super) fn main(context: &Context, arguments: &Arguments) -> Result<ExitStatu
 fn describe(context: &Context, plan: &Plan) -> Result<(), CliError> {
     let cells: usize =
         plan.points.iter().map(|point| point.settings.variants.len() * point.settings.repetitions).sum();
-    say(format!("{} ({} profile): {} points, {cells} cells", plan.name, plan.profile.name(), plan.points.len()));
+    say(format!(
+        "{} ({} profile): {} points, {cells} cells",
+        plan.name,
+        plan.profile.name(),
+        plan.points.len()
+    ));
     for point in &plan.points {
         describe_point(context, point)?;
     }

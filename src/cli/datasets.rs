@@ -52,7 +52,13 @@ pub(super) fn main(context: &Context, arguments: &Arguments) -> Result<ExitStatu
                     context.progress.note(&format!("{}: {}", failure.source, failure.reason));
                 }
                 for file in &fetched.files {
-                    say(format!("{}: {} ({} bytes) from {}", entry.name(), file.name, file.bytes, file.source));
+                    say(format!(
+                        "{}: {} ({} bytes) from {}",
+                        entry.name(),
+                        file.name,
+                        file.bytes,
+                        file.source
+                    ));
                 }
             }
             Ok(ExitStatus::Success)

@@ -28,11 +28,13 @@ pub(super) fn main(context: &Context) -> Result<ExitStatus, CliError> {
     let store = context.store();
     for entry in dataset::catalogue()?.entries().iter().filter(|entry| !entry.embedded()) {
         let present = store.is_present(entry);
-        let text = if present { "fetched".to_owned() } else { format!("`henn datasets fetch {}`", entry.name()) };
+        let text =
+            if present { "fetched".to_owned() } else { format!("`henn datasets fetch {}`", entry.name()) };
         line(&format!("data set {}", entry.name()), present, text);
     }
     let npm = Command::new("npm").arg("--version").output().is_ok_and(|output| output.status.success());
-    let text = if npm { "can fetch data sets" } else { "without it data sets come from a mirror or their home" };
+    let text =
+        if npm { "can fetch data sets" } else { "without it data sets come from a mirror or their home" };
     line("npm", npm, text.to_owned());
     let out = &context.global.out;
     let writable = tempfile::tempdir_in(if out.is_dir() { out } else { std::path::Path::new(".") }).is_ok();

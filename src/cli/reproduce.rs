@@ -7,7 +7,7 @@ use crate::experiment::spec::ProfileName;
 pub(super) struct Arguments {
     /// Papers; all of them when none is named
     papers: Vec<String>,
-    /// Only these artifacts, for example table_3
+    /// Only these artifacts, for example `table_3`
     #[arg(long, value_name = "ARTIFACT")]
     artifact: Vec<String>,
     /// Scale
@@ -23,12 +23,15 @@ pub(super) fn main(context: &Context, arguments: &Arguments) -> Result<ExitStatu
         .filter(|name| {
             name.split_once('/').is_some_and(|(paper, artifact)| {
                 (arguments.papers.is_empty() || arguments.papers.iter().any(|wanted| wanted == paper))
-                    && (arguments.artifact.is_empty() || arguments.artifact.iter().any(|wanted| wanted == artifact))
+                    && (arguments.artifact.is_empty()
+                        || arguments.artifact.iter().any(|wanted| wanted == artifact))
             })
         })
         .collect();
     if names.is_empty() {
-        return Err(CliError::Usage("no experiment of these papers and artifacts; see `henn list`".to_owned()));
+        return Err(CliError::Usage(
+            "no experiment of these papers and artifacts; see `henn list`".to_owned(),
+        ));
     }
     let mut worst = ExitStatus::Success;
     for experiment in names {

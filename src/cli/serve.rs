@@ -30,7 +30,8 @@ pub(super) fn main(context: &Context, arguments: &Arguments) -> Result<ExitStatu
     if let Some(path) = &arguments.address_file {
         serve::announce(path, &listener)?;
     }
-    let address = listener.local_addr().map_or_else(|_| arguments.listen.clone(), |address| address.to_string());
+    let address =
+        listener.local_addr().map_or_else(|_| arguments.listen.clone(), |address| address.to_string());
     context.progress.note(&format!("listening on {address}"));
     serve::serve(&listener, &context.store(), arguments.connections, &context.interrupt, &context.progress)?;
     Ok(ExitStatus::Success)

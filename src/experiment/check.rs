@@ -45,6 +45,13 @@ impl<'a> Checker<'a> {
         self.found.push(Diagnostic::error(code, span, message).help(help));
     }
 
+    /// Reports a key that is not there. One that is there but could not be read has been reported already.
+    fn missing(&mut self, path: &str, help: &str) {
+        if self.document.get(path).is_none() {
+            self.error(path, Code::Missing, format!("`{path}` is missing"), help);
+        }
+    }
+
     fn warn(&mut self, path: &str, code: Code, message: String, help: &str) {
         let span = self.document.span(path);
         self.found.push(Diagnostic::warning(code, span, message).help(help));
@@ -68,7 +75,7 @@ impl<'a> Checker<'a> {
     }
 
     /// Reports a value outside its range.
-    fn within<T: PartialOrd + Display>(&mut self, path: &str, value: T, range: RangeInclusive<T>) {
+    fn within<T: PartialOrd + Display + Copy>(&mut self, path: &str, value: T, range: &RangeInclusive<T>) {
         if !range.contains(&value) {
             let allowed = format!("allowed: {} to {}", range.start(), range.end());
             self.error(path, Code::Range, format!("`{path}` is {value}"), &allowed);
@@ -99,7 +106,12 @@ pub fn heading(spec: &Spec, checker: &mut Checker<'_>) {
         checker.unknown("paper", "paper", paper, PAPERS.into_iter());
     }
     if spec.artifact.is_some() && spec.paper.is_none() {
-        checker.error("artifact", Code::Missing, "`artifact` without `paper`".to_owned(), "name the paper too");
+        checker.error(
+            "artifact",
+            Code::Missing,
+            "`artifact` without `paper`".to_owned(),
+            "name the paper too",
+        );
     }
 }
 
@@ -154,16 +166,26 @@ fn data(spec: &Spec, checker: &mut Checker<'_>) -> Option<&'static dataset::Entr
         );
     }
     if spec.data.test_limit == Some(0) {
-        checker.error("data.test_limit", Code::Range, "`data.test_limit` is 0".to_owned(), "allowed: 1 or more");
+        checker.error(
+            "data.test_limit",
+            Code::Range,
+            "`data.test_limit` is 0".to_owned(),
+            "allowed: 1 or more",
+        );
     }
     let Some(name) = &spec.data.name else {
-        checker.error("data", Code::Missing, "`data.name` is missing".to_owned(), "see `henn datasets list`");
+        checker.missing("data.name", "see `henn datasets list`");
         return None;
     };
     let catalogue = match dataset::catalogue() {
         Ok(catalogue) => catalogue,
         Err(error) => {
-            checker.error("data.name", Code::UnknownName, error.to_string(), "the build's manifest is broken");
+            checker.error(
+                "data.name",
+                Code::UnknownName,
+                error.to_string(),
+                "the build's manifest is broken",
+            );
             return None;
         }
     };
@@ -177,9 +199,9 @@ fn data(spec: &Spec, checker: &mut Checker<'_>) -> Option<&'static dataset::Entr
 
 fn network(spec: &Spec, checker: &mut Checker<'_>) {
     let hidden = &spec.network.hidden;
-    checker.within("network.hidden", hidden.len(), 0..=MAX_LAYERS);
+    checker.within("network.hidden", hidden.len(), &(0..=MAX_LAYERS));
     for (index, &width) in hidden.iter().enumerate() {
-        checker.within(&format!("network.hidden.{index}"), width, 1..=MAX_WIDTH);
+        checker.within(&format!("network.hidden.{index}"), width, &(1..=MAX_WIDTH));
     }
 }
 
@@ -202,12 +224,12 @@ fn training(spec: &Spec, checker: &mut Checker<'_>) {
             "allowed: 0 to below 1",
         );
     }
-    checker.within("training.epochs", training.epochs, 1..=1_000_000);
-    checker.within("training.batch_size", training.batch_size, 1..=1_000_000);
+    checker.within("training.epochs", training.epochs, &(1..=1_000_000));
+    checker.within("training.batch_size", training.batch_size, &(1..=1_000_000));
 }
 
 fn run(spec: &Spec, checker: &mut Checker<'_>) {
-    checker.within("run.repetitions", spec.run.repetitions, 1..=1000);
+    checker.within("run.repetitions", spec.run.repetitions, &(1..=1000));
     if spec.run.variants.is_empty() {
         checker.error(
             "run.variants",
@@ -226,12 +248,17 @@ fn run(spec: &Spec, checker: &mut Checker<'_>) {
 
 fn scheme(spec: &Spec, checker: &mut Checker<'_>) -> Option<Scheme> {
     let Some(name) = spec.scheme.name else {
-        checker.error("scheme", Code::Missing, "`scheme.name` is missing".to_owned(), "allowed: paillier");
+        checker.missing("scheme.name", "allowed: paillier");
         return None;
     };
     let bits = spec.scheme.modulus_bits;
     if let Err(error) = paillier::Paillier::try_new(bits) {
-        checker.error("scheme.modulus_bits", Code::Range, error.to_string(), "3072 bits give 128-bit security");
+        checker.error(
+            "scheme.modulus_bits",
+            Code::Range,
+            error.to_string(),
+            "3072 bits give 128-bit security",
+        );
         return None;
     }
     let security_bits = factoring_security_bits(bits);
@@ -281,7 +308,7 @@ fn protocol(
     let protocol = &spec.protocol;
     match (protocol.name, spec.scheme.name) {
         (None, _) => {
-            checker.error("protocol", Code::Missing, "`protocol.name` is missing".to_owned(), "allowed: split");
+            checker.missing("protocol.name", "allowed: split");
             return None;
         }
         (Some(name @ (ProtocolName::Refresh | ProtocolName::NonInteractive)), Some(SchemeName::Paillier)) => {
@@ -360,28 +387,26 @@ fn protocol(
 }
 
 fn ranges(protocol: &ProtocolSpec, checker: &mut Checker<'_>) {
-    checker.within("protocol.batch", protocol.batch, 1..=4096);
-    checker.within("protocol.training_iterations", protocol.training_iterations, 0..=1_000_000);
-    checker.within("protocol.mask_security_bits", protocol.mask_security_bits, 40..=128);
-    checker.within("protocol.activation_bits", protocol.activation_bits, 1..=40);
-    checker.within("protocol.gradient_bits", protocol.gradient_bits, 1..=40);
-    checker.within("protocol.learning_rate_bits", protocol.learning_rate_bits, 1..=31);
-    checker.within("protocol.weight_magnitude_bits", protocol.weight_magnitude_bits, 0..=32);
-    checker.within("protocol.activation_magnitude_bits", protocol.activation_magnitude_bits, 0..=32);
+    checker.within("protocol.batch", protocol.batch, &(1..=4096));
+    checker.within("protocol.training_iterations", protocol.training_iterations, &(0..=1_000_000));
+    checker.within("protocol.mask_security_bits", protocol.mask_security_bits, &(40..=128));
+    checker.within("protocol.activation_bits", protocol.activation_bits, &(1..=40));
+    checker.within("protocol.gradient_bits", protocol.gradient_bits, &(1..=40));
+    checker.within("protocol.learning_rate_bits", protocol.learning_rate_bits, &(1..=31));
+    checker.within("protocol.weight_magnitude_bits", protocol.weight_magnitude_bits, &(0..=32));
+    checker.within("protocol.activation_magnitude_bits", protocol.activation_magnitude_bits, &(0..=32));
 }
 
-fn plaintext_space(
-    spec: &Spec,
-    scheme: &Scheme,
-    protocol: &split::Settings,
-    checker: &mut Checker<'_>,
-) {
+fn plaintext_space(spec: &Spec, scheme: &Scheme, protocol: &split::Settings, checker: &mut Checker<'_>) {
     let required = protocol.required_bits();
     if required > scheme.modulus_bits {
         checker.error(
             "scheme.modulus_bits",
             Code::Overflow,
-            format!("the circuit needs {required} bits of plaintext, the modulus has {}", spec.scheme.modulus_bits),
+            format!(
+                "the circuit needs {required} bits of plaintext, the modulus has {}",
+                spec.scheme.modulus_bits
+            ),
             "lower the fraction or mask bits in [protocol], or raise `scheme.modulus_bits`",
         );
     }
@@ -389,7 +414,8 @@ fn plaintext_space(
 
 /// Reports a key of a table or chart that tells no cells apart.
 fn cell_key(path: &str, key: &str, keys: &[String], checker: &mut Checker<'_>) -> bool {
-    let known = CELL_KEYS.contains(&key) || keys.iter().any(|label| label == key && checker.document.get(label).is_some());
+    let known = CELL_KEYS.contains(&key)
+        || keys.iter().any(|label| label == key && checker.document.get(label).is_some());
     let swept = keys.iter().any(|label| label == key) && key.contains('.');
     if known || swept {
         return true;
@@ -477,7 +503,9 @@ pub fn claims(specs: &[ClaimSpec], checker: &mut Checker<'_>) -> Vec<Claim> {
                     .help("for example `encrypted.accuracy >= plain.accuracy - 0.01`");
                 let right = match &error {
                     RelationError::Metric(name) => metric::suggest(name),
-                    RelationError::Variant(name) => nearest(name, Variant::ALL.into_iter().map(Variant::name)),
+                    RelationError::Variant(name) => {
+                        nearest(name, Variant::ALL.into_iter().map(Variant::name))
+                    }
                     _ => None,
                 };
                 if let Some(right) = right {

@@ -83,7 +83,10 @@ impl Relation {
     /// Whether it holds, where `value` knows the terms; `None` when one of them is unknown.
     pub fn holds(&self, value: &dyn Fn(Variant, &str) -> Option<f64>) -> Option<bool> {
         let (left, right) = (evaluate(&self.left, value)?, evaluate(&self.right, value)?);
-        #[expect(clippy::float_cmp, reason = "a claim of equality means equality; tolerances are written as inequalities")]
+        #[expect(
+            clippy::float_cmp,
+            reason = "a claim of equality means equality; tolerances are written as inequalities"
+        )]
         Some(match self.comparison {
             Comparison::Equal => left == right,
             Comparison::NotEqual => left != right,

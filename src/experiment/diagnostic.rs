@@ -116,7 +116,12 @@ impl Report {
     /// Sorts the findings and drops repetitions, which a sweep makes when one mistake meets many points.
     pub fn new(sources: Sources, mut diagnostics: Vec<Diagnostic>) -> Self {
         diagnostics.sort_by(|a, b| {
-            (a.span.start, a.span.end, a.code, &a.message).cmp(&(b.span.start, b.span.end, b.code, &b.message))
+            (a.span.start, a.span.end, a.code, &a.message).cmp(&(
+                b.span.start,
+                b.span.end,
+                b.code,
+                &b.message,
+            ))
         });
         diagnostics.dedup();
         Self { sources, diagnostics }

@@ -116,8 +116,9 @@ impl<'t> Document<'t> {
                 merge(table, name, value);
                 return Ok(());
             }
-            let entry =
-                table.entry(name).or_insert_with(|| Spanned::new(key_span.clone(), DeValue::Table(DeTable::new())));
+            let entry = table
+                .entry(name)
+                .or_insert_with(|| Spanned::new(key_span.clone(), DeValue::Table(DeTable::new())));
             match entry.get_mut() {
                 DeValue::Table(inner) => table = inner,
                 other => {
@@ -168,7 +169,8 @@ impl<'t> Document<'t> {
         match node.into_inner() {
             DeValue::Table(table) => Some(Spanned::new(span, table)),
             other => {
-                self.root.insert(Spanned::new(span.clone(), name.to_owned().into()), Spanned::new(span, other));
+                self.root
+                    .insert(Spanned::new(span.clone(), name.to_owned().into()), Spanned::new(span, other));
                 None
             }
         }
@@ -183,7 +185,9 @@ impl<'t> Document<'t> {
         if !self.root.get(name).is_some_and(is_list) {
             return Vec::new();
         }
-        let Some(DeValue::Array(items)) = self.root.remove(name).map(Spanned::into_inner) else { return Vec::new() };
+        let Some(DeValue::Array(items)) = self.root.remove(name).map(Spanned::into_inner) else {
+            return Vec::new();
+        };
         items
             .into_iter()
             .filter_map(|item| {
@@ -238,7 +242,9 @@ fn respan<'t>(value: DeValue<'t>, span: &Range<usize>) -> Node<'t> {
         DeValue::Table(table) => DeValue::Table(
             table
                 .into_iter()
-                .map(|(key, item)| (Spanned::new(span.clone(), key.into_inner()), respan(item.into_inner(), span)))
+                .map(|(key, item)| {
+                    (Spanned::new(span.clone(), key.into_inner()), respan(item.into_inner(), span))
+                })
                 .collect(),
         ),
         other => other,
@@ -248,7 +254,8 @@ fn respan<'t>(value: DeValue<'t>, span: &Range<usize>) -> Node<'t> {
 
 /// Removes the innermost entry whose key or value holds `span`; false when there is none.
 fn remove_at(table: &mut DeTable<'_>, span: &Range<usize>) -> bool {
-    let within = |outer: Range<usize>| outer.start <= span.start && span.end <= outer.end && outer.end > outer.start;
+    let within =
+        |outer: Range<usize>| outer.start <= span.start && span.end <= outer.end && outer.end > outer.start;
     let mut at_value = None;
     for (key, node) in table.iter_mut() {
         if let DeValue::Table(inner) = node.get_mut()
@@ -280,7 +287,7 @@ fn explain(message: &str, span: Range<usize>) -> Diagnostic {
     } else if message.starts_with("unknown variant") {
         (Code::UnknownName, "name")
     } else {
-        return Diagnostic::error(Code::Type, span, message.to_owned());
+        return Diagnostic::error(Code::Type, span, in_words(message));
     };
     let Some((wrong, allowed)) = quoted.split_first() else {
         return Diagnostic::error(code, span, message.to_owned());
@@ -293,4 +300,16 @@ fn explain(message: &str, span: Range<usize>) -> Diagnostic {
         diagnostic = diagnostic.label(&format!("did you mean `{right}`?"));
     }
     diagnostic
+}
+
+/// A message without the names of Rust's types.
+fn in_words(message: &str) -> String {
+    let types = [
+        ("expected usize", "expected a whole number, 0 or more"),
+        ("expected u64", "expected a whole number, 0 or more"),
+        ("expected u32", "expected a whole number, 0 or more"),
+        ("expected f64", "expected a number"),
+        ("wanted string or table", "invalid type: expected a string"),
+    ];
+    types.iter().fold(message.to_owned(), |text, (name, words)| text.replace(name, words))
 }

@@ -13,7 +13,7 @@ use crate::experiment::diagnostic::{Code, Diagnostic, Report};
 use crate::experiment::document::{Document, Node};
 use crate::experiment::metric::{CellExpression, Metric};
 use crate::experiment::spec::{FigureKind, ProfileName, Randomness, SchemeName, Spec};
-use crate::network::{Training, Activation};
+use crate::network::{Activation, Training};
 use crate::protocol::split;
 
 /// More points than this are a mistake in a sweep.
@@ -236,7 +236,9 @@ impl Plan {
         let cases: Vec<Vec<Override<'t>>> = document
             .take_tables("case")
             .into_iter()
-            .map(|table| overrides(table.into_inner(), "").filter(|entry| !pinned.contains(&entry.key)).collect())
+            .map(|table| {
+                overrides(table.into_inner(), "").filter(|entry| !pinned.contains(&entry.key)).collect()
+            })
             .filter(|case: &Vec<Override<'t>>| !case.is_empty())
             .collect();
         if !cases.is_empty() {
@@ -315,8 +317,10 @@ fn build_point<'t>(
     }
     let spec: Spec = point.read(found)?;
     let settings = check::settings(&spec, &mut Checker::new(&point, found))?;
-    let labels =
-        keys.iter().map(|key| (key.clone(), point.get(key).map_or_else(|| "-".to_owned(), display))).collect();
+    let labels = keys
+        .iter()
+        .map(|key| (key.clone(), point.get(key).map_or_else(|| "-".to_owned(), display)))
+        .collect();
     Some(Point { labels, settings })
 }
 
@@ -346,7 +350,8 @@ fn label_keys(spec: &Spec, axes: &[Axis<'_>]) -> Vec<String> {
 fn apply_profile(document: &mut Document<'_>, chosen: ProfileName, found: &mut Vec<Diagnostic>) {
     let Some(profiles) = document.take_table("profile") else { return };
     for (name, node) in profiles.into_inner() {
-        let known = [ProfileName::Quick, ProfileName::Paper].into_iter().find(|known| known.name() == name.get_ref());
+        let known =
+            [ProfileName::Quick, ProfileName::Paper].into_iter().find(|known| known.name() == name.get_ref());
         let span = node.span();
         let DeValue::Table(table) = node.into_inner() else {
             found.push(Diagnostic::error(Code::Type, span, "a profile is a table of dotted keys".to_owned()));
@@ -354,8 +359,12 @@ fn apply_profile(document: &mut Document<'_>, chosen: ProfileName, found: &mut V
         };
         let Some(known) = known else {
             found.push(
-                Diagnostic::error(Code::UnknownName, name.span(), format!("unknown profile `{}`", name.get_ref()))
-                    .help("allowed: quick, paper"),
+                Diagnostic::error(
+                    Code::UnknownName,
+                    name.span(),
+                    format!("unknown profile `{}`", name.get_ref()),
+                )
+                .help("allowed: quick, paper"),
             );
             continue;
         };
@@ -381,7 +390,8 @@ fn apply_profile(document: &mut Document<'_>, chosen: ProfileName, found: &mut V
 fn overrides<'t>(table: DeTable<'t>, prefix: &str) -> Box<dyn Iterator<Item = Override<'t>> + 't> {
     let prefix = prefix.to_owned();
     Box::new(table.into_iter().flat_map(move |(key, value)| {
-        let path = if prefix.is_empty() { key.get_ref().to_string() } else { format!("{prefix}.{}", key.get_ref()) };
+        let path =
+            if prefix.is_empty() { key.get_ref().to_string() } else { format!("{prefix}.{}", key.get_ref()) };
         let key_span = key.span();
         let span = value.span();
         match value.into_inner() {

@@ -84,9 +84,15 @@ mod tests {
         let root = Stream::seeded(1);
         let draw = |stream: Stream| stream.seed_u64();
         assert_eq!(draw(root.derive("a")), draw(Stream::seeded(1).derive("a")));
-        let all =
-            [root.derive("a"), root.derive("b"), root.item(0), root.item(1), Stream::seeded(2), root.derive("a").item(0)]
-                .map(draw);
+        let all = [
+            root.derive("a"),
+            root.derive("b"),
+            root.item(0),
+            root.item(1),
+            Stream::seeded(2),
+            root.derive("a").item(0),
+        ]
+        .map(draw);
         for (i, left) in all.iter().enumerate() {
             assert!(all.iter().skip(i + 1).all(|right| left != right));
         }

@@ -15,7 +15,7 @@ pub const LENGTH_BYTES: usize = 4;
 /// No frame is longer; a peer that announces more is refused before anything is allocated.
 pub const FRAME_LIMIT: usize = 1 << 30;
 /// A peer that is silent for so long is given up. Long computations of a large layer fit in it.
-const SILENCE_LIMIT: Duration = Duration::from_secs(3600);
+const SILENCE_LIMIT: Duration = Duration::from_hours(1);
 /// First allocation for an incoming frame; more is allocated as bytes really arrive.
 const FIRST_ALLOCATION: usize = 1 << 16;
 
@@ -196,7 +196,9 @@ mod tests {
     fn a_frame_that_announces_too_much_is_refused() {
         let (mut tcp, mut stream) = loopback();
         stream.write_all(&u32::MAX.to_le_bytes()).unwrap();
-        assert!(matches!(tcp.receive(), Err(ChannelError::TooLong { bytes, .. }) if bytes == u32::MAX as usize));
+        assert!(
+            matches!(tcp.receive(), Err(ChannelError::TooLong { bytes, .. }) if bytes == u32::MAX as usize)
+        );
     }
 
     #[test]

@@ -7,7 +7,7 @@
 //! the sums of the true gradients, which put the server's weights right (Algorithm 5).
 //!
 //! What differs from the paper, and why:
-//! * Masks are uniform integers `mask_security_bits` longer than what they hide, not elements of Z_N, so that masked
+//! * Masks are uniform integers `mask_security_bits` longer than what they hide, not elements of `Z_N`, so that masked
 //!   weights stay short: every value is a signed integer that never wraps, which [`Settings::required_bits`] proves.
 //! * Masked gradients of *all* layers, the last included, are sent after the backward pass. As printed, the last layer
 //!   is never updated within a session and lower layers see weights that are already updated, which is not
@@ -193,15 +193,16 @@ impl Settings {
         exchange.request(1, 0, public_key_bytes);
         exchange.answer(1, 0, public_key_bytes);
         let counts = &mut forecast.inference;
-        let affine = |counts: &mut OperationCounts, samples: usize, rows: usize, columns: usize, bias: bool| {
-            let (samples, rows, columns) = (samples as u64, rows as u64, columns as u64);
-            counts.add(Operation::Encryption, samples * columns);
-            counts.add(Operation::ScalarProduct, samples * rows * columns);
-            counts.add(Operation::Addition, samples * rows * (columns - 1));
-            counts.add(Operation::PlainAddition, if bias { samples * rows } else { 0 });
-            counts.add(Operation::Rerandomisation, samples * rows);
-            counts.add(Operation::Decryption, samples * rows);
-        };
+        let affine =
+            |counts: &mut OperationCounts, samples: usize, rows: usize, columns: usize, bias: bool| {
+                let (samples, rows, columns) = (samples as u64, rows as u64, columns as u64);
+                counts.add(Operation::Encryption, samples * columns);
+                counts.add(Operation::ScalarProduct, samples * rows * columns);
+                counts.add(Operation::Addition, samples * rows * (columns - 1));
+                counts.add(Operation::PlainAddition, if bias { samples * rows } else { 0 });
+                counts.add(Operation::Rerandomisation, samples * rows);
+                counts.add(Operation::Decryption, samples * rows);
+            };
         let batches = samples.div_ceil(self.batch.max(1));
         for shape in &shapes {
             exchange.request(batches, samples * shape.inputs, 0);

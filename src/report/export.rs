@@ -9,10 +9,7 @@ use crate::report::table::Table;
 use crate::report::verdict::Verdict;
 
 /// All formats of a table: extension and contents. The verdict stands below the readable ones.
-pub fn all(
-    table: &Table,
-    verdict: Option<&Verdict>,
-) -> Result<Vec<(&'static str, Vec<u8>)>, ReportError> {
+pub fn all(table: &Table, verdict: Option<&Verdict>) -> Result<Vec<(&'static str, Vec<u8>)>, ReportError> {
     Ok(vec![
         ("csv", csv(table)?),
         ("json", json(table)?),
@@ -41,8 +38,7 @@ pub fn markdown_grid(heads: &[String], rows: &[Vec<String>]) -> String {
         let escaped: Vec<String> = cells.iter().map(|cell| cell.replace('|', "\\|")).collect();
         format!("| {} |\n", escaped.join(" | "))
     };
-    let rule: Vec<&str> =
-        (0..heads.len()).map(|column| if column == 0 { "---" } else { "---:" }).collect();
+    let rule: Vec<&str> = (0..heads.len()).map(|column| if column == 0 { "---" } else { "---:" }).collect();
     let mut text = line(heads);
     text.push_str(&format!("| {} |\n", rule.join(" | ")));
     for row in rows {
@@ -70,7 +66,10 @@ fn latex(table: &Table) -> String {
         format!("  {} \\\\\n", escaped.join(" & "))
     };
     let mut text = format!("% {}\n% needs \\usepackage{{booktabs}}\n", table.title);
-    text.push_str(&format!("\\begin{{tabular}}{{l{}}}\n  \\toprule\n", "r".repeat(heads.len().saturating_sub(1))));
+    text.push_str(&format!(
+        "\\begin{{tabular}}{{l{}}}\n  \\toprule\n",
+        "r".repeat(heads.len().saturating_sub(1))
+    ));
     text.push_str(&line(&heads));
     text.push_str("  \\midrule\n");
     for row in table.rows() {

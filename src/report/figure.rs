@@ -25,12 +25,12 @@ pub fn build(
     let names = spec.series.as_ref().map_or_else(|| vec![String::new()], |key| distinct(finished, key));
     let mut series = Vec::new();
     for name in names {
-        let of_series = |cell: &&Finished| {
-            spec.series.as_ref().is_none_or(|key| cell.label(key).as_ref() == Some(&name))
-        };
+        let of_series =
+            |cell: &&Finished| spec.series.as_ref().is_none_or(|key| cell.label(key).as_ref() == Some(&name));
         let mut points = Vec::new();
         for (index, label) in labels.iter().enumerate() {
-            let cells = finished.iter().filter(of_series).filter(|cell| cell.label(&spec.x).as_ref() == Some(label));
+            let cells =
+                finished.iter().filter(of_series).filter(|cell| cell.label(&spec.x).as_ref() == Some(label));
             if let Some(summary) = Summary::of(spec.y, cells) {
                 points.push(Point { x: position(index), y: summary.mean, error: summary.std });
             }

@@ -77,7 +77,10 @@ impl Table {
                     .iter()
                     .filter(|cell| cell.label(&spec.rows).as_ref() == Some(&row))
                     .filter(|cell| {
-                        spec.columns.iter().zip(&columns).all(|(key, label)| cell.label(key).as_ref() == Some(label))
+                        spec.columns
+                            .iter()
+                            .zip(&columns)
+                            .all(|(key, label)| cell.label(key).as_ref() == Some(label))
                     })
                     .collect();
                 for expression in &spec.cells {
@@ -88,7 +91,9 @@ impl Table {
         let mut notes = Vec::new();
         if let Some(cell) = finished.iter().find(|cell| cell.record.insecure_paper_parameters) {
             let bits = cell.record.security_bits.unwrap_or(0);
-            notes.push(format!("† the paper's own parameters: about {bits} bits of security, not the required 128"));
+            notes.push(format!(
+                "† the paper's own parameters: about {bits} bits of security, not the required 128"
+            ));
         }
         notes.push(format!("profile: {}", plan.profile.name()));
         Self { title: plan.title.clone(), row_head: spec.rows.clone(), cells, notes }
@@ -143,7 +148,10 @@ impl Table {
             Column::new("mean".into(), number(|value| Some(value.mean))),
             Column::new("std".into(), number(|value| value.std)),
             Column::new("n".into(), n),
-            Column::new("insecure".into(), self.cells.iter().map(|cell| cell.insecure).collect::<Vec<bool>>()),
+            Column::new(
+                "insecure".into(),
+                self.cells.iter().map(|cell| cell.insecure).collect::<Vec<bool>>(),
+            ),
         ])?)
     }
 }

@@ -126,7 +126,10 @@ impl Verdict {
             profile: plan.profile.name(),
             values,
             claims: plan.claims.iter().map(|claim| check(claim, finished)).collect(),
-            not_run: not_run.iter().map(|missing| format!("{}: {}", keys(&missing.point), missing.reason)).collect(),
+            not_run: not_run
+                .iter()
+                .map(|missing| format!("{}: {}", keys(&missing.point), missing.reason))
+                .collect(),
         }
     }
 
@@ -137,15 +140,18 @@ impl Verdict {
     }
 
     fn rows(&self) -> (Vec<String>, Vec<Vec<String>>) {
-        let heads = ["row", "system", "metric", "published", "measured", "n", "verdict"].map(str::to_owned).to_vec();
+        let heads =
+            ["row", "system", "metric", "published", "measured", "n", "verdict"].map(str::to_owned).to_vec();
         let rows = self
             .values
             .iter()
             .map(|value| {
                 let format = |number: f64| {
-                    metric::find(&value.metric).map_or_else(|| number.to_string(), |metric| metric.format(number))
+                    metric::find(&value.metric)
+                        .map_or_else(|| number.to_string(), |metric| metric.format(number))
                 };
-                let spread = |std: Option<f64>| std.map(|std| format!(" ± {}", format(std))).unwrap_or_default();
+                let spread =
+                    |std: Option<f64>| std.map(|std| format!(" ± {}", format(std))).unwrap_or_default();
                 let measured = value.measured.map_or_else(
                     || "–".to_owned(),
                     |measured| format!("{}{}", format(measured.mean), spread(measured.std)),
@@ -228,16 +234,14 @@ fn compare(published: &Published, finished: &[Finished], not_run: &[NotRun]) -> 
         comparison.reason = Some("henn does not have this system yet".to_owned());
         return comparison;
     };
-    let cells: Vec<&Finished> = finished
-        .iter()
-        .filter(|cell| cell.record.variant == variant && published.is_row_of(cell))
-        .collect();
+    let cells: Vec<&Finished> =
+        finished.iter().filter(|cell| cell.record.variant == variant && published.is_row_of(cell)).collect();
     let measured =
         metric::find(&published.metric).and_then(|metric| Summary::of(metric, cells.iter().copied()));
     let Some(measured) = measured else {
-        let absent = not_run.iter().any(|missing| {
-            published.row.iter().all(|(key, value)| missing.point.get(key) == Some(value))
-        });
+        let absent = not_run
+            .iter()
+            .any(|missing| published.row.iter().all(|(key, value)| missing.point.get(key) == Some(value)));
         comparison.reason = Some(if absent { "data absent" } else { "not in this run" }.to_owned());
         return comparison;
     };
@@ -274,11 +278,13 @@ fn spread(metric: &str, measured: Summary, cells: &[&Finished]) -> f64 {
     std.max(if samples > 0.0 { (p * (1.0 - p) / samples).sqrt() } else { 0.0 })
 }
 
-/// The same point and repetition in every variant, to evaluate a claim on.
+/// A point and repetition.
+type Place<'a> = (&'a BTreeMap<String, String>, usize);
+/// The same place in every variant, to evaluate a claim on.
 type Variants<'a> = BTreeMap<Variant, &'a Finished>;
 
 fn check(claim: &Claim, finished: &[Finished]) -> ClaimResult {
-    let mut places: Vec<((&BTreeMap<String, String>, usize), Variants<'_>)> = Vec::new();
+    let mut places: Vec<(Place<'_>, Variants<'_>)> = Vec::new();
     for cell in finished {
         let place = (&cell.record.point, cell.record.repetition);
         let index = places.iter().position(|(known, _)| *known == place);

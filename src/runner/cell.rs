@@ -18,9 +18,9 @@ use crate::network::{Network, argmax};
 use crate::protocol::ProtocolError;
 use crate::protocol::channel::{Channel, Tcp, pipe};
 use crate::protocol::message::{Kind, Message};
+use crate::protocol::split::Forecast;
 use crate::protocol::split::client::{Client, Outcome};
 use crate::protocol::split::server::{Layer, Server};
-use crate::protocol::split::Forecast;
 use crate::protocol::transcript::{Link, Traffic};
 use crate::runner::RunError;
 use crate::scheme::additive::AdditiveScheme;
@@ -68,7 +68,8 @@ impl Prepared {
     ) -> Result<Self, RunError> {
         let root = Stream::seeded(settings.seed).item(repetition as u64);
         let dataset = store.load(&settings.data.name)?;
-        let split = dataset.split(settings.data.test_fraction, settings.data.scaling, &root.derive("split"))?;
+        let split =
+            dataset.split(settings.data.test_fraction, settings.data.scaling, &root.derive("split"))?;
         let protocol = &settings.protocol;
         let initial = Network::initialise(
             &protocol.widths,
@@ -129,8 +130,7 @@ pub fn forecast_ahead(settings: &Settings, repetition: usize) -> Result<(Forecas
     let entry = dataset::catalogue()?.get(&settings.data.name)?;
     #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a share of the rows")]
     let held_out = (entry.rows() as f64 * settings.data.test_fraction).round() as usize;
-    let samples =
-        entry.test_rows().unwrap_or(held_out).min(settings.data.test_limit.unwrap_or(usize::MAX));
+    let samples = entry.test_rows().unwrap_or(held_out).min(settings.data.test_limit.unwrap_or(usize::MAX));
     let sessions = Stream::seeded(settings.seed).item(repetition as u64).derive("sessions");
     Ok((forecast(settings, samples, &sessions), samples))
 }
@@ -209,12 +209,13 @@ pub fn compute(
         }
         Variant::Simulated => {
             let scheme = twin(settings)?;
-            let run = converse(|meter| Additive::new(scheme.clone(), meter), settings, prepared, watch, peer)?;
+            let run =
+                converse(|meter| Additive::new(scheme.clone(), meter), settings, prepared, watch, peer)?;
             Ok(summarise(settings, prepared, &run, &reference, None))
         }
         Variant::Encrypted => {
             let scheme = paillier(settings)?;
-            let run = converse(|meter| Additive::new(scheme.clone(), meter), settings, prepared, watch, peer)?;
+            let run = converse(|meter| Additive::new(scheme, meter), settings, prepared, watch, peer)?;
             let twin = twin(settings)?;
             let exact = converse(
                 |meter| Additive::new(twin.clone(), meter),
@@ -290,9 +291,10 @@ fn converse<B: Backend>(
                 let served = serving.join().map_err(|_| RunError::Panicked)?;
                 match (driven, served) {
                     // The server's reason is the better one when the client only saw it go away.
-                    (Err(RunError::Protocol(ProtocolError::Channel(_) | ProtocolError::Fault(_))), Err(error)) => {
-                        Err(error)
-                    }
+                    (
+                        Err(RunError::Protocol(ProtocolError::Channel(_) | ProtocolError::Fault(_))),
+                        Err(error),
+                    ) => Err(error),
                     (driven, _) => driven,
                 }
             })
@@ -323,9 +325,11 @@ fn drive<B: Backend>(
     let training_seconds = start.elapsed().as_secs_f64();
     let outcome = client.close()?;
     let report = link.expect(Kind::Report, "the server's report")?;
-    let report: ServerReport = serde_json::from_slice(&report.body).map_err(|error| {
-        ProtocolError::Unexpected { found: format!("a report that cannot be read ({error})"), expected: "a report" }
-    })?;
+    let report: ServerReport =
+        serde_json::from_slice(&report.body).map_err(|error| ProtocolError::Unexpected {
+            found: format!("a report that cannot be read ({error})"),
+            expected: "a report",
+        })?;
     Ok(Conversation {
         outcome,
         traffic: link.traffic(),
@@ -429,9 +433,8 @@ fn summarise(
         let opened = unequal(&run.outcome.trace, &exact.outcome.trace);
         let weights = unequal(&run.integers, &exact.integers);
         put("mismatches", (opened + weights) as f64);
-        disagrees = opened + weights > 0
-            || run.operations != exact.operations
-            || run.traffic != exact.traffic;
+        disagrees =
+            opened + weights > 0 || run.operations != exact.operations || run.traffic != exact.traffic;
     }
 
     let mut counts = BTreeMap::new();

@@ -5,13 +5,13 @@ use std::time::Instant;
 
 use num_bigint::{BigInt, BigUint};
 
+use crate::backend::BackendError;
 use crate::backend::{Operation, OperationCounts};
 use crate::experiment::plan::Settings;
 use crate::math::stream::Stream;
+use crate::protocol::ProtocolError;
 use crate::protocol::split::Forecast;
 use crate::runner::RunError;
-use crate::protocol::ProtocolError;
-use crate::backend::BackendError;
 use crate::scheme::additive::{AdditiveScheme, SchemeError};
 use crate::scheme::paillier::Paillier;
 

@@ -43,8 +43,12 @@ impl Progress {
         if cached == cells {
             self.note(&format!("{name}: all {cells} cells served from cache (--fresh computes them again)"));
         } else {
-            let from_cache = if cached > 0 { format!(", {cached} of them from cache") } else { String::new() };
-            self.note(&format!("{name}: {cells} cells{from_cache}, about {} under encryption", human(seconds)));
+            let from_cache =
+                if cached > 0 { format!(", {cached} of them from cache") } else { String::new() };
+            self.note(&format!(
+                "{name}: {cells} cells{from_cache}, about {} under encryption",
+                human(seconds)
+            ));
         }
     }
 
@@ -57,7 +61,11 @@ impl Progress {
         let watcher = (!self.quiet && seconds > 1.0).then(|| {
             let (title, stop) = (title.clone(), Arc::clone(&stop));
             std::thread::spawn(move || {
-                if terminal { draw_bar(&title, seconds, &done, &stop) } else { write_lines(&title, seconds, &done, &stop) }
+                if terminal {
+                    draw_bar(&title, seconds, &done, &stop);
+                } else {
+                    write_lines(&title, seconds, &done, &stop);
+                }
             })
         });
         Ticket { title, started: Instant::now(), quiet: self.quiet, stop, watcher }
@@ -141,7 +149,8 @@ fn write_lines(title: &str, seconds: f64, done: &Done, stop: &AtomicBool) {
         }
         next += LINE_PERIOD;
         let share = share(done(), seconds);
-        let left = if share > 0.0 { started.elapsed().as_secs_f64() * (1.0 - share) / share } else { seconds };
+        let left =
+            if share > 0.0 { started.elapsed().as_secs_f64() * (1.0 - share) / share } else { seconds };
         let line = format!("{title}: {:.0} %, about {} left", share * 100.0, human(left));
         drop(writeln!(std::io::stderr().lock(), "{line}"));
     }

@@ -4,8 +4,8 @@
 //! model from the same seed, and plays its part. It keeps nothing from one connection to the next.
 
 use std::net::{TcpListener, TcpStream};
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use serde::{Deserialize, Serialize};
 
@@ -108,7 +108,8 @@ pub fn serve(
             };
             accepted += 1;
             if active.load(Ordering::Relaxed) >= MAX_CONNECTIONS {
-                progress.note(&format!("{address}: turned away, {MAX_CONNECTIONS} connections are being served"));
+                progress
+                    .note(&format!("{address}: turned away, {MAX_CONNECTIONS} connections are being served"));
                 continue;
             }
             active.fetch_add(1, Ordering::Relaxed);
@@ -126,9 +127,9 @@ pub fn serve(
 }
 
 fn answer(stream: TcpStream, store: &Store, interrupt: &Interrupt) -> Result<String, RunError> {
-    stream.set_nonblocking(false).map_err(|error| {
-        ProtocolError::Channel(crate::protocol::channel::ChannelError::Io(error))
-    })?;
+    stream
+        .set_nonblocking(false)
+        .map_err(|error| ProtocolError::Channel(crate::protocol::channel::ChannelError::Io(error)))?;
     let mut channel: Box<dyn Channel> = Box::new(Tcp::new(stream).map_err(ProtocolError::from)?);
     match greet(channel.as_mut(), store, interrupt) {
         Ok((hello, plan, prepared)) => {

@@ -9,6 +9,7 @@ use crate::backend::meter::Interrupt;
 use crate::dataset::{DatasetError, Store};
 use crate::experiment::plan::{Plan, Point};
 use crate::experiment::spec::Randomness;
+use crate::runner::RunError;
 use crate::runner::cache::Cache;
 use crate::runner::cell::{self, Peer, Prepared, Watch};
 use crate::runner::cost::UnitCosts;
@@ -17,7 +18,6 @@ use crate::runner::progress::Progress;
 use crate::runner::provenance;
 use crate::runner::record::{Finished, Measured, Record};
 use crate::runner::serve::Hello;
-use crate::runner::RunError;
 
 /// How a plan is run.
 #[derive(Debug)]
@@ -95,10 +95,8 @@ pub fn run(plan: &Plan, options: &Options<'_>) -> Result<Outcome, RunError> {
         interrupted: false,
         _lock: lock,
     };
-    let hits: Vec<Option<Finished>> = cells
-        .iter()
-        .map(|cell| if options.fresh { None } else { cache.get(&cell.key) })
-        .collect();
+    let hits: Vec<Option<Finished>> =
+        cells.iter().map(|cell| if options.fresh { None } else { cache.get(&cell.key) }).collect();
     let work: Vec<f64> = cells
         .iter()
         .zip(&hits)
@@ -119,7 +117,8 @@ pub fn run(plan: &Plan, options: &Options<'_>) -> Result<Outcome, RunError> {
         let at = (cell.point_index, cell.repetition);
         let ready = match &prepared {
             Some((key, ready)) if *key == at => Ok(Rc::clone(ready)),
-            _ => Prepared::new(&cell.point.settings, cell.repetition, options.store, &options.interrupt).map(Rc::new),
+            _ => Prepared::new(&cell.point.settings, cell.repetition, options.store, &options.interrupt)
+                .map(Rc::new),
         };
         let ready = match ready {
             Ok(ready) => ready,
@@ -249,7 +248,13 @@ fn labels(point: &Point) -> BTreeMap<String, String> {
 
 fn describe(cell: &Cell<'_>) -> String {
     let settings = &cell.point.settings;
-    format!("{} {}, repetition {} of {}", settings.data.name, cell.variant, cell.repetition + 1, settings.repetitions)
+    format!(
+        "{} {}, repetition {} of {}",
+        settings.data.name,
+        cell.variant,
+        cell.repetition + 1,
+        settings.repetitions
+    )
 }
 
 fn write_records(outcome: &Outcome) -> Result<(), RunError> {

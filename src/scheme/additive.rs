@@ -56,10 +56,20 @@ pub trait AdditiveScheme: Send + Sync + 'static {
     fn decrypt(&self, key: &Self::SecretKey, ciphertexts: &[Self::Ciphertext]) -> Vec<BigUint>;
 
     /// The sum of two encrypted messages.
-    fn add(&self, key: &Self::PublicKey, left: &Self::Ciphertext, right: &Self::Ciphertext) -> Self::Ciphertext;
+    fn add(
+        &self,
+        key: &Self::PublicKey,
+        left: &Self::Ciphertext,
+        right: &Self::Ciphertext,
+    ) -> Self::Ciphertext;
 
     /// The sum of an encrypted and a plain residue; deterministic, so re-randomise before it leaves.
-    fn add_plain(&self, key: &Self::PublicKey, left: &Self::Ciphertext, residue: &BigUint) -> Self::Ciphertext;
+    fn add_plain(
+        &self,
+        key: &Self::PublicKey,
+        left: &Self::Ciphertext,
+        residue: &BigUint,
+    ) -> Self::Ciphertext;
 
     /// The dot product of encrypted messages with signed integer weights of the same number; deterministic, so
     /// re-randomise before it leaves.
@@ -98,7 +108,11 @@ pub trait AdditiveScheme: Send + Sync + 'static {
 
     /// Reads and checks ciphertexts from a stranger: the length must be a whole number of ciphertexts, every one in
     /// range and a unit.
-    fn read_ciphertexts(&self, key: &Self::PublicKey, bytes: &[u8]) -> Result<Vec<Self::Ciphertext>, SchemeError>;
+    fn read_ciphertexts(
+        &self,
+        key: &Self::PublicKey,
+        bytes: &[u8],
+    ) -> Result<Vec<Self::Ciphertext>, SchemeError>;
 }
 
 /// Why a scheme refused an input.

@@ -1,5 +1,7 @@
 //! The client's side: it holds the data, opens pre-activations, applies activations and masks gradients.
 
+#![expect(clippy::needless_pass_by_value, reason = "views of arrays are passed by value, as ndarray does")]
+
 use ndarray::{Array1, Array2, ArrayView1, ArrayView2, Axis};
 use num_bigint::BigInt;
 
@@ -79,11 +81,8 @@ impl<'a, B: Backend> Client<'a, B> {
             let mut values = batch.to_owned();
             for layer in 0..layers {
                 let sums = self.forward_layer(layer, values.view(), None)?;
-                values = if layer + 1 == layers {
-                    sums
-                } else {
-                    sums.mapv(|z| self.settings.activation.value(z))
-                };
+                values =
+                    if layer + 1 == layers { sums } else { sums.mapv(|z| self.settings.activation.value(z)) };
             }
             self.outcome
                 .outputs
@@ -105,7 +104,10 @@ impl<'a, B: Backend> Client<'a, B> {
             // A session of one iteration would show its gradient to the server; in one longer than the bound, sums of
             // masks could outgrow the plaintext space.
             if length < 2 || length > left.min(self.settings.session_bound()) {
-                return Err(unexpected(&format!("a session of {length} iterations"), "2 up to the session's bound"));
+                return Err(unexpected(
+                    &format!("a session of {length} iterations"),
+                    "2 up to the session's bound",
+                ));
             }
             let key = self.server.clone();
             let hidden_rate = self
@@ -184,7 +186,8 @@ impl<'a, B: Backend> Client<'a, B> {
         inputs: ArrayView2<'_, f64>,
         mask: Option<&Layer<B::Number>>,
     ) -> Result<Array2<f64>, ProtocolError> {
-        let numbers = self.encode(inputs.iter().copied(), "an activation", self.settings.activation_scale())?;
+        let numbers =
+            self.encode(inputs.iter().copied(), "an activation", self.settings.activation_scale())?;
         let width = self.settings.shapes()[layer].outputs;
         let opened = self.ask((Kind::Activations, Kind::Sums), layer, &numbers, inputs.nrows(), width)?;
         let mut values = Vec::with_capacity(opened.len());
@@ -224,11 +227,7 @@ impl<'a, B: Backend> Client<'a, B> {
     }
 
     /// Δw = δ aᵀ and Δb = δ for every layer (equation 1), as fixed-point numbers in the order of parameters.
-    fn gradients(
-        &self,
-        forward: &Forward,
-        errors: &[Array1<f64>],
-    ) -> Result<Vec<B::Number>, ProtocolError> {
+    fn gradients(&self, forward: &Forward, errors: &[Array1<f64>]) -> Result<Vec<B::Number>, ProtocolError> {
         let mut out = Vec::new();
         for (input, error) in forward.inputs.iter().zip(errors) {
             let products = error.iter().flat_map(|&e| input.iter().map(move |&a| e * a));
@@ -266,10 +265,8 @@ impl<'a, B: Backend> Client<'a, B> {
             &masks,
             &randomness.derive("encryption"),
         )?;
-        let sums = session
-            .masks
-            .iter_mut()
-            .flat_map(|layer| layer.weights.iter_mut().chain(layer.bias.iter_mut()));
+        let sums =
+            session.masks.iter_mut().flat_map(|layer| layer.weights.iter_mut().chain(layer.bias.iter_mut()));
         for (sum, mask) in sums.zip(&masks) {
             *sum = sum.add(mask).map_err(backend)?;
         }
@@ -278,10 +275,7 @@ impl<'a, B: Backend> Client<'a, B> {
     }
 
     /// Algorithm 5.
-    fn send_sums(
-        &mut self,
-        session: &Session<B::Number, B::Ciphertext>,
-    ) -> Result<(), ProtocolError> {
+    fn send_sums(&mut self, session: &Session<B::Number, B::Ciphertext>) -> Result<(), ProtocolError> {
         let randomness = self.randomness();
         let sums = self.backend.encrypt(&self.server, &session.gradients, &randomness)?;
         let body = self.backend.write_ciphertexts(&sums);

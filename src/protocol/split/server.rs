@@ -177,8 +177,13 @@ impl<'a, B: Backend> Server<'a, B> {
         let randomness = self.randomness();
         let model = if self.session.is_some() { &self.training } else { &self.inference };
         let layer = &model[message.layer as usize];
-        let sums =
-            self.backend.affine(&self.client, layer.weights.view(), Some(&layer.bias), &inputs, &randomness)?;
+        let sums = self.backend.affine(
+            &self.client,
+            layer.weights.view(),
+            Some(&layer.bias),
+            &inputs,
+            &randomness,
+        )?;
         self.answer(Kind::Sums, message, &sums)
     }
 
