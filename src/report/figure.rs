@@ -35,6 +35,8 @@ pub fn build(
                 points.push(Point { x: position(index), y: summary.mean, error: summary.std });
             }
         }
+        // Lines join points in their order; categories are in theirs already.
+        points.sort_by(|a: &Point, b| a.x.total_cmp(&b.x));
         if !points.is_empty() {
             let mark = if spec.kind == FigureKind::Bar { Mark::Bar } else { Mark::Line };
             let name = if name.is_empty() { "henn".to_owned() } else { name };

@@ -261,21 +261,24 @@ fn compare(published: &Published, finished: &[Finished], not_run: &[NotRun]) -> 
     } else if difference <= band {
         Judgement::WithinBand
     } else {
+        let side = if measured.mean > published.value { "higher" } else { "lower" };
+        comparison.reason = Some(format!("ours is {side} by {difference:.4}, the band is {band:.4}"));
         Judgement::NotReproduced
     };
     comparison
 }
 
 /// How far one repetition of ours strays: the standard deviation over repetitions, but for an accuracy not less than
-/// what drawing so many test samples lets it stray.
+/// what drawing so many test samples lets it stray. The share is taken with one more right and one more wrong sample
+/// (Laplace's rule), or a perfect score on a few samples would pass for certainty.
 fn spread(metric: &str, measured: Summary, cells: &[&Finished]) -> f64 {
     let std = measured.std.unwrap_or(0.0);
     if metric != "accuracy" {
         return std;
     }
     let samples = cells.iter().filter_map(|cell| cell.record.metrics.get("samples")).sum::<f64>();
-    let p = measured.mean.clamp(0.0, 1.0);
-    std.max(if samples > 0.0 { (p * (1.0 - p) / samples).sqrt() } else { 0.0 })
+    let share = (measured.mean * samples + 1.0) / (samples + 2.0);
+    std.max((share * (1.0 - share) / samples.max(1.0)).sqrt())
 }
 
 /// A point and repetition.
@@ -316,4 +319,78 @@ fn check(claim: &Claim, finished: &[Finished]) -> ClaimResult {
 
 fn keys(point: &BTreeMap<String, String>) -> String {
     point.iter().map(|(key, value)| format!("{key} = {value}")).collect::<Vec<_>>().join(", ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::runner::record::{Measured, Record};
+
+    fn cell(accuracy: f64, samples: f64) -> Finished {
+        let metrics = [("accuracy", accuracy), ("samples", samples)];
+        Finished {
+            record: Record {
+                cell: "key".to_owned(),
+                variant: Variant::Encrypted,
+                point: BTreeMap::from([("data.name".to_owned(), "iris".to_owned())]),
+                repetition: 0,
+                metrics: metrics.map(|(name, value)| (name.to_owned(), value)).into(),
+                counts: BTreeMap::new(),
+                security_bits: Some(128),
+                insecure_paper_parameters: false,
+                digest: String::new(),
+                transcript: None,
+            },
+            measured: Measured {
+                cell: "key".to_owned(),
+                variant: Variant::Encrypted,
+                repetition: 0,
+                values: BTreeMap::new(),
+            },
+        }
+    }
+
+    fn published() -> Published {
+        Published {
+            artifact: "table_3".to_owned(),
+            row: BTreeMap::from([("data.name".to_owned(), "iris".to_owned())]),
+            row_label: "Iris".to_owned(),
+            column: "GELU-Net".to_owned(),
+            variant: Some(Variant::Encrypted),
+            metric: "accuracy".to_owned(),
+            unit: "share".to_owned(),
+            value: 0.9,
+            spread: Some(0.01),
+            rounding: None,
+            erratum: None,
+        }
+    }
+
+    fn judge(cells: &[Finished]) -> Judgement {
+        compare(&published(), cells, &[]).verdict
+    }
+
+    #[test]
+    fn verdicts_follow_the_paper_s_spread_and_ours() {
+        let many = 1e6;
+        assert_eq!(judge(&[cell(0.905, many)]), Judgement::Reproduced);
+        assert_eq!(judge(&[cell(0.915, many)]), Judgement::WithinBand);
+        assert_eq!(judge(&[cell(0.93, many)]), Judgement::NotReproduced);
+        assert_eq!(judge(&[cell(0.87, many)]), Judgement::NotReproduced);
+        // Thirty samples leave more open than a million, even when all of them are right.
+        assert_eq!(judge(&[cell(0.93, 30.0)]), Judgement::WithinBand);
+        assert_eq!(judge(&[cell(1.0, 10.0)]), Judgement::WithinBand);
+        assert_eq!(judge(&[cell(1.0, 1000.0)]), Judgement::NotReproduced);
+    }
+
+    #[test]
+    fn what_cannot_be_judged_says_why() {
+        assert_eq!(judge(&[]), Judgement::NotRun);
+        let erratum = Published { erratum: Some("printed twice".to_owned()), ..published() };
+        assert_eq!(compare(&erratum, &[cell(0.9, 30.0)], &[]).verdict, Judgement::NotComparable);
+        let other = Published { variant: None, ..published() };
+        let comparison = compare(&other, &[cell(0.9, 30.0)], &[]);
+        assert_eq!(comparison.verdict, Judgement::NotRun);
+        assert!(comparison.reason.is_some());
+    }
 }
