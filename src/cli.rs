@@ -162,6 +162,10 @@ enum CliError {
     File { path: PathBuf, source: std::io::Error },
     #[error("{0}")]
     Usage(String),
+    #[error(
+        "{0} is no loopback address: there is no authentication yet, so the server keeps to this machine"
+    )]
+    NotLoopback(String),
     #[error(transparent)]
     Run(#[from] RunError),
     #[error(transparent)]
@@ -180,6 +184,7 @@ impl CliError {
     fn status(&self) -> ExitStatus {
         match self {
             Self::Invalid(report) if report.only_insecure() => ExitStatus::Insecure,
+            Self::NotLoopback(_) => ExitStatus::Insecure,
             Self::Run(error) if error.is_interrupt() => ExitStatus::Interrupted,
             Self::Run(_)
             | Self::Dataset(_)

@@ -1,12 +1,23 @@
 #![doc = include_str!("../README.md")]
 
-pub mod backend;
-pub mod cli;
-pub mod dataset;
-pub mod experiment;
+// The chain: a lower module never imports a higher one (`tests/layers.rs`). The blank lines keep rustfmt from sorting it.
+
 pub mod math;
-pub mod network;
-pub mod protocol;
-pub mod report;
-pub mod runner;
+
 pub mod scheme;
+
+pub mod dataset;
+
+pub mod network;
+
+pub mod backend;
+
+pub mod protocol;
+
+pub mod experiment;
+
+pub mod runner;
+
+pub mod report;
+
+pub mod cli;

@@ -46,6 +46,16 @@ pub enum ProtocolError {
 }
 
 impl ProtocolError {
+    /// What the peer may be told: everything but the values of numbers, which are the model's or the data's.
+    pub fn for_peer(&self) -> String {
+        match self {
+            Self::Magnitude { what, bound, key, .. } => {
+                format!("{what} exceeds the bound {bound}; raise `protocol.{key}`")
+            }
+            other => other.to_string(),
+        }
+    }
+
     /// Whether the user asked to stop.
     pub fn is_interrupt(&self) -> bool {
         matches!(self, Self::Backend(BackendError::Interrupted))

@@ -85,15 +85,17 @@ impl Report {
                 }
             }
         }
+        let mut verdict = serde_json::to_vec_pretty(&self.verdict)?;
+        verdict.push(b'\n');
+        write_atomic(&directory.join("verdict.json"), &verdict)?;
+        // Last: a chart that cannot be drawn keeps nothing else from being written.
         if let Some(spec) = &plan.figure
             && let Some(chart) = figure::build(plan, spec, finished, reference)
         {
             write_atomic(&directory.join("figure.svg"), chart.svg()?.as_bytes())?;
             write_atomic(&directory.join("figure.png"), &chart.png()?)?;
         }
-        let mut verdict = serde_json::to_vec_pretty(&self.verdict)?;
-        verdict.push(b'\n');
-        Ok(write_atomic(&directory.join("verdict.json"), &verdict)?)
+        Ok(())
     }
 
     /// The text for a terminal.

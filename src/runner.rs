@@ -3,6 +3,7 @@
 pub mod cache;
 pub mod cell;
 pub mod cost;
+pub mod estimate;
 pub mod file;
 pub mod progress;
 pub mod provenance;

@@ -252,6 +252,8 @@ fn a_grid_on_the_command_line_has_results_of_its_own() {
         fs::read_to_string(place.directory.path().join("results/cells.sweep/records.jsonl")).unwrap();
     assert_eq!(records.lines().count(), 2);
     assert!(records.contains("wine"));
+    let table = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert!(table.contains("iris") && table.contains("wine"), "points are told apart: {table}");
 }
 
 #[test]
@@ -288,4 +290,12 @@ fn a_report_made_again_from_records_is_the_same() {
     place.assert_files(&files);
     let compared = henn(&["compare", "--strict", "results/cells", "results/cells"]);
     assert!(String::from_utf8_lossy(&compared.stdout).contains("0 deterministic values differ"));
+}
+
+#[test]
+fn the_server_refuses_to_be_reached_from_elsewhere() {
+    let output =
+        Command::new(env!("CARGO_BIN_EXE_henn")).args(["serve", "--listen", "0.0.0.0:0"]).output().unwrap();
+    assert_eq!(output.status.code(), Some(3));
+    assert!(stderr(&output).contains("loopback"), "{}", stderr(&output));
 }

@@ -24,6 +24,7 @@ use henn::protocol::split::server::{Layer, Server};
 use henn::protocol::split::{Masks, Settings};
 use henn::protocol::transcript::Link;
 use henn::runner::cell::{self, Computed, Peer, Prepared, Watch};
+use henn::runner::estimate;
 use henn::runner::progress::Progress;
 use henn::runner::serve;
 use ndarray::Axis;
@@ -208,7 +209,7 @@ proptest! {
             "training.epochs=1".to_owned(),
         ];
         let plan = plan(&set.each_ref().map(String::as_str));
-        let (forecast, samples) = cell::forecast_ahead(&plan.points[0].settings, 0).unwrap();
+        let (forecast, samples) = estimate::forecast_ahead(&plan.points[0].settings, 0).unwrap();
         prop_assert_eq!(samples, limit);
         let counted = compute(&plan, Variant::Simulated).counts;
         for (name, value) in forecast.traffic.by_name() {

@@ -5,8 +5,8 @@ use crate::cli::{Choice, CliError, Context, ExitStatus, complain, say};
 use crate::dataset;
 use crate::experiment::plan::{Plan, Point};
 use crate::experiment::spec::ProfileName;
-use crate::runner::cell;
 use crate::runner::cost::UnitCosts;
+use crate::runner::estimate;
 use crate::runner::progress::human;
 
 #[derive(Debug, clap::Args)]
@@ -71,7 +71,7 @@ fn describe_point(context: &Context, point: &Point) -> Result<(), CliError> {
     let settings = &point.settings;
     let entry = dataset::catalogue()?.get(&settings.data.name)?;
     let protocol = &settings.protocol;
-    let (forecast, samples) = cell::forecast_ahead(settings, 0)?;
+    let (forecast, samples) = estimate::forecast_ahead(settings, 0)?;
     let widths: Vec<String> = protocol.widths.iter().map(usize::to_string).collect();
     let present = if context.store().is_present(entry) {
         String::new()
@@ -112,7 +112,7 @@ fn describe_point(context: &Context, point: &Point) -> Result<(), CliError> {
                 )
             }
         };
-        let mebibytes = cell::memory_estimate(settings, entry, variant) / (1 << 20);
+        let mebibytes = estimate::memory(settings, entry, variant) / (1 << 20);
         say(format!("    {:<9} x {}: {line}, about {mebibytes} MiB", variant.name(), settings.repetitions));
     }
     Ok(())

@@ -1,6 +1,6 @@
 //! `henn serve`
 
-use std::net::TcpListener;
+use std::net::{TcpListener, ToSocketAddrs};
 use std::path::PathBuf;
 
 use crate::cli::{CliError, Context, ExitStatus};
@@ -11,7 +11,7 @@ use crate::runner::serve;
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Arguments {
-    /// Address to listen on; port 0 takes a free one. There is no authentication: keep to loopback
+    /// Address to listen on; port 0 takes a free one. Loopback only: there is no authentication
     #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:7447")]
     listen: String,
     /// Write the address that was taken to this file
@@ -23,10 +23,15 @@ pub(super) struct Arguments {
 }
 
 pub(super) fn main(context: &Context, arguments: &Arguments) -> Result<ExitStatus, CliError> {
-    let listener = TcpListener::bind(&arguments.listen).map_err(|source| {
+    let failed = |source| {
         let address = arguments.listen.clone();
         RunError::from(ProtocolError::from(ChannelError::Listen { address, source }))
-    })?;
+    };
+    let addresses: Vec<_> = arguments.listen.to_socket_addrs().map_err(failed)?.collect();
+    if addresses.iter().any(|address| !address.ip().is_loopback()) {
+        return Err(CliError::NotLoopback(arguments.listen.clone()));
+    }
+    let listener = TcpListener::bind(addresses.as_slice()).map_err(failed)?;
     if let Some(path) = &arguments.address_file {
         serve::announce(path, &listener)?;
     }

@@ -16,9 +16,12 @@
 //!   neuron and iteration is a linear equation in its fan-in + 1 unknowns, so a session may not be longer than the
 //!   smallest fan-in. A session of one iteration would show the server that iteration's gradient.
 //!
-//! What stays open in the protocol itself, masks or no masks: the client also opens `Wᵀ δ`, one equation per *column*, so
-//! it learns the last layer up to a shift that softmax ignores after (outputs - 1) iterations; with two outputs, after
-//! one.
+//! What stays open in the protocol itself, masks or no masks:
+//! * The client also opens `Wᵀ δ`, one equation per *column*, so it learns the last layer up to a shift that softmax
+//!   ignores after (outputs - 1) iterations; with two outputs, after one.
+//! * The bound is one session's. Clients must take turns, as in the paper: one that trains session after session and
+//!   knows the learning rate collects equations across them. henn's runs have one client.
+//! * Classification is not limited: after fan-in + 1 queries a client can solve for a layer.
 //!
 //! Scales (fraction bits): activations and errors `fa`, gradients `fg`, learning rate `k`, weights `fw = fg + k`, biases
 //! and sums `fw + fa`, bias gradients `fg + fa`.

@@ -5,7 +5,7 @@ use crate::experiment::spec::FigureKind;
 use crate::report::chart::{Axis, Chart, Mark, Point, Scale, Series};
 use crate::report::reference::Reference;
 use crate::report::summary::Summary;
-use crate::report::table::distinct;
+use crate::report::table::{combinations, distinct, undetermined};
 use crate::runner::record::Finished;
 
 /// Builds the chart; none when there is nothing to draw.
@@ -22,11 +22,15 @@ pub fn build(
         FigureKind::Bar => None,
     };
     let position = |index: usize| numbers.as_ref().map_or(index as f64, |numbers| numbers[index]);
-    let names = spec.series.as_ref().map_or_else(|| vec![String::new()], |key| distinct(finished, key));
+    let mut keys = vec![spec.x.clone()];
+    keys.extend(spec.series.clone());
+    let extra = undetermined(finished, &keys);
+    let series_keys: Vec<String> = spec.series.iter().cloned().chain(extra).collect();
     let mut series = Vec::new();
-    for name in names {
-        let of_series =
-            |cell: &&Finished| spec.series.as_ref().is_none_or(|key| cell.label(key).as_ref() == Some(&name));
+    for names in combinations(finished, &series_keys) {
+        let of_series = |cell: &&Finished| {
+            series_keys.iter().zip(&names).all(|(key, name)| cell.label(key).as_ref() == Some(name))
+        };
         let mut points = Vec::new();
         for (index, label) in labels.iter().enumerate() {
             let cells =
@@ -39,7 +43,7 @@ pub fn build(
         points.sort_by(|a: &Point, b| a.x.total_cmp(&b.x));
         if !points.is_empty() {
             let mark = if spec.kind == FigureKind::Bar { Mark::Bar } else { Mark::Line };
-            let name = if name.is_empty() { "henn".to_owned() } else { name };
+            let name = if names.is_empty() { "henn".to_owned() } else { names.join(" ") };
             series.push(Series { name, mark, points });
         }
     }
@@ -61,11 +65,16 @@ pub fn build(
         y: Axis {
             label: spec.y_label.clone(),
             scale: if spec.y_logarithmic { Scale::Logarithmic } else { Scale::Linear },
-            range: spec.y_range,
+            range: spec.y_range.filter(|range| fits(&series, *range)),
             ..Axis::default()
         },
         series,
     })
+}
+
+/// Whether every value lies on the axis that the file asks for; one that does not must be seen all the same.
+fn fits(series: &[Series], (low, high): (f64, f64)) -> bool {
+    series.iter().flat_map(|series| &series.points).all(|point| (low..=high).contains(&point.y))
 }
 
 /// Published values of the same metric, one series a system, at the places whose cells they belong to.

@@ -54,8 +54,36 @@ pub fn distinct<'a>(finished: &'a [Finished], key: &'a str) -> Vec<String> {
     seen
 }
 
+/// Keys by which cells with equal labels of `keys` still differ: without them a mean would run over different points.
+/// Repetitions are what means run over, so they do not count.
+pub fn undetermined(finished: &[Finished], keys: &[String]) -> Vec<String> {
+    let mut missing = Vec::new();
+    let mut candidates = vec!["variant".to_owned()];
+    candidates.extend(finished.iter().flat_map(|cell| cell.record.point.keys().cloned()));
+    for key in candidates {
+        if keys.contains(&key) || missing.contains(&key) {
+            continue;
+        }
+        let known: Vec<&String> = keys.iter().chain(&missing).collect();
+        let place = |cell: &Finished| known.iter().map(|key| cell.label(key)).collect::<Vec<_>>();
+        let mut seen: Vec<(Vec<Option<String>>, Option<String>)> = Vec::new();
+        let differs = finished.iter().any(|cell| {
+            let (place, label) = (place(cell), cell.label(&key));
+            if let Some((_, other)) = seen.iter().find(|(known, _)| *known == place) {
+                return *other != label;
+            }
+            seen.push((place, label));
+            false
+        });
+        if differs {
+            missing.push(key);
+        }
+    }
+    missing
+}
+
 /// Every combination of the column keys' labels, the last key turning fastest.
-fn combinations(finished: &[Finished], keys: &[String]) -> Vec<Vec<String>> {
+pub fn combinations(finished: &[Finished], keys: &[String]) -> Vec<Vec<String>> {
     keys.iter().fold(vec![Vec::new()], |combinations, key| {
         let labels = distinct(finished, key);
         combinations
@@ -71,13 +99,17 @@ impl Table {
     /// The table that a plan asks for.
     pub fn new(plan: &Plan, spec: &plan::Table, finished: &[Finished]) -> Self {
         let mut cells = Vec::new();
+        let mut keys = vec![spec.rows.clone()];
+        keys.extend(spec.columns.iter().cloned());
+        let extra = undetermined(finished, &keys);
+        let columns_keys: Vec<String> = spec.columns.iter().cloned().chain(extra).collect();
         for row in distinct(finished, &spec.rows) {
-            for columns in combinations(finished, &spec.columns) {
+            for columns in combinations(finished, &columns_keys) {
                 let chosen: Vec<&Finished> = finished
                     .iter()
                     .filter(|cell| cell.label(&spec.rows).as_ref() == Some(&row))
                     .filter(|cell| {
-                        spec.columns
+                        columns_keys
                             .iter()
                             .zip(&columns)
                             .all(|(key, label)| cell.label(key).as_ref() == Some(label))
@@ -180,5 +212,73 @@ impl Cell {
             head: head.join(" "),
             kind: metric.kind,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use super::*;
+    use crate::backend::Variant;
+    use crate::runner::record::{Measured, Record};
+
+    fn cell(variant: Variant, labels: &[(&str, &str)], repetition: usize) -> Finished {
+        Finished {
+            record: Record {
+                cell: String::new(),
+                variant,
+                point: labels.iter().map(|(key, label)| ((*key).to_owned(), (*label).to_owned())).collect(),
+                repetition,
+                metrics: BTreeMap::new(),
+                counts: BTreeMap::new(),
+                security_bits: None,
+                insecure_paper_parameters: false,
+                digest: String::new(),
+                transcript: None,
+            },
+            measured: Measured { cell: String::new(), variant, repetition, values: BTreeMap::new() },
+        }
+    }
+
+    #[test]
+    fn different_points_are_never_taken_for_repetitions() {
+        let keys = |names: &[&str]| names.iter().map(ToString::to_string).collect::<Vec<_>>();
+        let cells = [
+            cell(
+                Variant::Plain,
+                &[("data.name", "iris"), ("network.hidden", "[5]"), ("training.epochs", "1")],
+                0,
+            ),
+            cell(
+                Variant::Plain,
+                &[("data.name", "iris"), ("network.hidden", "[5]"), ("training.epochs", "1")],
+                1,
+            ),
+            cell(
+                Variant::Plain,
+                &[("data.name", "wine"), ("network.hidden", "[7]"), ("training.epochs", "1")],
+                0,
+            ),
+        ];
+        assert!(undetermined(&cells, &keys(&["data.name"])).is_empty());
+        assert_eq!(undetermined(&cells, &keys(&["variant"])), ["data.name"]);
+        let more = [
+            &cells[..],
+            &[
+                cell(
+                    Variant::Plain,
+                    &[("data.name", "iris"), ("network.hidden", "[5]"), ("training.epochs", "9")],
+                    0,
+                ),
+                cell(
+                    Variant::Simulated,
+                    &[("data.name", "wine"), ("network.hidden", "[7]"), ("training.epochs", "1")],
+                    0,
+                ),
+            ],
+        ]
+        .concat();
+        assert_eq!(undetermined(&more, &keys(&["data.name"])), ["variant", "training.epochs"]);
     }
 }

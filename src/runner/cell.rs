@@ -22,8 +22,7 @@ use crate::protocol::split::Forecast;
 use crate::protocol::split::client::{Client, Outcome};
 use crate::protocol::split::server::{Layer, Server};
 use crate::protocol::transcript::{Link, Traffic};
-use crate::runner::RunError;
-use crate::scheme::additive::AdditiveScheme;
+use crate::runner::{RunError, estimate};
 use crate::scheme::paillier::Paillier;
 use crate::scheme::twin::Twin;
 
@@ -121,26 +120,8 @@ impl Prepared {
 
     /// What the protocol will take at this cell.
     pub fn forecast(&self, settings: &Settings) -> Forecast {
-        forecast(settings, self.workload(settings).len(), &self.sessions())
+        estimate::forecast(settings, self.workload(settings).len(), &self.sessions())
     }
-}
-
-/// What the protocol will take at a cell, before anything is loaded.
-pub fn forecast_ahead(settings: &Settings, repetition: usize) -> Result<(Forecast, usize), RunError> {
-    let entry = dataset::catalogue()?.get(&settings.data.name)?;
-    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a share of the rows")]
-    let held_out = (entry.rows() as f64 * settings.data.test_fraction).round() as usize;
-    let samples = entry.test_rows().unwrap_or(held_out).min(settings.data.test_limit.unwrap_or(usize::MAX));
-    let sessions = Stream::seeded(settings.seed).item(repetition as u64).derive("sessions");
-    Ok((forecast(settings, samples, &sessions), samples))
-}
-
-fn forecast(settings: &Settings, samples: usize, sessions: &Stream) -> Forecast {
-    // The plan has checked that sessions exist and that the modulus size is allowed.
-    let sessions = settings.protocol.sessions(sessions).unwrap_or_default();
-    let sizes = Paillier::try_new(settings.scheme.modulus_bits)
-        .map_or((0, 0), |scheme| (scheme.public_key_bytes(), scheme.ciphertext_bytes()));
-    settings.protocol.forecast(samples, &sessions, sizes.0, sizes.1)
 }
 
 /// How a cell is watched and stopped.
@@ -229,7 +210,7 @@ pub fn compute(
     }
 }
 
-fn paillier(settings: &Settings) -> Result<Paillier, RunError> {
+pub(super) fn paillier(settings: &Settings) -> Result<Paillier, RunError> {
     let scheme = Paillier::try_new(settings.scheme.modulus_bits);
     Ok(scheme.map_err(|error| ProtocolError::Backend(error.into()))?)
 }
@@ -354,6 +335,7 @@ pub fn answer<B: Backend>(
     let served = serve(backend, settings, prepared, &mut link);
     let message = match &served {
         Ok(report) => Message::new(Kind::Report, serde_json::to_vec(report).unwrap_or_default()),
+        Err(RunError::Protocol(error)) => Message::new(Kind::Fault, error.for_peer().into_bytes()),
         Err(error) => Message::new(Kind::Fault, error.to_string().into_bytes()),
     };
     // The client may be gone already; then nobody is left to be told.
@@ -479,25 +461,4 @@ fn digest(run: &Conversation) -> String {
         hash.update(b";");
     }
     hex::encode(hash.finalize())
-}
-
-/// Bytes that a cell is expected to hold at once: the data set three times over (as read, split, scaled), and one batch
-/// of the widest layer as ciphertexts, on the way in and out, as numbers and as bytes.
-pub fn memory_estimate(settings: &Settings, entry: &dataset::Entry, variant: Variant) -> usize {
-    const PROGRAM: usize = 32 << 20;
-    let protocol = &settings.protocol;
-    let data = 3 * entry.rows() * entry.columns() * size_of::<f64>();
-    let widest = protocol.widths.iter().copied().max().unwrap_or(0);
-    let batch = protocol.batch * widest;
-    let gradients: usize = match protocol.training_iterations {
-        0 => 0,
-        _ => protocol.shapes().iter().map(|shape| shape.parameters()).sum(),
-    };
-    let number = match variant {
-        Variant::Plain => size_of::<f64>(),
-        Variant::Simulated | Variant::Encrypted => {
-            paillier(settings).map_or(0, |scheme| scheme.ciphertext_bytes())
-        }
-    };
-    PROGRAM + data + 6 * number * batch.max(gradients)
 }

@@ -9,7 +9,6 @@ use crate::backend::meter::Interrupt;
 use crate::dataset::{DatasetError, Store};
 use crate::experiment::plan::{Plan, Point};
 use crate::experiment::spec::Randomness;
-use crate::runner::RunError;
 use crate::runner::cache::Cache;
 use crate::runner::cell::{self, Peer, Prepared, Watch};
 use crate::runner::cost::UnitCosts;
@@ -18,6 +17,7 @@ use crate::runner::progress::Progress;
 use crate::runner::provenance;
 use crate::runner::record::{Finished, Measured, Record};
 use crate::runner::serve::Hello;
+use crate::runner::{RunError, estimate};
 
 /// How a plan is run.
 #[derive(Debug)]
@@ -180,7 +180,7 @@ fn predict(cell: &Cell<'_>) -> Result<f64, RunError> {
         return Ok(0.0);
     }
     let settings = &cell.point.settings;
-    let (forecast, _) = cell::forecast_ahead(settings, cell.repetition)?;
+    let (forecast, _) = estimate::forecast_ahead(settings, cell.repetition)?;
     Ok(UnitCosts::of(settings.scheme.modulus_bits)?.predict(settings, &forecast))
 }
 
