@@ -132,6 +132,7 @@ fn every_mistake_is_named_with_its_place_and_the_way_out() {
         ("a claim about an unknown metric", "== plain.accuracy", "== plain.acc", 2),
         ("a claim without a comparison", "== plain.accuracy", "plain.accuracy", 2),
         ("an unknown paper", "paper = \"gelu_net\"", "paper = \"gelunet\"", 2),
+        ("no schema", "schema = 1\n", "", 2),
         ("a newer schema", "schema = 1", "schema = 2", 2),
     ];
     let mut snapshot = String::new();

@@ -12,6 +12,10 @@ pub(super) fn main(context: &Context) -> Result<ExitStatus, CliError> {
         fine &= good;
         say(format!("{} {name}: {text}", if good { "ok     " } else { "MISSING" }));
     };
+    // What one can do without.
+    let optional = |name: &str, good: bool, text: &str| {
+        say(format!("{} {name}: {text}", if good { "ok     " } else { "absent " }));
+    };
     let unknown = || "unknown".to_owned();
     line("processor", true, provenance::cpu_model().unwrap_or_else(unknown));
     line("vector extensions", true, provenance::cpu_features().map_or_else(unknown, |found| found.join(" ")));
@@ -30,12 +34,12 @@ pub(super) fn main(context: &Context) -> Result<ExitStatus, CliError> {
         let present = store.is_present(entry);
         let text =
             if present { "fetched".to_owned() } else { format!("`henn datasets fetch {}`", entry.name()) };
-        line(&format!("data set {}", entry.name()), present, text);
+        optional(&format!("data set {}", entry.name()), present, &text);
     }
     let npm = Command::new("npm").arg("--version").output().is_ok_and(|output| output.status.success());
     let text =
         if npm { "can fetch data sets" } else { "without it data sets come from a mirror or their home" };
-    line("npm", npm, text.to_owned());
+    optional("npm", npm, text);
     let out = &context.global.out;
     let writable = tempfile::tempdir_in(if out.is_dir() { out } else { std::path::Path::new(".") }).is_ok();
     line("results directory", writable, out.display().to_string());

@@ -287,7 +287,8 @@ fn explain(message: &str, span: Range<usize>) -> Diagnostic {
     } else if message.starts_with("unknown variant") {
         (Code::UnknownName, "name")
     } else {
-        return Diagnostic::error(Code::Type, span, in_words(message));
+        let code = if message.starts_with("missing field") { Code::Missing } else { Code::Type };
+        return Diagnostic::error(code, span, in_words(message));
     };
     let Some((wrong, allowed)) = quoted.split_first() else {
         return Diagnostic::error(code, span, message.to_owned());

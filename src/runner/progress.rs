@@ -45,10 +45,11 @@ impl Progress {
         } else {
             let from_cache =
                 if cached > 0 { format!(", {cached} of them from cache") } else { String::new() };
-            self.note(&format!(
-                "{name}: {cells} cells{from_cache}, about {} under encryption",
-                human(seconds)
-            ));
+            let time = match seconds {
+                s if s > 0.0 => format!(", about {} under encryption", human(s)),
+                _ => String::new(),
+            };
+            self.note(&format!("{name}: {cells} cells{from_cache}{time}"));
         }
     }
 
