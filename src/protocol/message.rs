@@ -2,7 +2,7 @@
 
 use crate::protocol::ProtocolError;
 
-/// Kinds of message. Those above [`Kind::CONTROL`] belong to the harness, not to the protocol, and are not counted.
+/// Kinds of message. Those above 128 belong to the harness, not to the protocol, and are not counted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(u8)]
 pub enum Kind {
