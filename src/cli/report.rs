@@ -36,7 +36,9 @@ fn collect(directory: &Path, found: &mut Vec<PathBuf>) {
         found.push(directory.to_owned());
     }
     let Ok(entries) = std::fs::read_dir(directory) else { return };
-    for entry in entries.flatten().filter(|entry| entry.path().is_dir()) {
+    // Runs that are kept are made again only when they are named.
+    let kept = |entry: &std::fs::DirEntry| entry.file_name() == "reference";
+    for entry in entries.flatten().filter(|entry| entry.path().is_dir() && !kept(entry)) {
         collect(&entry.path(), found);
     }
 }
