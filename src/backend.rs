@@ -167,8 +167,8 @@ pub trait Backend: Send + Sync + 'static {
     fn write_public_key(&self, key: &Self::PublicKey) -> Vec<u8>;
     /// Reads and checks a public key.
     fn read_public_key(&self, bytes: &[u8]) -> Result<Self::PublicKey, BackendError>;
-    /// Serialises ciphertexts.
-    fn write_ciphertexts(&self, ciphertexts: &[Self::Ciphertext]) -> Vec<u8>;
+    /// Serialises ciphertexts under a key.
+    fn write_ciphertexts(&self, key: &Self::PublicKey, ciphertexts: &[Self::Ciphertext]) -> Vec<u8>;
     /// Reads and checks ciphertexts.
     fn read_ciphertexts(
         &self,

@@ -1,7 +1,10 @@
-//! Arithmetic under everything else: streams of randomness, primes, integers.
+//! Arithmetic under everything else: streams of randomness, primes, modular arithmetic on batches.
 
 pub mod modexp;
+pub(crate) mod montgomery;
 pub mod prime;
+pub mod ring;
 pub mod stream;
 pub mod uniform;
+pub mod vector;
 pub mod wipe;

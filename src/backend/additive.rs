@@ -2,9 +2,8 @@
 
 use ndarray::ArrayView2;
 use num_bigint::{BigInt, BigUint};
-use num_traits::Zero;
+use num_integer::Integer;
 use rand::RngCore;
-use rayon::prelude::*;
 
 use crate::backend::{Backend, BackendError, Meter, Operation, Rate};
 use crate::math::stream::Stream;
@@ -13,6 +12,8 @@ use crate::scheme::encoding::{Fixed, Scale, centred, decode_signed, encode_signe
 
 /// Numbers are handed to the scheme in pieces of so many, between which a wish to stop is heard.
 const PIECE: usize = 64;
+/// Scalar products of a large layer that are computed in one piece.
+const PIECE_PRODUCTS: usize = 1 << 16;
 
 /// The backend over an additive scheme.
 #[derive(Debug)]
@@ -50,7 +51,7 @@ impl<S: AdditiveScheme> Additive<S> {
         let mut out = Vec::with_capacity(ciphertexts.len());
         for piece in ciphertexts.chunks(PIECE) {
             self.meter.check()?;
-            out.extend(self.scheme.decrypt(key, piece));
+            out.extend(self.scheme.decrypt(key, piece)?);
             self.meter.add(Operation::Decryption, piece.len());
         }
         Ok(out)
@@ -150,26 +151,24 @@ impl<S: AdditiveScheme> Backend for Additive<S> {
         {
             return Err(BackendError::Shape { what: "biases", found: bias.len(), expected: rows });
         }
-        let jobs: Vec<(&[S::Ciphertext], usize)> =
-            inputs.chunks_exact(columns).flat_map(|sample| (0..rows).map(move |row| (sample, row))).collect();
-        let mut sums = Vec::with_capacity(jobs.len());
-        for piece in jobs.chunks(PIECE) {
-            self.meter.check()?;
-            let part: Result<Vec<_>, SchemeError> = piece
-                .par_iter()
-                .map(|(sample, row)| {
-                    let sum = self.scheme.dot(key, sample, &matrix[*row])?;
-                    Ok(match &bias {
-                        Some(bias) => self.scheme.add_plain(key, &sum, &bias[*row]),
-                        None => sum,
-                    })
-                })
-                .collect();
-            sums.extend(part?);
-            self.meter.add(Operation::ScalarProduct, piece.len() * columns);
-            self.meter.add(Operation::Addition, piece.len() * (columns - 1));
-            if bias.is_some() {
-                self.meter.add(Operation::PlainAddition, piece.len());
+        let matrix: Vec<&[BigInt]> = matrix.iter().map(Vec::as_slice).collect();
+        // Small layers take several samples together, large ones go by some rows of one sample.
+        let samples = (PIECE / rows.max(1)).max(1);
+        let rows_at_once = if samples > 1 { rows.max(1) } else { (PIECE_PRODUCTS / columns).max(PIECE) };
+        let mut sums = Vec::with_capacity(inputs.len() / columns * rows);
+        for piece in inputs.chunks(samples * columns) {
+            for (number, matrix) in matrix.chunks(rows_at_once).enumerate() {
+                self.meter.check()?;
+                let mut part = self.scheme.linear(key, piece, matrix)?;
+                if let Some(bias) = &bias {
+                    let bias = &bias[number * rows_at_once..][..matrix.len()];
+                    let bias: Vec<_> = bias.iter().cycle().take(part.len()).cloned().collect();
+                    part = self.scheme.add_plain(key, &part, &bias)?;
+                    self.meter.add(Operation::PlainAddition, part.len());
+                }
+                self.meter.add(Operation::ScalarProduct, part.len() * columns);
+                self.meter.add(Operation::Addition, part.len() * (columns - 1));
+                sums.extend(part);
             }
         }
         self.rerandomise(key, &sums, randomness)
@@ -189,10 +188,9 @@ impl<S: AdditiveScheme> Backend for Additive<S> {
         rate: Rate,
         randomness: &Stream,
     ) -> Result<S::Ciphertext, BackendError> {
-        let public = self.scheme.public_key(key);
         // The mantissa is far below every prime factor of the modulus, so the inverse exists.
         let inverse =
-            BigUint::from(rate.mantissa).modinv(self.scheme.plaintext_modulus(public)).unwrap_or_default();
+            BigUint::from(rate.mantissa).modinv(self.scheme.opening_modulus(key)).unwrap_or_default();
         let hidden = self.in_pieces(&[inverse], randomness, |piece, randomness| {
             self.scheme.encrypt_own(key, piece, randomness)
         })?;
@@ -211,24 +209,14 @@ impl<S: AdditiveScheme> Backend for Additive<S> {
             return Err(BackendError::Shape { what: "masks", found: masks.len(), expected: gradients.len() });
         }
         let residues = self.encode(key, gradients)?;
-        let jobs: Vec<_> = residues.iter().zip(masks).collect();
-        let mut masked = Vec::with_capacity(jobs.len());
-        for piece in jobs.chunks(PIECE) {
+        let masks: Vec<&[BigInt]> = masks.iter().map(|mask| std::slice::from_ref(&mask.mantissa)).collect();
+        let mut masked = Vec::with_capacity(masks.len());
+        for (residues, masks) in residues.chunks(PIECE).zip(masks.chunks(PIECE)) {
             self.meter.check()?;
-            let part: Result<Vec<_>, SchemeError> = piece
-                .par_iter()
-                .map(|(residue, mask)| {
-                    let noise = self.scheme.dot(
-                        key,
-                        std::slice::from_ref(hidden_rate),
-                        std::slice::from_ref(&mask.mantissa),
-                    )?;
-                    Ok(self.scheme.add_plain(key, &noise, residue))
-                })
-                .collect();
-            masked.extend(part?);
-            self.meter.add(Operation::ScalarProduct, piece.len());
-            self.meter.add(Operation::PlainAddition, piece.len());
+            let noise = self.scheme.linear(key, std::slice::from_ref(hidden_rate), masks)?;
+            masked.extend(self.scheme.add_plain(key, &noise, residues)?);
+            self.meter.add(Operation::ScalarProduct, masks.len());
+            self.meter.add(Operation::PlainAddition, masks.len());
         }
         self.rerandomise(key, &masked, randomness)
     }
@@ -240,16 +228,16 @@ impl<S: AdditiveScheme> Backend for Additive<S> {
         masked: &[S::Ciphertext],
         scale: Scale,
     ) -> Result<Vec<Fixed>, BackendError> {
+        let opening = self.scheme.opening_modulus(key);
         let modulus = self.scheme.plaintext_modulus(self.scheme.public_key(key));
         let scale = Scale(scale.0 + rate.bits);
         let residues = self.decrypt_residues(key, masked)?;
-        Ok(residues
-            .into_iter()
-            .map(|residue| {
-                let step = if residue.is_zero() { residue } else { residue * rate.mantissa % modulus };
-                Fixed { mantissa: centred(&step, modulus), scale }
-            })
-            .collect())
+        let wrapped = BigInt::from(opening.clone());
+        let step = |residue: &BigUint| {
+            let step = (centred(residue, modulus) * rate.mantissa).mod_floor(&wrapped);
+            Fixed { mantissa: centred(step.magnitude(), opening), scale }
+        };
+        Ok(residues.iter().map(step).collect())
     }
 
     fn public_key_bytes(&self) -> usize {
@@ -270,11 +258,9 @@ impl<S: AdditiveScheme> Backend for Additive<S> {
         Ok(self.scheme.read_public_key(bytes)?)
     }
 
-    fn write_ciphertexts(&self, ciphertexts: &[S::Ciphertext]) -> Vec<u8> {
+    fn write_ciphertexts(&self, key: &S::PublicKey, ciphertexts: &[S::Ciphertext]) -> Vec<u8> {
         let mut out = Vec::with_capacity(ciphertexts.len() * self.scheme.ciphertext_bytes());
-        for ciphertext in ciphertexts {
-            self.scheme.write_ciphertext(ciphertext, &mut out);
-        }
+        self.scheme.write_ciphertexts(key, ciphertexts, &mut out);
         out
     }
 

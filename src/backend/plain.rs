@@ -121,7 +121,7 @@ impl Backend for Plain {
         Err(SchemeError::Length { what: "public key", bytes: bytes.len(), expected: 0 }.into())
     }
 
-    fn write_ciphertexts(&self, ciphertexts: &[f64]) -> Vec<u8> {
+    fn write_ciphertexts(&self, _key: &Self::PublicKey, ciphertexts: &[f64]) -> Vec<u8> {
         ciphertexts.iter().flat_map(|number| number.to_le_bytes()).collect()
     }
 

@@ -61,7 +61,7 @@ impl UnitCosts {
         let ciphertexts = scheme.encrypt_own(&secret, &messages, &randomness.derive("encrypt"))?;
         let encryption = each(start);
         let start = Instant::now();
-        let decrypted = scheme.decrypt(&secret, &ciphertexts);
+        let decrypted = scheme.decrypt(&secret, &ciphertexts)?;
         let decryption = each(start);
         std::hint::black_box(decrypted);
         let start = Instant::now();
@@ -72,14 +72,11 @@ impl UnitCosts {
         let threads = rayon::current_num_threads() as f64;
         let weights: Vec<BigInt> = vec![(BigInt::from(1) << WEIGHT_BITS) - 1; batch];
         let start = Instant::now();
-        std::hint::black_box(scheme.dot(public, &ciphertexts, &weights)?);
+        std::hint::black_box(scheme.linear(public, &ciphertexts, &[&weights])?);
         let scalar_bit = each(start) / f64::from(WEIGHT_BITS) / threads;
-        let [left, right] = [&ciphertexts[0], &ciphertexts[1]];
         let start = Instant::now();
-        for _ in 0..batch {
-            std::hint::black_box(scheme.add(public, left, right));
-        }
-        let addition = each(start) / threads;
+        std::hint::black_box(scheme.add(public, &ciphertexts, &ciphertexts)?);
+        let addition = each(start);
         Ok(Self { encryption, decryption, addition, rerandomisation, scalar_bit, keys })
     }
 

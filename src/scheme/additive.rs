@@ -13,8 +13,8 @@ use crate::math::stream::Stream;
 /// An additively homomorphic public-key cryptosystem with given parameters.
 ///
 /// Laws, checked for every scheme by `tests/scheme_laws.rs` (`M` is the plaintext modulus):
-/// decrypt(encrypt(m)) = m; add adds modulo M; a dot product with integer weights is the integer dot product modulo M;
-/// adding a plaintext adds it; re-randomising changes the ciphertext and not the message; reading what was written
+/// decrypt(encrypt(m)) = m for messages within the bound; add adds modulo M; a dot product with integer weights is the
+/// integer dot product modulo M; adding a plaintext adds it; re-randomising changes the ciphertext and not the message; reading what was written
 /// gives it back; a wrong key does not decrypt.
 pub trait AdditiveScheme: Send + Sync + 'static {
     /// The public key.
@@ -52,36 +52,63 @@ pub trait AdditiveScheme: Send + Sync + 'static {
         self.encrypt(self.public_key(key), residues, randomness)
     }
 
+    /// The greatest magnitude of a message, as a centred residue, that decryption finds; `None` when all of them are found.
+    ///
+    /// Schemes that hold the message in an exponent have one: they search for it.
+    fn message_bound(&self) -> Option<BigUint> {
+        None
+    }
+
+    /// What messages wrap around at, for the key's owner: M, unless that is part of the secret.
+    fn opening_modulus<'k>(&self, key: &'k Self::SecretKey) -> &'k BigUint {
+        self.plaintext_modulus(self.public_key(key))
+    }
+
     /// Decrypts to residues in 0..M.
-    fn decrypt(&self, key: &Self::SecretKey, ciphertexts: &[Self::Ciphertext]) -> Vec<BigUint>;
-
-    /// The sum of two encrypted messages.
-    fn add(
+    ///
+    /// # Errors
+    /// [`SchemeError::BeyondBound`] when a message is not within [`message_bound`](Self::message_bound), as happens with a
+    /// wrong key too.
+    fn decrypt(
         &self,
-        key: &Self::PublicKey,
-        left: &Self::Ciphertext,
-        right: &Self::Ciphertext,
-    ) -> Self::Ciphertext;
+        key: &Self::SecretKey,
+        ciphertexts: &[Self::Ciphertext],
+    ) -> Result<Vec<BigUint>, SchemeError>;
 
-    /// The sum of an encrypted and a plain residue; deterministic, so re-randomise before it leaves.
-    fn add_plain(
-        &self,
-        key: &Self::PublicKey,
-        left: &Self::Ciphertext,
-        residue: &BigUint,
-    ) -> Self::Ciphertext;
-
-    /// The dot product of encrypted messages with signed integer weights of the same number; deterministic, so
-    /// re-randomise before it leaves.
+    /// The sums of encrypted messages, pair by pair.
     ///
     /// # Errors
     /// [`SchemeError::LengthMismatch`] when the two slices differ in length.
-    fn dot(
+    fn add(
         &self,
         key: &Self::PublicKey,
-        ciphertexts: &[Self::Ciphertext],
-        weights: &[BigInt],
-    ) -> Result<Self::Ciphertext, SchemeError>;
+        left: &[Self::Ciphertext],
+        right: &[Self::Ciphertext],
+    ) -> Result<Vec<Self::Ciphertext>, SchemeError>;
+
+    /// The sums of encrypted and plain residues, pair by pair; deterministic, so re-randomise before they leave.
+    ///
+    /// # Errors
+    /// [`SchemeError::LengthMismatch`] when the two slices differ in length.
+    fn add_plain(
+        &self,
+        key: &Self::PublicKey,
+        left: &[Self::Ciphertext],
+        residues: &[BigUint],
+    ) -> Result<Vec<Self::Ciphertext>, SchemeError>;
+
+    /// For every sample, a stretch of as many inputs as a row is long, its dot products with all rows of signed integer
+    /// weights, sample by sample; where rows are empty there is one sample. Deterministic, so re-randomise before they
+    /// leave. Time depends on the weights.
+    ///
+    /// # Errors
+    /// [`SchemeError::LengthMismatch`] when rows differ in length, or the inputs are no whole number of samples.
+    fn linear(
+        &self,
+        key: &Self::PublicKey,
+        inputs: &[Self::Ciphertext],
+        rows: &[&[BigInt]],
+    ) -> Result<Vec<Self::Ciphertext>, SchemeError>;
 
     /// Ciphertexts of the same messages with fresh randomness; item `i` draws from `randomness.item(i)`.
     fn rerandomise(
@@ -103,16 +130,31 @@ pub trait AdditiveScheme: Send + Sync + 'static {
     /// Reads and checks a public key from a stranger.
     fn read_public_key(&self, bytes: &[u8]) -> Result<Self::PublicKey, SchemeError>;
 
-    /// Appends exactly [`ciphertext_bytes`](Self::ciphertext_bytes) bytes.
-    fn write_ciphertext(&self, ciphertext: &Self::Ciphertext, out: &mut Vec<u8>);
+    /// Appends exactly [`ciphertext_bytes`](Self::ciphertext_bytes) bytes for each.
+    fn write_ciphertexts(&self, key: &Self::PublicKey, ciphertexts: &[Self::Ciphertext], out: &mut Vec<u8>);
 
-    /// Reads and checks ciphertexts from a stranger: the length must be a whole number of ciphertexts, every one in
-    /// range and a unit.
+    /// Reads and checks ciphertexts from a stranger: the length must be a whole number of ciphertexts, every one an
+    /// element of the group that the scheme computes in.
     fn read_ciphertexts(
         &self,
         key: &Self::PublicKey,
         bytes: &[u8],
     ) -> Result<Vec<Self::Ciphertext>, SchemeError>;
+}
+
+/// Whether two lists are equally long.
+pub(crate) fn check_lengths(left: usize, right: usize) -> Result<(), SchemeError> {
+    if left == right { Ok(()) } else { Err(SchemeError::LengthMismatch { left, right }) }
+}
+
+/// Whether `inputs` numbers are a whole number of samples for these rows of weights.
+pub(crate) fn check_rows(inputs: usize, rows: &[&[BigInt]]) -> Result<(), SchemeError> {
+    let columns = rows.first().map_or(0, |row| row.len());
+    if let Some(row) = rows.iter().find(|row| row.len() != columns) {
+        return Err(SchemeError::LengthMismatch { left: columns, right: row.len() });
+    }
+    let whole = if columns == 0 { inputs == 0 || rows.is_empty() } else { inputs.is_multiple_of(columns) };
+    if whole { Ok(()) } else { Err(SchemeError::LengthMismatch { left: inputs, right: columns }) }
 }
 
 /// Why a scheme refused an input.
@@ -162,11 +204,21 @@ pub enum SchemeError {
         bits: u64,
     },
     /// Two lists that must be equally long.
-    #[error("{left} ciphertexts against {right} weights: must be equally many")]
+    #[error("{left} ciphertexts against {right} operands: must be equally many")]
     LengthMismatch {
         /// ciphertexts
         left: usize,
-        /// weights
+        /// what they are combined with
         right: usize,
+    },
+    /// A message that decryption cannot find: too large for the scheme's bound, or of another key.
+    #[error(
+        "ciphertext {index}: its message is not between -{bound} and {bound}, or it belongs to another key"
+    )]
+    BeyondBound {
+        /// position in the list
+        index: usize,
+        /// greatest magnitude that is found
+        bound: BigUint,
     },
 }

@@ -3,28 +3,46 @@
 //! A message m below N = pq becomes `(1 + mN) * r^N mod N^2` for a random unit r; products of ciphertexts are sums of
 //! messages. The secret key decrypts modulo p^2 and q^2 and joins the halves.
 //!
+//! # Measures
+//! [`Options`] switches every measure that makes the textbook's form faster; what each gains is a table of
+//! `experiments/sweep/paillier_optimisations.toml`. None of them changes messages, sizes or what the server computes.
+//! With [`Randomisation::ShortExponent`] the mask is `h^a` with `h = (-x^2)^N mod N^2` and a random a of half the length of
+//! N, from a table of powers of h (Damgard, Jurik, Nielsen: "A generalization of Paillier's public-key system with
+//! applications to electronic voting", 2010, section 4.2). As x is derived from N by a hash, no party has to trust
+//! another's h, and nothing is added to the public key.
+//!
 //! # Security
 //! Semantically secure under the decisional composite residuosity assumption against somebody who sees public keys and
-//! ciphertexts; malleable by design. The arithmetic is num-bigint's, whose time depends on secrets: nobody who can
-//! measure single decryptions finely may ask for them.
+//! ciphertexts (with short exponents: and under the assumption that factoring is hard for moduli of two primes that are
+//! 3 modulo 4, which such keys have); malleable by design. In [`Arithmetic::Vector`](crate::math::ring::Arithmetic::Vector) the exponentiations with secret
+//! exponents take the same steps whatever the secrets are. What is not: reading and joining numbers in num-bigint, and
+//! everything in [`Arithmetic::NumBigint`](crate::math::ring::Arithmetic::NumBigint); so nobody who can measure single decryptions finely may ask for them.
 //!
 //! # Bytes
 //! A public key is N, a ciphertext is itself, both as big-endian numbers of fixed length (bits of N and of N^2, in whole
 //! bytes).
 
-use num_bigint::{BigInt, BigUint, Sign};
+use num_bigint::{BigInt, BigUint};
 use num_integer::Integer;
 use num_traits::One;
 use rayon::prelude::*;
 
 use crate::{
-    math::{prime::small_factor, stream::Stream, uniform, wipe::SecretUint},
-    scheme::additive::{AdditiveScheme, SchemeError},
+    math::{
+        prime::small_factor,
+        ring::{Element, NotAUnit},
+        stream::Stream,
+        uniform,
+        wipe::SecretUint,
+    },
+    scheme::additive::{AdditiveScheme, SchemeError, check_lengths, check_rows},
 };
 
 mod key;
+mod options;
 
 pub use key::{PublicKey, SecretKey};
+pub use options::{Options, Randomisation};
 
 /// Least size of a modulus.
 pub const MIN_MODULUS_BITS: u64 = 512;
@@ -40,20 +58,12 @@ const MIN_INSECURE_BITS: u64 = 64;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Paillier {
     modulus_bits: u64,
+    options: Options,
 }
 
-/// An encrypted residue: a unit modulo N^2.
+/// An encrypted residue: a unit modulo N^2, in the form that the key's arithmetic computes with.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Ciphertext {
-    value: BigUint,
-}
-
-impl Ciphertext {
-    /// The number itself, below N^2.
-    pub fn value(&self) -> &BigUint {
-        &self.value
-    }
-}
+pub struct Ciphertext(Element);
 
 impl Paillier {
     /// Paillier with moduli of `modulus_bits` bits: an even number in [`MIN_MODULUS_BITS`]`..=`[`MAX_MODULUS_BITS`].
@@ -78,15 +88,31 @@ impl Paillier {
     fn with_least(bits: u64, min: u64) -> Result<Self, SchemeError> {
         let max = MAX_MODULUS_BITS;
         if bits.is_even() && (min..=max).contains(&bits) {
-            Ok(Self { modulus_bits: bits })
+            Ok(Self { modulus_bits: bits, options: Options::default() })
         } else {
             Err(SchemeError::ModulusBits { bits, min, max })
         }
     }
 
+    /// The same with other measures.
+    #[must_use]
+    pub fn with_options(self, options: Options) -> Self {
+        Self { options, ..self }
+    }
+
     /// Bits of the modulus N.
     pub fn modulus_bits(&self) -> u64 {
         self.modulus_bits
+    }
+
+    /// The measures in use.
+    pub fn options(&self) -> Options {
+        self.options
+    }
+
+    /// The number that a ciphertext is, below N^2.
+    pub fn value(&self, key: &PublicKey, ciphertext: &Ciphertext) -> BigUint {
+        key.ring().write(std::slice::from_ref(&ciphertext.0)).pop().unwrap_or_default()
     }
 
     /// The key with the given prime factors of N, whose primality the caller vouches for.
@@ -96,7 +122,7 @@ impl Paillier {
     /// when a factor is even or fails Fermat's test to base 2, or when the two do not fit each other: too close (FIPS
     /// 186-5 asks for a difference above 2^(bits/2 - 100)), or gcd(N, (p-1)(q-1)) is not 1.
     pub fn from_primes(&self, p: BigUint, q: BigUint) -> Result<SecretKey, SchemeError> {
-        SecretKey::try_new(self.modulus_bits, SecretUint::new(p), SecretUint::new(q))
+        SecretKey::try_new(self.modulus_bits, SecretUint::new(p), SecretUint::new(q), self.options)
     }
 
     /// Encrypts one residue with a given unit `r` in place of a random one. Who knows r reads the message, and two
@@ -118,36 +144,57 @@ impl Paillier {
         if !r.gcd(key.modulus()).is_one() {
             return Err(SchemeError::NotAUnit { index: 0 });
         }
-        let mask = key.square().pow(r, key.modulus());
-        Ok(Ciphertext { value: key.square().multiply(&plain_power(key, residue), &mask) })
+        let ring = key.ring();
+        let mask = ring.power_vartime(&ring.read(&[r]), key.modulus());
+        let product = ring.multiply(&mask, &plain_powers(key, std::slice::from_ref(residue)));
+        product.into_iter().next().map(Ciphertext).ok_or(SchemeError::NotAUnit { index: 0 })
     }
 
     /// `count` random units r, the i-th from `randomness.item(i)`.
     fn units(key: &PublicKey, count: usize, randomness: &Stream) -> Vec<SecretUint> {
-        (0..count as u64)
-            .into_par_iter()
-            .map(|index| random_unit(key.modulus(), &randomness.item(index)))
-            .collect()
+        let unit = |index| random_unit(key.modulus(), &randomness.item(index));
+        (0..count as u64).into_par_iter().map(unit).collect()
     }
 
-    /// r^N for `count` random units: fresh encryptions of zero.
-    fn masks(key: &PublicKey, count: usize, randomness: &Stream) -> Vec<BigUint> {
-        key.square().pow_each(&Self::units(key, count, randomness), key.modulus())
+    /// `count` random exponents a of half the modulus's length, the i-th from `randomness.item(i)`.
+    fn short_exponents(&self, count: usize, randomness: &Stream) -> Vec<SecretUint> {
+        let bound = BigUint::one() << (self.modulus_bits / 2);
+        let exponent = |index| SecretUint::new(uniform::below(&bound, &mut randomness.item(index).rng()));
+        (0..count as u64).map(exponent).collect()
+    }
+
+    /// Fresh encryptions of zero: r^N, or h^a.
+    fn masks(&self, key: &PublicKey, count: usize, randomness: &Stream) -> Vec<Element> {
+        match self.options.randomisation {
+            Randomisation::Textbook => {
+                let units = Self::units(key, count, randomness);
+                let units: Vec<&BigUint> = units.iter().map(|unit| &**unit).collect();
+                key.ring().power_vartime(&key.ring().read(&units), key.modulus())
+            }
+            Randomisation::ShortExponent => {
+                let exponents = self.short_exponents(count, randomness);
+                let exponents: Vec<&BigUint> = exponents.iter().map(|exponent| &**exponent).collect();
+                key.ring().power_of_fixed(key.mask_powers(), &exponents)
+            }
+        }
+    }
+
+    /// The same numbers, from the factors.
+    fn own_masks(&self, key: &SecretKey, count: usize, randomness: &Stream) -> Vec<Element> {
+        match self.options.randomisation {
+            Randomisation::Textbook => key.masks(&Self::units(key.public(), count, randomness)),
+            Randomisation::ShortExponent => key.short_masks(&self.short_exponents(count, randomness)),
+        }
     }
 
     /// (1 + mN) times a mask, for every message m.
     fn masked(
         key: &PublicKey,
         residues: &[BigUint],
-        masks: impl FnOnce() -> Vec<BigUint>,
+        masks: impl FnOnce() -> Vec<Element>,
     ) -> Result<Vec<Ciphertext>, SchemeError> {
         residues.iter().enumerate().try_for_each(|(index, residue)| check_residue(key, index, residue))?;
-        let masked = residues.par_iter().zip(masks());
-        Ok(masked
-            .map(|(residue, mask)| Ciphertext {
-                value: key.square().multiply(&plain_power(key, residue), &mask),
-            })
-            .collect())
+        Ok(ciphertexts(key.ring().multiply(&masks(), &plain_powers(key, residues))))
     }
 }
 
@@ -157,7 +204,7 @@ impl AdditiveScheme for Paillier {
     type Ciphertext = Ciphertext;
 
     fn generate_keys(&self, randomness: &Stream) -> Result<SecretKey, SchemeError> {
-        SecretKey::generate(self.modulus_bits, randomness)
+        SecretKey::generate(self.modulus_bits, randomness, self.options)
     }
 
     fn public_key<'k>(&self, key: &'k SecretKey) -> &'k PublicKey {
@@ -174,7 +221,7 @@ impl AdditiveScheme for Paillier {
         residues: &[BigUint],
         randomness: &Stream,
     ) -> Result<Vec<Ciphertext>, SchemeError> {
-        Self::masked(key, residues, || Self::masks(key, residues.len(), randomness))
+        Self::masked(key, residues, || self.masks(key, residues.len(), randomness))
     }
 
     fn encrypt_own(
@@ -183,49 +230,55 @@ impl AdditiveScheme for Paillier {
         residues: &[BigUint],
         randomness: &Stream,
     ) -> Result<Vec<Ciphertext>, SchemeError> {
-        let public = key.public();
-        Self::masked(public, residues, || key.masks(&Self::units(public, residues.len(), randomness)))
+        if !self.options.crt_encryption {
+            return self.encrypt(key.public(), residues, randomness);
+        }
+        Self::masked(key.public(), residues, || self.own_masks(key, residues.len(), randomness))
     }
 
-    fn decrypt(&self, key: &SecretKey, ciphertexts: &[Ciphertext]) -> Vec<BigUint> {
-        let values: Vec<_> = ciphertexts.iter().map(Ciphertext::value).collect();
-        key.decrypt(&values)
+    fn decrypt(&self, key: &SecretKey, ciphertexts: &[Ciphertext]) -> Result<Vec<BigUint>, SchemeError> {
+        let elements = elements(ciphertexts);
+        Ok(if self.options.crt_decryption { key.decrypt(&elements) } else { key.decrypt_textbook(&elements) })
     }
 
-    fn add(&self, key: &PublicKey, left: &Ciphertext, right: &Ciphertext) -> Ciphertext {
-        Ciphertext { value: key.square().multiply(&left.value, &right.value) }
-    }
-
-    fn add_plain(&self, key: &PublicKey, left: &Ciphertext, residue: &BigUint) -> Ciphertext {
-        Ciphertext { value: key.square().multiply(&left.value, &plain_power(key, residue)) }
-    }
-
-    /// Work grows with the bits of the weights. Positive and negative weights are multiplied apart, so that one
-    /// inversion is enough; it is left out when no weight is negative.
-    fn dot(
+    fn add(
         &self,
         key: &PublicKey,
-        ciphertexts: &[Ciphertext],
-        weights: &[BigInt],
-    ) -> Result<Ciphertext, SchemeError> {
-        if ciphertexts.len() != weights.len() {
-            return Err(SchemeError::LengthMismatch { left: ciphertexts.len(), right: weights.len() });
-        }
-        let terms_of = |sign: Sign| -> Vec<_> {
-            let pairs = ciphertexts.iter().zip(weights).filter(|(_, weight)| weight.sign() == sign);
-            pairs.map(|(ciphertext, weight)| (ciphertext.value(), weight.magnitude())).collect()
+        left: &[Ciphertext],
+        right: &[Ciphertext],
+    ) -> Result<Vec<Ciphertext>, SchemeError> {
+        check_lengths(left.len(), right.len())?;
+        Ok(ciphertexts(key.ring().multiply(&elements(left), &elements(right))))
+    }
+
+    fn add_plain(
+        &self,
+        key: &PublicKey,
+        left: &[Ciphertext],
+        residues: &[BigUint],
+    ) -> Result<Vec<Ciphertext>, SchemeError> {
+        check_lengths(left.len(), residues.len())?;
+        Ok(ciphertexts(key.ring().multiply(&elements(left), &plain_powers(key, residues))))
+    }
+
+    fn linear(
+        &self,
+        key: &PublicKey,
+        inputs: &[Ciphertext],
+        rows: &[&[BigInt]],
+    ) -> Result<Vec<Ciphertext>, SchemeError> {
+        check_rows(inputs.len(), rows)?;
+        let (ring, inputs) = (key.ring(), elements(inputs));
+        let products = if self.options.multi_exponentiation {
+            ring.products_of_powers_vartime(&inputs, rows)
+        } else {
+            one_by_one(key, &inputs, rows)
         };
-        let square = key.square();
-        let plus = square.product_of_powers(&terms_of(Sign::Plus));
-        let negative = terms_of(Sign::Minus);
-        if negative.is_empty() {
-            return Ok(Ciphertext { value: plus });
-        }
-        match square.invert(&square.product_of_powers(&negative)) {
-            Some(inverse) => Ok(Ciphertext { value: square.multiply(&plus, &inverse) }),
-            // Only ciphertexts of another key can get here: those read or made with this one are units.
-            None => Err(SchemeError::NotAUnit { index: first_non_unit(key, ciphertexts).unwrap_or(0) }),
-        }
+        // Only ciphertexts of another key can fail: those read or made with this one are units.
+        products.map(ciphertexts).map_err(|_| {
+            let values = ring.write(&inputs);
+            SchemeError::NotAUnit { index: first_non_unit(key, &values).unwrap_or(0) }
+        })
     }
 
     fn rerandomise(
@@ -234,9 +287,8 @@ impl AdditiveScheme for Paillier {
         ciphertexts: &[Ciphertext],
         randomness: &Stream,
     ) -> Vec<Ciphertext> {
-        let masks = Self::masks(key, ciphertexts.len(), randomness);
-        let masked = ciphertexts.par_iter().zip(masks);
-        masked.map(|(old, mask)| Ciphertext { value: key.square().multiply(&old.value, &mask) }).collect()
+        let masks = self.masks(key, ciphertexts.len(), randomness);
+        self::ciphertexts(key.ring().multiply(&elements(ciphertexts), &masks))
     }
 
     fn public_key_bytes(&self) -> usize {
@@ -264,11 +316,13 @@ impl AdditiveScheme for Paillier {
         if modulus.bits() != self.modulus_bits || small_factor(&modulus).is_some() || is_square(&modulus) {
             return Err(refused);
         }
-        PublicKey::try_new(modulus).ok_or(refused)
+        PublicKey::try_new(modulus, self.options.arithmetic).ok_or(refused)
     }
 
-    fn write_ciphertext(&self, ciphertext: &Ciphertext, out: &mut Vec<u8>) {
-        write_padded(&ciphertext.value, self.ciphertext_bytes(), out);
+    fn write_ciphertexts(&self, key: &PublicKey, ciphertexts: &[Ciphertext], out: &mut Vec<u8>) {
+        for value in key.ring().write(&elements(ciphertexts)) {
+            write_padded(&value, self.ciphertext_bytes(), out);
+        }
     }
 
     fn read_ciphertexts(&self, key: &PublicKey, bytes: &[u8]) -> Result<Vec<Ciphertext>, SchemeError> {
@@ -276,22 +330,47 @@ impl AdditiveScheme for Paillier {
         if !bytes.len().is_multiple_of(expected) {
             return Err(SchemeError::Length { what: "ciphertexts", bytes: bytes.len(), expected });
         }
-        let numbers = bytes.chunks_exact(expected).map(BigUint::from_bytes_be);
-        let ciphertexts: Vec<_> = numbers.map(|value| Ciphertext { value }).collect();
-        let in_range = |ciphertext: &Ciphertext| ciphertext.value < *key.square().value();
-        if let Some(index) = ciphertexts.iter().position(|ciphertext| !in_range(ciphertext)) {
+        let values: Vec<_> = bytes.chunks_exact(expected).map(BigUint::from_bytes_be).collect();
+        if let Some(index) = values.iter().position(|value| value >= key.ring().modulus()) {
             return Err(SchemeError::Range { what: "ciphertext", index });
         }
-        match first_non_unit(key, &ciphertexts) {
+        match first_non_unit(key, &values) {
             Some(index) => Err(SchemeError::NotAUnit { index }),
-            None => Ok(ciphertexts),
+            None => Ok(ciphertexts(key.ring().read(&values.iter().collect::<Vec<_>>()))),
         }
     }
 }
 
-/// (1 + N)^m modulo N^2, which is congruent to 1 + mN, and below N^2 when m is a residue.
-fn plain_power(key: &PublicKey, residue: &BigUint) -> BigUint {
-    residue * key.modulus() + 1u8
+fn elements(ciphertexts: &[Ciphertext]) -> Vec<Element> {
+    ciphertexts.iter().map(|ciphertext| ciphertext.0.clone()).collect()
+}
+
+fn ciphertexts(elements: Vec<Element>) -> Vec<Ciphertext> {
+    elements.into_iter().map(Ciphertext).collect()
+}
+
+/// One exponentiation an input and output, multiplied together: a dense layer as the papers count it.
+fn one_by_one(key: &PublicKey, inputs: &[Element], rows: &[&[BigInt]]) -> Result<Vec<Element>, NotAUnit> {
+    let ring = key.ring();
+    let columns = rows.first().map_or(0, |row| row.len());
+    let samples: Vec<&[Element]> =
+        if columns == 0 { vec![&[]] } else { inputs.chunks_exact(columns).collect() };
+    let jobs: Vec<_> =
+        samples.iter().flat_map(|sample| rows.iter().map(move |row| (*sample, *row))).collect();
+    let job = |(sample, row): &(&[Element], &[BigInt])| {
+        sample.iter().zip(*row).try_fold(ring.one(), |product, (input, weight)| {
+            let weight = [std::slice::from_ref(weight)];
+            let power = ring.products_of_powers_vartime(std::slice::from_ref(input), &weight)?;
+            Ok(ring.multiply(&[product], &power).pop().unwrap_or_else(|| ring.one()))
+        })
+    };
+    jobs.par_iter().map(job).collect()
+}
+
+/// (1 + N)^m modulo N^2, which is congruent to 1 + mN.
+fn plain_powers(key: &PublicKey, residues: &[BigUint]) -> Vec<Element> {
+    let powers: Vec<_> = residues.iter().map(|residue| residue * key.modulus() + 1u8).collect();
+    key.ring().read(&powers.iter().collect::<Vec<_>>())
 }
 
 fn check_residue(key: &PublicKey, index: usize, residue: &BigUint) -> Result<(), SchemeError> {
@@ -310,10 +389,10 @@ fn random_unit(modulus: &BigUint, randomness: &Stream) -> SecretUint {
     }
 }
 
-/// Position of the first ciphertext that shares a factor with N. One gcd for all of them when there is none.
-fn first_non_unit(key: &PublicKey, ciphertexts: &[Ciphertext]) -> Option<usize> {
+/// Position of the first number that shares a factor with N. One gcd for all of them when there is none.
+fn first_non_unit(key: &PublicKey, values: &[BigUint]) -> Option<usize> {
     let modulus = key.modulus();
-    let residues: Vec<_> = ciphertexts.par_iter().map(|ciphertext| &ciphertext.value % modulus).collect();
+    let residues: Vec<_> = values.par_iter().map(|value| value % modulus).collect();
     let product = residues.iter().fold(BigUint::one(), |product, residue| product * residue % modulus);
     if product.gcd(modulus).is_one() {
         return None;

@@ -8,7 +8,7 @@ use num_integer::Integer;
 use num_traits::One;
 
 use crate::math::stream::Stream;
-use crate::scheme::additive::{AdditiveScheme, SchemeError};
+use crate::scheme::additive::{AdditiveScheme, SchemeError, check_lengths, check_rows};
 use crate::scheme::encoding::centred;
 
 /// An additive "scheme" without encryption that imitates the sizes of a real one.
@@ -17,6 +17,7 @@ pub struct Twin {
     modulus: BigUint,
     public_key_bytes: usize,
     ciphertext_bytes: usize,
+    message_bound: Option<BigUint>,
 }
 
 /// A message in the clear, as the representative of least magnitude.
@@ -39,6 +40,7 @@ impl Twin {
             modulus,
             public_key_bytes: scheme.public_key_bytes(),
             ciphertext_bytes: scheme.ciphertext_bytes(),
+            message_bound: scheme.message_bound(),
         }
     }
 
@@ -101,24 +103,53 @@ impl AdditiveScheme for Twin {
             .collect()
     }
 
-    fn decrypt(&self, _key: &BigUint, ciphertexts: &[Clear]) -> Vec<BigUint> {
-        ciphertexts.iter().map(|clear| self.residue(clear)).collect()
+    fn message_bound(&self) -> Option<BigUint> {
+        self.message_bound.clone()
     }
 
-    fn add(&self, _key: &BigUint, left: &Clear, right: &Clear) -> Clear {
-        self.reduce(&(&left.0 + &right.0))
+    fn decrypt(&self, _key: &BigUint, ciphertexts: &[Clear]) -> Result<Vec<BigUint>, SchemeError> {
+        let bound = self.message_bound.as_ref();
+        let open = |(index, clear): (usize, &Clear)| match bound {
+            Some(bound) if clear.0.magnitude() > bound => {
+                Err(SchemeError::BeyondBound { index, bound: bound.clone() })
+            }
+            _ => Ok(self.residue(clear)),
+        };
+        ciphertexts.iter().enumerate().map(open).collect()
     }
 
-    fn add_plain(&self, _key: &BigUint, left: &Clear, residue: &BigUint) -> Clear {
-        self.reduce(&(&left.0 + centred(residue, &self.modulus)))
+    fn add(&self, _key: &BigUint, left: &[Clear], right: &[Clear]) -> Result<Vec<Clear>, SchemeError> {
+        check_lengths(left.len(), right.len())?;
+        Ok(left.iter().zip(right).map(|(left, right)| self.reduce(&(&left.0 + &right.0))).collect())
     }
 
-    fn dot(&self, _key: &BigUint, ciphertexts: &[Clear], weights: &[BigInt]) -> Result<Clear, SchemeError> {
-        if ciphertexts.len() != weights.len() {
-            return Err(SchemeError::LengthMismatch { left: ciphertexts.len(), right: weights.len() });
-        }
-        let sum: BigInt = ciphertexts.iter().zip(weights).map(|(clear, weight)| &clear.0 * weight).sum();
-        Ok(self.reduce(&sum))
+    fn add_plain(
+        &self,
+        _key: &BigUint,
+        left: &[Clear],
+        residues: &[BigUint],
+    ) -> Result<Vec<Clear>, SchemeError> {
+        check_lengths(left.len(), residues.len())?;
+        let sum =
+            |(left, residue): (&Clear, &BigUint)| self.reduce(&(&left.0 + centred(residue, &self.modulus)));
+        Ok(left.iter().zip(residues).map(sum).collect())
+    }
+
+    fn linear(
+        &self,
+        _key: &BigUint,
+        inputs: &[Clear],
+        rows: &[&[BigInt]],
+    ) -> Result<Vec<Clear>, SchemeError> {
+        check_rows(inputs.len(), rows)?;
+        let columns = rows.first().map_or(0, |row| row.len());
+        let samples: Vec<&[Clear]> =
+            if columns == 0 { vec![&[]] } else { inputs.chunks_exact(columns).collect() };
+        let dot = |sample: &[Clear], row: &[BigInt]| {
+            let terms = sample.iter().zip(row).map(|(clear, weight)| &clear.0 * weight);
+            self.reduce(&terms.sum())
+        };
+        Ok(samples.iter().flat_map(|sample| rows.iter().map(move |row| dot(sample, row))).collect())
     }
 
     fn rerandomise(&self, _key: &BigUint, ciphertexts: &[Clear], _randomness: &Stream) -> Vec<Clear> {
@@ -149,8 +180,10 @@ impl AdditiveScheme for Twin {
         if key == self.modulus { Ok(key) } else { Err(SchemeError::Range { what: "public key", index: 0 }) }
     }
 
-    fn write_ciphertext(&self, ciphertext: &Clear, out: &mut Vec<u8>) {
-        Self::write_padded(&self.residue(ciphertext), self.ciphertext_bytes, out);
+    fn write_ciphertexts(&self, _key: &BigUint, ciphertexts: &[Clear], out: &mut Vec<u8>) {
+        for ciphertext in ciphertexts {
+            Self::write_padded(&self.residue(ciphertext), self.ciphertext_bytes, out);
+        }
     }
 
     fn read_ciphertexts(&self, _key: &BigUint, bytes: &[u8]) -> Result<Vec<Clear>, SchemeError> {

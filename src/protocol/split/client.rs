@@ -270,7 +270,7 @@ impl<'a, B: Backend> Client<'a, B> {
         for (sum, mask) in sums.zip(&masks) {
             *sum = sum.add(mask).map_err(backend)?;
         }
-        let body = self.backend.write_ciphertexts(&masked);
+        let body = self.backend.write_ciphertexts(&self.server, &masked);
         self.link.send(&Message::new(Kind::MaskedGradients, body))
     }
 
@@ -278,7 +278,7 @@ impl<'a, B: Backend> Client<'a, B> {
     fn send_sums(&mut self, session: &Session<B::Number, B::Ciphertext>) -> Result<(), ProtocolError> {
         let randomness = self.randomness();
         let sums = self.backend.encrypt(&self.server, &session.gradients, &randomness)?;
-        let body = self.backend.write_ciphertexts(&sums);
+        let body = self.backend.write_ciphertexts(&self.server, &sums);
         self.link.send(&Message::new(Kind::SummedGradients, body))?;
         self.link.expect(Kind::Updated, "the end of the session")?;
         Ok(())
@@ -296,7 +296,7 @@ impl<'a, B: Backend> Client<'a, B> {
         let randomness = self.randomness();
         let own = self.backend.public_key(&self.secret).clone();
         let sealed = self.backend.encrypt_own(&self.secret, numbers, &randomness)?;
-        let body = self.backend.write_ciphertexts(&sealed);
+        let body = self.backend.write_ciphertexts(&own, &sealed);
         let (wire_layer, wire_count) =
             (u32::try_from(layer).unwrap_or(u32::MAX), u32::try_from(count).unwrap_or(u32::MAX));
         self.link.send(&Message { kind: request, layer: wire_layer, count: wire_count, body })?;

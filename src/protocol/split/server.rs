@@ -207,7 +207,7 @@ impl<'a, B: Backend> Server<'a, B> {
         request: &Message,
         ciphertexts: &[B::Ciphertext],
     ) -> Result<(), ProtocolError> {
-        let body = self.backend.write_ciphertexts(ciphertexts);
+        let body = self.backend.write_ciphertexts(&self.client, ciphertexts);
         self.link.send(&Message { kind, layer: request.layer, count: request.count, body })
     }
 
@@ -223,7 +223,7 @@ impl<'a, B: Backend> Server<'a, B> {
         let randomness = self.randomness();
         let hidden = self.backend.hide_rate(&self.secret, self.settings.rate, &randomness)?;
         self.session = Some(Session { start: self.training.clone(), updates_left: length - 1 });
-        let body = self.backend.write_ciphertexts(&[hidden]);
+        let body = self.backend.write_ciphertexts(self.backend.public_key(&self.secret), &[hidden]);
         let count = u32::try_from(length).unwrap_or(u32::MAX);
         self.link.send(&Message { kind: Kind::Session, layer: 0, count, body })
     }

@@ -1,7 +1,7 @@
 //! Tests of what only Paillier has; the laws that every scheme obeys are in `tests/scheme_laws.rs`.
 
 use super::*;
-use crate::math::prime::proven_prime;
+use crate::math::{prime::proven_prime, ring::Arithmetic};
 
 fn big(n: u64) -> BigUint {
     n.into()
@@ -36,10 +36,11 @@ fn a_ciphertext_is_what_the_definition_says() {
         |a: u128, b: u128| (0..64).rev().fold(0, |sum, bit| (2 * sum + (b >> bit & 1) * a) % square);
     let power =
         |r| (0..64).rev().fold(1, |x, bit| multiply(multiply(x, x), if n >> bit & 1 == 1 { r } else { 1 }));
-    let key = PublicKey::try_new(n.into()).unwrap();
+    let key = PublicKey::try_new(n.into(), Options::default().arithmetic).unwrap();
     for (m, r) in [(0, 1), (1, 1), (12_345, 2), (n - 1, n - 1), (n / 2, 123_456_789)] {
-        let got = Paillier { modulus_bits: 32 }.encrypt_with(&key, &m.into(), &r.into()).unwrap();
-        assert_eq!(*got.value(), BigUint::from(multiply((1 + m * n) % square, power(r))));
+        let scheme = Paillier { modulus_bits: 32, options: Options::default() };
+        let got = scheme.encrypt_with(&key, &m.into(), &r.into()).unwrap();
+        assert_eq!(scheme.value(&key, &got), BigUint::from(multiply((1 + m * n) % square, power(r))));
     }
 }
 
@@ -78,7 +79,7 @@ fn bad_factors_are_refused() {
         .find(|&p| [p, 2 * p + 1].into_iter().all(crate::math::prime::is_prime_u64))
         .unwrap();
     let bits = (big(p) * big(2 * p + 1)).bits();
-    let same_size = Paillier { modulus_bits: bits };
+    let same_size = Paillier { modulus_bits: bits, options: Options::default() };
     assert_eq!(same_size.from_primes(big(p), big(2 * p + 1)).err(), range(1));
     assert_eq!(same_size.from_primes(big(2 * p + 1), big(p)).err(), range(1));
 }
@@ -171,17 +172,83 @@ fn public_keys_from_strangers_are_checked() {
 fn a_dot_product_needs_no_inverse_without_negative_weights_and_skips_zeros() {
     let (scheme, key) = small_key();
     // Multiples of a prime have no inverse, and the zeroth power of anything is 1.
-    let stuck = Ciphertext { value: key.factors().0.clone() };
-    let dot = |weight: i64| scheme.dot(key.public(), std::slice::from_ref(&stuck), &[weight.into()]);
-    assert_eq!(dot(0), Ok(Ciphertext { value: BigUint::one() }));
+    let stuck = of_numbers(&key, &[key.factors().0]);
+    let dot = |weight: i64| scheme.linear(key.public(), &stuck, &[&[weight.into()]]);
+    assert_eq!(dot(0), Ok(of_numbers(&key, &[&BigUint::one()])));
     assert_eq!(dot(1), Ok(stuck.clone()));
     assert_eq!(dot(-1), Err(SchemeError::NotAUnit { index: 0 }));
+}
+
+/// Ciphertexts that no reader would let pass.
+fn of_numbers(key: &SecretKey, numbers: &[&BigUint]) -> Vec<Ciphertext> {
+    ciphertexts(key.public().ring().read(numbers))
 }
 
 #[test]
 fn a_multiple_of_a_prime_does_not_stop_decryption() {
     let (scheme, key) = small_key();
     let (p, _) = key.factors();
-    let stuck = [BigUint::ZERO, p * p, key.public().modulus().clone()].map(|value| Ciphertext { value });
-    assert!(scheme.decrypt(&key, &stuck).iter().all(|message| message < key.public().modulus()));
+    let stuck = of_numbers(&key, &[&BigUint::ZERO, &(p * p), key.public().modulus()]);
+    for crt_decryption in [true, false] {
+        let scheme = scheme.with_options(Options { crt_decryption, ..Options::default() });
+        let messages = scheme.decrypt(&key, &stuck).unwrap();
+        assert!(messages.iter().all(|message| message < key.public().modulus()));
+    }
+}
+
+/// Every combination of the measures.
+fn all_options() -> impl Iterator<Item = Options> {
+    (0..32_u32).map(|bits| Options {
+        arithmetic: if bits & 1 == 0 { Arithmetic::NumBigint } else { Arithmetic::Vector },
+        randomisation: if bits & 2 == 0 { Randomisation::Textbook } else { Randomisation::ShortExponent },
+        crt_decryption: bits & 4 == 0,
+        crt_encryption: bits & 8 == 0,
+        multi_exponentiation: bits & 16 == 0,
+    })
+}
+
+#[test]
+fn no_measure_changes_messages_and_only_the_randomisation_changes_ciphertexts() {
+    let work = |options: Options| {
+        let scheme = Paillier::insecure_for_tests(256).unwrap().with_options(options);
+        // The same key for all: its primes are 3 modulo 4.
+        let short = Options { randomisation: Randomisation::ShortExponent, ..options };
+        let key = scheme.with_options(short).generate_keys(&Stream::seeded(5)).unwrap();
+        let messages: Vec<_> = (0..11_u32).map(|i| key.public().modulus() / (i + 1u32) - 1u32).collect();
+        let weights: Vec<BigInt> = (0..11).map(|i| BigInt::from(i * 7919 - 40_000)).collect();
+        let own = scheme.encrypt_own(&key, &messages, &Stream::seeded(6)).unwrap();
+        let public = scheme.encrypt(key.public(), &messages, &Stream::seeded(6)).unwrap();
+        assert_eq!(own, public);
+        let sums = scheme.linear(key.public(), &own, &[&weights, &weights[..]]).unwrap();
+        let fresh = scheme.rerandomise(key.public(), &sums, &Stream::seeded(7));
+        let mut bytes = Vec::new();
+        scheme.write_ciphertexts(key.public(), &[own, sums, fresh.clone()].concat(), &mut bytes);
+        (bytes, scheme.decrypt(&key, &fresh).unwrap(), scheme.decrypt(&key, &public).unwrap())
+    };
+    let reference: Vec<_> = all_options().take(4).step_by(2).map(work).collect();
+    assert!(reference[0].0 != reference[1].0);
+    for options in all_options() {
+        let (bytes, sums, messages) = work(options);
+        let of_kind = &reference[usize::from(options.randomisation == Randomisation::ShortExponent)];
+        assert!(bytes == of_kind.0, "{options:?}");
+        assert!((&sums, &messages) == (&of_kind.1, &of_kind.2), "{options:?}");
+    }
+}
+
+#[test]
+fn keys_for_short_exponents_have_primes_that_are_3_modulo_4_and_masks_of_order_beyond_the_small_ones() {
+    let options = Options { randomisation: Randomisation::ShortExponent, ..Options::default() };
+    let scheme = Paillier::insecure_for_tests(128).unwrap().with_options(options);
+    for seed in 0..5 {
+        let key = scheme.generate_keys(&Stream::seeded(seed)).unwrap();
+        let (p, q) = key.factors();
+        assert_eq!([p % 4u8, q % 4u8], [3u8.into(), 3u8.into()]);
+        assert_eq!((p - 1u8).gcd(&(q - 1u8)), 2u8.into());
+        let zeros = scheme.encrypt(key.public(), &[BigUint::ZERO], &Stream::seeded(1)).unwrap();
+        let mask = scheme.value(key.public(), &zeros[0]);
+        // An N-th power: its order divides (p-1)(q-1), as that of every mask.
+        let order = (p - 1u8) * (q - 1u8);
+        assert!(mask.modpow(&order, key.public().ring().modulus()).is_one());
+        assert!(!mask.is_one());
+    }
 }

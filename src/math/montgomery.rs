@@ -1,0 +1,674 @@
+//! Montgomery multiplication of as many numbers at once as a vector unit has lanes, modulo an odd number or its square.
+//!
+//! # Digits
+//! A number has `n` digits of 52 bits, `R = 2^(52 n)`, and `R` is at least [`SLACK_BITS`] bits longer than the modulus `s`,
+//! so that values up to a few `s` need no correction between multiplications. Products are computed row by row into sums
+//! that are wider than digits; carries are taken once, at the end.
+//!
+//! # Modulo a square
+//! Modulo `s^2` a number is a pair `x0 + x1 s`. Its square costs three products of half the length and two reductions, 3.5
+//! units where the plain method modulo a number of twice the length costs 6, and a product 5 instead of 8 (the idea is in
+//! Jost, Ha, Kulesza, Naor: "Encryption performance improvements of the Paillier cryptosystem", IACR ePrint 2015/864;
+//! here with Montgomery's quotient): with `x0 y0 + m s = r0 R`, in which `m` is the quotient that the reduction finds anyway,
+//! `x y / R = r0 + s (x0 y1 + x1 y0 - m) / R` modulo `s^2`.
+//!
+//! # Time
+//! Everything here takes the same steps and touches the same memory whatever the numbers are; what depends on them
+//! is named `_vartime`.
+
+use std::hint::black_box;
+
+use num_bigint::BigUint;
+use num_integer::Integer;
+use num_traits::One;
+use zeroize::Zeroize;
+
+use super::vector::{DIGIT_BITS, DIGIT_MASK, Unit};
+
+/// R is at least so many bits longer than the modulus. Eight: sums of a few residues may be multiplied without correction.
+const SLACK_BITS: u64 = 8;
+/// Least number of digits: a sweep covers four rows at a time.
+const LEAST_DIGITS: usize = 5;
+/// Greatest number of rows in one sweep.
+const WIDE: usize = 4;
+/// The same where registers are few.
+const NARROW: usize = 2;
+
+/// What is the same for all lanes and units. Wiped when dropped: the modulus may be secret.
+pub(crate) struct Constants {
+    /// digits of s
+    modulus: Vec<u64>,
+    /// digits of R - s
+    complement: Vec<u64>,
+    /// digits of s - 1
+    less_one: Vec<u64>,
+    /// -1 / s modulo 2^52
+    inverse: u64,
+    /// whether numbers are pairs modulo s^2
+    square: bool,
+}
+
+impl Drop for Constants {
+    fn drop(&mut self) {
+        self.modulus.zeroize();
+        self.complement.zeroize();
+        self.less_one.zeroize();
+        self.inverse.zeroize();
+    }
+}
+
+impl Constants {
+    /// For arithmetic modulo `root`, or modulo its square; `None` when it is even or 1.
+    pub(crate) fn try_new(root: &BigUint, square: bool) -> Option<Self> {
+        if root.is_even() || root.is_one() {
+            return None;
+        }
+        let needed = (root.bits() + SLACK_BITS).div_ceil(DIGIT_BITS.into());
+        let n = usize::try_from(needed).unwrap_or(usize::MAX).max(LEAST_DIGITS);
+        let base = BigUint::one() << DIGIT_BITS;
+        let inverse = &base - root.modinv(&base)?;
+        let inverse = inverse.iter_u64_digits().next().unwrap_or(0);
+        let radix = BigUint::one() << (u64::from(DIGIT_BITS) * n as u64);
+        Some(Self {
+            modulus: to_digits(root, n),
+            complement: to_digits(&(radix - root), n),
+            less_one: to_digits(&(root - 1_u32), n),
+            inverse,
+            square,
+        })
+    }
+
+    /// n
+    pub(crate) fn digits(&self) -> usize {
+        self.modulus.len()
+    }
+
+    /// Digits of a residue: n, or 2n for a pair.
+    pub(crate) fn residue_digits(&self) -> usize {
+        if self.square { 2 * self.digits() } else { self.digits() }
+    }
+}
+
+/// The lowest `count` digits of a number.
+pub(crate) fn to_digits(value: &BigUint, count: usize) -> Vec<u64> {
+    let mut digits = vec![0; count];
+    for (at, word) in (0_u64..).step_by(64).zip(value.iter_u64_digits()) {
+        let (digit, shift) = (at / u64::from(DIGIT_BITS), at % u64::from(DIGIT_BITS));
+        let wide = u128::from(word) << shift;
+        // A word of 64 bits reaches into three digits at most.
+        for part in 0..3 {
+            let index = usize::try_from(digit).unwrap_or(usize::MAX).saturating_add(part as usize);
+            if let Some(digit) = digits.get_mut(index) {
+                #[expect(clippy::cast_possible_truncation, reason = "masked to a digit")]
+                let bits = (wide >> (part * DIGIT_BITS)) as u64 & DIGIT_MASK;
+                *digit |= bits;
+            }
+        }
+    }
+    digits
+}
+
+/// The number with these digits, each below 2^52.
+pub(crate) fn from_digits(digits: &[u64]) -> BigUint {
+    let bits = digits.len() * DIGIT_BITS as usize;
+    let mut words = vec![0_u32; bits.div_ceil(32) + 2];
+    for (at, digit) in (0..).step_by(DIGIT_BITS as usize).zip(digits) {
+        let (word, shift) = (at / 32, at % 32);
+        let wide = u128::from(*digit) << shift;
+        for (part, word) in words[word..].iter_mut().take(3).enumerate() {
+            #[expect(clippy::cast_possible_truncation, reason = "the parts are of 32 bits")]
+            let bits = (wide >> (32 * part)) as u32;
+            *word |= bits;
+        }
+    }
+    let value = BigUint::from_slice(&words);
+    words.zeroize();
+    value
+}
+
+/// One number a lane: `low`, or `low + high s`.
+pub(crate) struct Number<U: Unit> {
+    /// n digits
+    low: Vec<U::Digit>,
+    /// n digits, or none where numbers are no pairs
+    high: Vec<U::Digit>,
+}
+
+impl<U: Unit> Clone for Number<U> {
+    fn clone(&self) -> Self {
+        Self { low: self.low.clone(), high: self.high.clone() }
+    }
+}
+
+impl<U: Unit> Number<U> {
+    /// All digits, `high` after `low`.
+    pub(crate) fn digits(&self) -> impl Iterator<Item = &U::Digit> {
+        self.low.iter().chain(&self.high)
+    }
+
+    /// The same, to be changed.
+    pub(crate) fn digits_mut(&mut self) -> impl Iterator<Item = &mut U::Digit> {
+        self.low.iter_mut().chain(&mut self.high)
+    }
+}
+
+/// The constants as vectors, and the memory that multiplications need.
+pub(crate) struct Multiplier<'c, U: Unit> {
+    unit: U,
+    constants: &'c Constants,
+    modulus: Vec<U::Digit>,
+    inverse: U::Digit,
+    /// What the unit's biases sum up to in every column of a product of n by n digits.
+    biases: Vec<u64>,
+    /// Columns of the product of the low halves, and of the mixed products.
+    first: Vec<U::Sum>,
+    second: Vec<U::Sum>,
+    doubled: Vec<U::Digit>,
+}
+
+impl<U: Unit> Drop for Multiplier<'_, U> {
+    fn drop(&mut self) {
+        let (digit, sum) = (self.unit.digit(0), self.unit.sum(0));
+        for digits in [&mut self.modulus, &mut self.doubled] {
+            digits.fill(digit);
+            black_box(digits);
+        }
+        for sums in [&mut self.first, &mut self.second] {
+            sums.fill(sum);
+            black_box(sums);
+        }
+    }
+}
+
+#[expect(clippy::inline_always, reason = "a task is compiled as one function with its unit's instructions")]
+impl<'c, U: Unit> Multiplier<'c, U> {
+    /// For numbers with these constants.
+    #[inline(always)]
+    pub(crate) fn new(unit: U, constants: &'c Constants) -> Self {
+        let n = constants.digits();
+        // Products whose low half falls into a column.
+        let lows = |column: usize| (column + 1).min((2 * n - 1).saturating_sub(column)) as u64;
+        let biases = (0..2 * n)
+            .map(|column| {
+                let highs = if column == 0 { 0 } else { lows(column - 1) };
+                let low = U::LOW_BIAS.wrapping_mul(lows(column));
+                low.wrapping_add(U::HIGH_BIAS.wrapping_mul(highs))
+            })
+            .collect();
+        let columns = || vec![unit.sum(0); 2 * n + 1];
+        Self {
+            unit,
+            constants,
+            modulus: constants.modulus.iter().map(|digit| unit.digit(*digit)).collect(),
+            inverse: unit.digit(constants.inverse),
+            biases,
+            first: columns(),
+            second: if constants.square { columns() } else { Vec::new() },
+            doubled: vec![unit.digit(0); if constants.square { n } else { 0 }],
+        }
+    }
+
+    /// The unit.
+    #[inline(always)]
+    pub(crate) fn unit(&self) -> U {
+        self.unit
+    }
+
+    /// Zero in every lane.
+    #[inline(always)]
+    pub(crate) fn zero(&self) -> Number<U> {
+        let half = vec![self.unit.digit(0); self.constants.digits()];
+        let high = if self.constants.square { half.clone() } else { Vec::new() };
+        Number { low: half, high }
+    }
+
+    /// One residue a lane; with fewer residues than lanes the last is repeated.
+    #[inline(always)]
+    pub(crate) fn load(&self, residues: &[&[u64]]) -> Number<U> {
+        let mut number = self.zero();
+        let mut lanes = [0; 8];
+        for (at, digit) in number.digits_mut().enumerate() {
+            for (lane, value) in lanes[..U::LANES].iter_mut().enumerate() {
+                *value = residues[lane.min(residues.len() - 1)][at];
+            }
+            *digit = self.unit.load(&lanes[..U::LANES]);
+        }
+        lanes.zeroize();
+        number
+    }
+
+    /// The residues of the first `count` lanes, fully reduced: below s, or pairs of numbers below s.
+    #[inline(always)]
+    pub(crate) fn store(&mut self, number: &Number<U>, count: usize) -> Vec<Box<[u64]>> {
+        let mut number = number.clone();
+        let zero = self.unit.sum(0);
+        let flag = self.subtract_once(&mut number.low, zero);
+        if self.constants.square {
+            // The high half is below 3s + 1.
+            self.subtract_once(&mut number.high, flag);
+            self.subtract_once(&mut number.high, zero);
+            self.subtract_once(&mut number.high, zero);
+        }
+        let mut residues = vec![vec![0; self.constants.residue_digits()].into_boxed_slice(); count];
+        self.store_digits(&number, &mut residues);
+        residues
+    }
+
+    /// The same for a number modulo s, without a high half, in a ring of pairs.
+    #[inline(always)]
+    pub(crate) fn store_half(&mut self, number: &Number<U>, count: usize) -> Vec<Box<[u64]>> {
+        let mut number = number.clone();
+        self.normalise(&mut number);
+        let mut residues = vec![vec![0; self.constants.digits()].into_boxed_slice(); count];
+        self.store_digits(&number, &mut residues);
+        residues
+    }
+
+    /// Fully reduces a low half below 2s.
+    #[inline(always)]
+    pub(crate) fn normalise(&mut self, number: &mut Number<U>) {
+        let zero = self.unit.sum(0);
+        self.subtract_once(&mut number.low, zero);
+    }
+
+    #[inline(always)]
+    fn store_digits(&self, number: &Number<U>, residues: &mut [Box<[u64]>]) {
+        let mut lanes = [0; 8];
+        for (at, digit) in number.digits().enumerate() {
+            self.unit.store(*digit, &mut lanes[..U::LANES]);
+            for (residue, value) in residues.iter_mut().zip(lanes) {
+                residue[at] = value;
+            }
+        }
+        lanes.zeroize();
+    }
+
+    /// `table[index]`, reading all of the table.
+    #[inline(always)]
+    pub(crate) fn pick(&self, table: &[Number<U>], index: u64) -> Number<U> {
+        let mut picked = self.zero();
+        self.pick_half(table, index, &mut picked.low, |entry| &entry.low);
+        self.pick_half(table, index, &mut picked.high, |entry| &entry.high);
+        picked
+    }
+
+    #[inline(always)]
+    fn pick_half(
+        &self,
+        table: &[Number<U>],
+        index: u64,
+        picked: &mut [U::Digit],
+        half: impl Fn(&Number<U>) -> &[U::Digit],
+    ) {
+        // So many digits stay in registers while the table goes by.
+        const AT_ONCE: usize = 8;
+        let mut at = 0;
+        for chunk in picked.chunks_mut(AT_ONCE) {
+            let mut digits = [self.unit.digit(0); AT_ONCE];
+            for (number, entry) in (0_u64..).zip(table) {
+                let difference = number ^ index;
+                let equal = (difference.wrapping_sub(1) & !difference) >> 63;
+                let flag = self.unit.sum(equal);
+                for (digit, candidate) in digits.iter_mut().zip(&half(entry)[at..]) {
+                    *digit = self.unit.select(flag, *candidate, *digit);
+                }
+            }
+            chunk.copy_from_slice(&digits[..chunk.len()]);
+            at += chunk.len();
+        }
+    }
+
+    /// Adds `more`, 0 or 1 a lane, then subtracts s where the sum reaches it; tells where.
+    #[inline(always)]
+    fn subtract_once(&mut self, digits: &mut [U::Digit], more: U::Sum) -> U::Sum {
+        let unit = self.unit;
+        let (mut plain, mut less) = (more, more);
+        let differences = &mut self.first;
+        for ((digit, difference), complement) in
+            digits.iter_mut().zip(&mut *differences).zip(&self.constants.complement)
+        {
+            plain = unit.add(plain, unit.widen(*digit));
+            less = unit.add(unit.add(less, unit.widen(*digit)), unit.sum(*complement));
+            *digit = unit.low_digit(plain);
+            *difference = less;
+            plain = unit.carry(plain);
+            less = unit.carry(less);
+        }
+        for (digit, difference) in digits.iter_mut().zip(&*differences) {
+            *digit = unit.select(less, unit.low_digit(*difference), *digit);
+        }
+        less
+    }
+
+    /// `left * right / R`.
+    #[inline(always)]
+    pub(crate) fn multiply(&mut self, left: &mut Number<U>, right: &Number<U>) {
+        let unit = self.unit;
+        self.start_first(2);
+        product(unit, &mut self.first, &left.low, &right.low);
+        if self.constants.square {
+            self.start_second(3);
+            product(unit, &mut self.second, &left.low, &right.high);
+            product(unit, &mut self.second, &left.high, &right.low);
+        }
+        self.reduce(left);
+    }
+
+    /// `number^2 / R`.
+    #[inline(always)]
+    pub(crate) fn square(&mut self, number: &mut Number<U>) {
+        let unit = self.unit;
+        // The columns are doubled on the way, and their start with them.
+        self.start_first(1);
+        square(unit, &mut self.first, &number.low);
+        if self.constants.square {
+            let mut carry = unit.sum(0);
+            for (doubled, digit) in self.doubled.iter_mut().zip(&number.high) {
+                let digit = unit.widen(*digit);
+                carry = unit.add(unit.add(digit, digit), carry);
+                *doubled = unit.low_digit(carry);
+                carry = unit.carry(carry);
+            }
+            self.start_second(2);
+            product(unit, &mut self.second, &number.low, &self.doubled);
+        }
+        self.reduce(number);
+    }
+
+    /// `wide / R` for one number a lane, which is below `R s`, from its 2n digits.
+    #[inline(always)]
+    pub(crate) fn reduce_wide(&mut self, wide: &[&[u64]]) -> Number<U> {
+        let unit = self.unit;
+        self.start_first(1);
+        let mut lanes = [0; 8];
+        for (at, column) in self.first.iter_mut().take(2 * self.constants.digits()).enumerate() {
+            for (lane, value) in lanes[..U::LANES].iter_mut().enumerate() {
+                *value = wide[lane.min(wide.len() - 1)][at];
+            }
+            *column = unit.add(*column, unit.load_sum(&lanes[..U::LANES]));
+        }
+        lanes.zeroize();
+        if self.constants.square {
+            self.start_second(1);
+        }
+        let mut number = self.zero();
+        self.reduce(&mut number);
+        number
+    }
+
+    /// Adds without reducing: the sum of a few numbers may be multiplied, but not stored.
+    #[inline(always)]
+    pub(crate) fn add(&self, left: &mut Number<U>, right: &Number<U>) {
+        let unit = self.unit;
+        let halves = [(&mut left.low, &right.low), (&mut left.high, &right.high)];
+        for (left, right) in halves {
+            let mut carry = unit.sum(0);
+            for (left, right) in left.iter_mut().zip(right) {
+                carry = unit.add(carry, unit.add(unit.widen(*left), unit.widen(*right)));
+                *left = unit.low_digit(carry);
+                carry = unit.carry(carry);
+            }
+        }
+    }
+
+    /// `left + s - right`, for fully reduced numbers modulo s (no pairs).
+    #[inline(always)]
+    pub(crate) fn subtract(&self, left: &mut Number<U>, right: &Number<U>) {
+        let unit = self.unit;
+        // Digit by digit with 2^52 lent from the next one, so that no sum is negative.
+        let mut carry = unit.sum(1);
+        let parts = left.low.iter_mut().zip(&right.low).zip(&self.modulus);
+        for ((left, right), modulus) in parts {
+            let lent = unit.subtract(unit.sum(DIGIT_MASK), unit.widen(*right));
+            let sum = unit.add(unit.add(unit.widen(*left), unit.widen(*modulus)), lent);
+            carry = unit.add(carry, sum);
+            *left = unit.low_digit(carry);
+            carry = unit.carry(carry);
+        }
+    }
+
+    /// For pairs that stand for `1 + x s` times R: `x` modulo s, below 3s + 1, as a number without a high half.
+    #[inline(always)]
+    pub(crate) fn quotient(&mut self, number: &Number<U>) -> Number<U> {
+        let mut number = number.clone();
+        let mut one = self.zero();
+        if let Some(lowest) = one.low.first_mut() {
+            *lowest = self.unit.digit(1);
+        }
+        self.multiply(&mut number, &one);
+        // The low half is now 1 or 1 + s.
+        let zero = self.unit.sum(0);
+        let flag = self.subtract_once(&mut number.low, zero);
+        self.subtract_once(&mut number.high, flag);
+        Number { low: number.high, high: Vec::new() }
+    }
+
+    /// Prepares the columns for so many products of n by n digits, the reduction's included.
+    #[inline(always)]
+    fn start_first(&mut self, products: u64) {
+        for (column, bias) in self.first.iter_mut().zip(&self.biases) {
+            *column = self.unit.sum(0_u64.wrapping_sub(bias.wrapping_mul(products)));
+        }
+        if let Some(last) = self.first.last_mut() {
+            *last = self.unit.sum(0);
+        }
+    }
+
+    /// The same for the mixed columns, with `(s - 1) R + 1` in them: `-m / R` is `(R - 1 - m + 1) / R + s - 1` modulo s.
+    #[inline(always)]
+    fn start_second(&mut self, products: u64) {
+        let n = self.constants.digits();
+        for (column, bias) in self.second.iter_mut().zip(&self.biases) {
+            *column = self.unit.sum(0_u64.wrapping_sub(bias.wrapping_mul(products)));
+        }
+        for (column, digit) in self.second[n..].iter_mut().zip(&self.constants.less_one) {
+            *column = self.unit.add(*column, self.unit.sum(*digit));
+        }
+        self.second[0] = self.unit.add(self.second[0], self.unit.sum(1));
+        if let Some(last) = self.second.last_mut() {
+            *last = self.unit.sum(0);
+        }
+    }
+
+    /// Montgomery's reduction of the columns, of both products together.
+    #[inline(always)]
+    fn reduce(&mut self, out: &mut Number<U>) {
+        let n = self.modulus.len();
+        let mut at = 0;
+        while U::WIDE && at + WIDE <= n {
+            self.reduce_rows::<WIDE>(at);
+            at += WIDE;
+        }
+        while at + NARROW <= n {
+            self.reduce_rows::<NARROW>(at);
+            at += NARROW;
+        }
+        while at < n {
+            self.reduce_rows::<1>(at);
+            at += 1;
+        }
+        carry_out(self.unit, &self.first[n..], &mut out.low);
+        if self.constants.square {
+            carry_out(self.unit, &self.second[n..], &mut out.high);
+        }
+    }
+
+    #[inline(always)]
+    fn reduce_rows<const ROWS: usize>(&mut self, at: usize) {
+        let (unit, modulus) = (self.unit, &*self.modulus);
+        let first = &mut self.first[at..];
+        let quotient = eliminate::<U, ROWS>(unit, first, modulus, self.inverse);
+        if self.constants.square {
+            let top = unit.sum(DIGIT_MASK);
+            for (column, digit) in self.second[at..].iter_mut().zip(&quotient) {
+                *column = unit.add(*column, unit.subtract(top, unit.widen(*digit)));
+            }
+        }
+        sweep_rest::<U, ROWS>(unit, first, &quotient, modulus);
+        if self.constants.square {
+            let second = &mut self.second[at..];
+            let quotient = eliminate::<U, ROWS>(unit, second, modulus, self.inverse);
+            sweep_rest::<U, ROWS>(unit, second, &quotient, modulus);
+        }
+    }
+}
+
+/// `columns += left * right`, where the shorter the sweep the fewer rows it has.
+#[expect(clippy::inline_always, reason = "part of a task")]
+#[inline(always)]
+fn product<U: Unit>(unit: U, columns: &mut [U::Sum], left: &[U::Digit], right: &[U::Digit]) {
+    let n = left.len();
+    let mut at = 0;
+    while U::WIDE && at + WIDE <= n {
+        let factors = [left[at], left[at + 1], left[at + 2], left[at + 3]];
+        sweep(unit, &mut columns[at..], &factors, right);
+        at += WIDE;
+    }
+    while at + NARROW <= n {
+        sweep(unit, &mut columns[at..], &[left[at], left[at + 1]], right);
+        at += NARROW;
+    }
+    while at < n {
+        sweep(unit, &mut columns[at..], &[left[at]], right);
+        at += 1;
+    }
+}
+
+/// `columns = 2 columns + number^2`: the pairs of different digits once, then all doubled, then the squares of digits.
+#[expect(clippy::inline_always, reason = "part of a task")]
+#[inline(always)]
+fn square<U: Unit>(unit: U, columns: &mut [U::Sum], number: &[U::Digit]) {
+    let n = number.len();
+    let mut at = 0;
+    while U::WIDE && at + WIDE < n {
+        let factors = [number[at], number[at + 1], number[at + 2], number[at + 3]];
+        pairs(unit, &mut columns[2 * at..], &factors);
+        sweep(unit, &mut columns[2 * at + WIDE..], &factors, &number[at + WIDE..]);
+        at += WIDE;
+    }
+    while at + NARROW < n {
+        let factors = [number[at], number[at + 1]];
+        pairs(unit, &mut columns[2 * at..], &factors);
+        sweep(unit, &mut columns[2 * at + NARROW..], &factors, &number[at + NARROW..]);
+        at += NARROW;
+    }
+    while at + 1 < n {
+        sweep(unit, &mut columns[2 * at + 1..], &[number[at]], &number[at + 1..]);
+        at += 1;
+    }
+    for (pair, digit) in columns.chunks_exact_mut(2).zip(number) {
+        let (low, high) = (unit.add(pair[0], pair[0]), unit.add(pair[1], pair[1]));
+        (pair[0], pair[1]) = unit.multiply_add(low, high, *digit, *digit);
+    }
+}
+
+/// The products of different digits of one block.
+#[expect(clippy::inline_always, reason = "part of a task")]
+#[inline(always)]
+fn pairs<U: Unit, const ROWS: usize>(unit: U, columns: &mut [U::Sum], digits: &[U::Digit; ROWS]) {
+    for left in 0..ROWS {
+        for right in left + 1..ROWS {
+            let at = left + right;
+            let (low, high) = (columns[at], columns[at + 1]);
+            (columns[at], columns[at + 1]) = unit.multiply_add(low, high, digits[left], digits[right]);
+        }
+    }
+}
+
+/// `columns += factors * row`: one pass over the columns for several rows of the product, the columns under way in
+/// registers.
+#[expect(clippy::inline_always, reason = "part of a task")]
+#[inline(always)]
+fn sweep<U: Unit, const ROWS: usize>(
+    unit: U,
+    columns: &mut [U::Sum],
+    factors: &[U::Digit; ROWS],
+    row: &[U::Digit],
+) {
+    let n = row.len();
+    let columns = &mut columns[..n + ROWS];
+    let mut window = [unit.sum(0); WIDE + 1];
+    window[..ROWS].copy_from_slice(&columns[..ROWS]);
+    for (at, digit) in row.iter().enumerate() {
+        window[ROWS] = columns[at + ROWS];
+        for (index, factor) in factors.iter().enumerate() {
+            let (low, high) = (window[index], window[index + 1]);
+            (window[index], window[index + 1]) = unit.multiply_add(low, high, *factor, *digit);
+        }
+        columns[at] = window[0];
+        for index in 0..ROWS {
+            window[index] = window[index + 1];
+        }
+    }
+    columns[n..].copy_from_slice(&window[..ROWS]);
+}
+
+/// The quotient digits that make the lowest columns multiples of 2^52, with the triangle of products that this needs; the
+/// carry goes to the first column after them.
+#[expect(clippy::inline_always, reason = "part of a task")]
+#[inline(always)]
+fn eliminate<U: Unit, const ROWS: usize>(
+    unit: U,
+    columns: &mut [U::Sum],
+    modulus: &[U::Digit],
+    inverse: U::Digit,
+) -> [U::Digit; ROWS] {
+    let mut window = [unit.sum(0); WIDE + 1];
+    window[..=ROWS].copy_from_slice(&columns[..=ROWS]);
+    let mut quotient = [unit.digit(0); ROWS];
+    for (row, digit) in quotient.iter_mut().enumerate() {
+        *digit = unit.low_product(window[row], inverse);
+        for (at, modulus) in (row..ROWS).zip(modulus) {
+            let (low, high) = (window[at], window[at + 1]);
+            (window[at], window[at + 1]) = unit.multiply_add(low, high, *digit, *modulus);
+        }
+        window[row + 1] = unit.add(window[row + 1], unit.carry(window[row]));
+    }
+    columns[ROWS] = window[ROWS];
+    quotient
+}
+
+/// What [`eliminate`] left of `columns += quotient * modulus`: the products beyond the lowest columns.
+#[expect(clippy::inline_always, reason = "part of a task")]
+#[inline(always)]
+fn sweep_rest<U: Unit, const ROWS: usize>(
+    unit: U,
+    columns: &mut [U::Sum],
+    quotient: &[U::Digit; ROWS],
+    modulus: &[U::Digit],
+) {
+    let n = modulus.len();
+    let columns = &mut columns[..=n + ROWS];
+    let mut window = [unit.sum(0); WIDE + 1];
+    window[..=ROWS].copy_from_slice(&columns[ROWS..=2 * ROWS]);
+    for at in 1..ROWS {
+        for (index, digit) in quotient[ROWS - at..].iter().enumerate() {
+            let (low, high) = (window[index], window[index + 1]);
+            (window[index], window[index + 1]) = unit.multiply_add(low, high, *digit, modulus[at]);
+        }
+    }
+    for at in ROWS..n {
+        for (index, digit) in quotient.iter().enumerate() {
+            let (low, high) = (window[index], window[index + 1]);
+            (window[index], window[index + 1]) = unit.multiply_add(low, high, *digit, modulus[at]);
+        }
+        columns[at] = window[0];
+        for index in 0..ROWS {
+            window[index] = window[index + 1];
+        }
+        window[ROWS] = columns[at + ROWS + 1];
+    }
+    columns[n..].copy_from_slice(&window[..=ROWS]);
+}
+
+/// Digits from columns.
+#[expect(clippy::inline_always, reason = "part of a task")]
+#[inline(always)]
+fn carry_out<U: Unit>(unit: U, columns: &[U::Sum], digits: &mut [U::Digit]) {
+    let mut carry = unit.sum(0);
+    for (digit, column) in digits.iter_mut().zip(columns) {
+        carry = unit.add(carry, *column);
+        *digit = unit.low_digit(carry);
+        carry = unit.carry(carry);
+    }
+}

@@ -1,0 +1,386 @@
+//! Rings over vector units: residues as Montgomery digits, as many at once as there are lanes.
+
+use std::ops::Range;
+
+use num_bigint::{BigInt, BigUint};
+use num_traits::One;
+use rayon::prelude::*;
+use zeroize::Zeroize;
+
+use super::{NotAUnit, any_negative};
+use crate::math::{
+    montgomery::{Constants, Multiplier, Number, from_digits, to_digits},
+    vector::{DIGIT_BITS, Engine, Task, Unit},
+};
+
+mod powers;
+mod straus;
+
+pub(super) use powers::Powers;
+
+/// Residues of an odd modulus, or of its square.
+pub(super) struct Lanes {
+    engine: Engine,
+    constants: Constants,
+    /// s
+    root: BigUint,
+    /// R modulo the modulus
+    one: Box<[u64]>,
+    /// R^3 2^(i [`chunk_bits`](Self::chunk_bits)) modulo the modulus: what takes the i-th part of a number in.
+    entries: Vec<Box<[u64]>>,
+}
+
+impl Drop for Lanes {
+    fn drop(&mut self) {
+        crate::math::wipe::wipe(&mut self.root);
+        self.one.zeroize();
+        self.entries.iter_mut().for_each(Zeroize::zeroize);
+    }
+}
+
+/// Parts that a number to be read may have.
+const CHUNKS: usize = 2;
+
+impl Lanes {
+    pub(super) fn try_new(root: &BigUint, square: bool) -> Option<Self> {
+        Self::with_engine(root, square, Engine::fastest())
+    }
+
+    pub(super) fn with_engine(root: &BigUint, square: bool, engine: Engine) -> Option<Self> {
+        let constants = Constants::try_new(root, square)?;
+        let mut lanes =
+            Self { engine, constants, root: root.clone(), one: Box::default(), entries: Vec::new() };
+        let radix = BigUint::one() << (u64::from(DIGIT_BITS) * lanes.constants.digits() as u64);
+        lanes.one = lanes.residue(&radix);
+        let cube = &radix * &radix * &radix;
+        let entries = (0..CHUNKS as u64).map(|i| lanes.residue(&(&cube << (i * lanes.chunk_bits()))));
+        lanes.entries = entries.collect();
+        Some(lanes)
+    }
+
+    /// The digits of a number, reduced.
+    fn residue(&self, number: &BigUint) -> Box<[u64]> {
+        let n = self.constants.digits();
+        let mut digits = to_digits(&(number % &self.root), n);
+        if self.constants.residue_digits() > n {
+            digits.extend(to_digits(&(number / &self.root % &self.root), n));
+        }
+        digits.into()
+    }
+
+    /// A number is read in parts of so many bits: below 2^(2 bits of s), which is below R s.
+    fn chunk_bits(&self) -> u64 {
+        2 * self.root.bits()
+    }
+
+    pub(super) fn one(&self) -> &[u64] {
+        &self.one
+    }
+
+    /// Gives every group of lanes to `work` with the engine that suits its size, in parallel; the answers in order.
+    fn in_groups<T: Send>(
+        &self,
+        count: usize,
+        work: impl Fn(Range<usize>, Engine) -> Vec<T> + Sync,
+    ) -> Vec<T> {
+        let lanes = self.engine.lanes();
+        let group = |index: usize| {
+            let items = index * lanes..count.min((index + 1) * lanes);
+            let engine = self.engine.for_batch(items.len());
+            // The portable engine takes one after the other.
+            let step = engine.lanes();
+            let parts = items.clone().step_by(step).map(|at| at..items.end.min(at + step));
+            parts.flat_map(|part| work(part, engine)).collect::<Vec<_>>()
+        };
+        (0..count.div_ceil(lanes)).into_par_iter().flat_map_iter(group).collect()
+    }
+
+    pub(super) fn read(&self, numbers: &[&BigUint]) -> Vec<Box<[u64]>> {
+        let bits = self.chunk_bits();
+        let longest = numbers.iter().map(|number| number.bits()).max().unwrap_or(0);
+        let chunks = usize::try_from(longest.div_ceil(bits)).unwrap_or(usize::MAX).clamp(1, CHUNKS);
+        let mask = (BigUint::one() << bits) - 1_u32;
+        let digits = 2 * self.constants.digits();
+        self.in_groups(numbers.len(), |items, engine| {
+            let parts: Vec<Vec<Vec<u64>>> = (0..chunks as u64)
+                .map(|chunk| {
+                    let part = |number: &&BigUint| to_digits(&((*number >> (chunk * bits)) & &mask), digits);
+                    numbers[items.clone()].iter().map(part).collect()
+                })
+                .collect();
+            engine.run(Read { ring: self, parts })
+        })
+    }
+
+    pub(super) fn write(&self, residues: &[&[u64]]) -> Vec<BigUint> {
+        let n = self.constants.digits();
+        self.in_groups(residues.len(), |items, engine| {
+            let digits = engine.run(Write { ring: self, residues: &residues[items] });
+            let number = |digits: &[u64]| match digits.split_at(n) {
+                (low, []) => from_digits(low),
+                (low, high) => from_digits(low) + from_digits(high) * &self.root,
+            };
+            digits.iter().map(|digits| number(digits)).collect()
+        })
+    }
+
+    pub(super) fn multiply(&self, left: &[&[u64]], right: &[&[u64]]) -> Vec<Box<[u64]>> {
+        self.in_groups(left.len().min(right.len()), |items, engine| {
+            engine.run(Multiply { ring: self, left: &left[items.clone()], right: &right[items] })
+        })
+    }
+
+    pub(super) fn quotients(&self, residues: &[&[u64]]) -> Vec<BigUint> {
+        self.in_groups(residues.len(), |items, engine| {
+            let digits = engine.run(Quotient { ring: self, residues: &residues[items] });
+            digits.iter().map(|digits| from_digits(&digits[..self.constants.digits()])).collect()
+        })
+    }
+
+    pub(super) fn scaled_differences(
+        &self,
+        left: &[BigUint],
+        right: &[BigUint],
+        factor: &[u64],
+    ) -> Vec<BigUint> {
+        let n = self.constants.digits();
+        let digits = |numbers: &[BigUint]| -> Vec<Vec<u64>> {
+            numbers.iter().map(|number| to_digits(number, n)).collect()
+        };
+        self.in_groups(left.len().min(right.len()), |items, engine| {
+            let (mut left, mut right) = (digits(&left[items.clone()]), digits(&right[items]));
+            let differences = engine.run(ScaledDifference { ring: self, left: &left, right: &right, factor });
+            left.iter_mut().chain(&mut right).for_each(Zeroize::zeroize);
+            differences.iter().map(|digits| from_digits(digits)).collect()
+        })
+    }
+
+    /// One inversion for all, and three products each (Montgomery's trick), in as many chains as there are lanes.
+    pub(super) fn invert(&self, residues: &[&[u64]]) -> Result<Vec<Box<[u64]>>, NotAUnit> {
+        if residues.is_empty() {
+            return Ok(Vec::new());
+        }
+        let engine = self.engine.for_batch(residues.len());
+        engine.run(Invert { ring: self, residues })
+    }
+
+    fn invert_one(&self, residue: &[u64]) -> Result<Box<[u64]>, NotAUnit> {
+        let modulus = if self.constants.residue_digits() > self.constants.digits() {
+            &self.root * &self.root
+        } else {
+            self.root.clone()
+        };
+        let number = self.write(&[residue]).pop().ok_or(NotAUnit)?;
+        let inverse = number.modinv(&modulus).ok_or(NotAUnit)?;
+        self.read(&[&inverse]).pop().ok_or(NotAUnit)
+    }
+}
+
+/// A view of owned rows.
+fn views(rows: &[Vec<u64>]) -> Vec<&[u64]> {
+    rows.iter().map(Vec::as_slice).collect()
+}
+
+fn boxed(rows: &[Box<[u64]>]) -> Vec<&[u64]> {
+    rows.iter().map(|digits| &**digits).collect()
+}
+
+/// Numbers to residues: every part is reduced, carried to its place by a product, and the parts are added.
+struct Read<'a> {
+    ring: &'a Lanes,
+    /// part, number, 2n digits
+    parts: Vec<Vec<Vec<u64>>>,
+}
+
+#[expect(clippy::inline_always, reason = "compiled with the unit's instructions")]
+impl Task for Read<'_> {
+    type Output = Vec<Box<[u64]>>;
+
+    #[inline(always)]
+    fn run<U: Unit>(mut self, unit: U) -> Self::Output {
+        let count = self.parts.first().map_or(0, Vec::len);
+        let mut multiplier = Multiplier::new(unit, &self.ring.constants);
+        let mut sum = multiplier.zero();
+        for (numbers, entry) in self.parts.iter_mut().zip(&self.ring.entries) {
+            let mut part = multiplier.reduce_wide(&views(numbers));
+            let entry = multiplier.load(&[entry]);
+            multiplier.multiply(&mut part, &entry);
+            multiplier.add(&mut sum, &part);
+            numbers.iter_mut().for_each(Zeroize::zeroize);
+        }
+        // Back into the range of a product.
+        let one = multiplier.load(&[&self.ring.one]);
+        multiplier.multiply(&mut sum, &one);
+        multiplier.store(&sum, count)
+    }
+}
+
+/// Residues to the digits of their numbers: Montgomery's factor is taken out.
+struct Write<'a> {
+    ring: &'a Lanes,
+    residues: &'a [&'a [u64]],
+}
+
+#[expect(clippy::inline_always, reason = "compiled with the unit's instructions")]
+impl Task for Write<'_> {
+    type Output = Vec<Box<[u64]>>;
+
+    #[inline(always)]
+    fn run<U: Unit>(self, unit: U) -> Self::Output {
+        let mut multiplier = Multiplier::new(unit, &self.ring.constants);
+        let mut number = multiplier.load(self.residues);
+        let mut one = multiplier.zero();
+        if let Some(lowest) = one.digits_mut().next() {
+            *lowest = unit.digit(1);
+        }
+        multiplier.multiply(&mut number, &one);
+        multiplier.store(&number, self.residues.len())
+    }
+}
+
+struct Multiply<'a> {
+    ring: &'a Lanes,
+    left: &'a [&'a [u64]],
+    right: &'a [&'a [u64]],
+}
+
+#[expect(clippy::inline_always, reason = "compiled with the unit's instructions")]
+impl Task for Multiply<'_> {
+    type Output = Vec<Box<[u64]>>;
+
+    #[inline(always)]
+    fn run<U: Unit>(self, unit: U) -> Self::Output {
+        let mut multiplier = Multiplier::new(unit, &self.ring.constants);
+        let mut left = multiplier.load(self.left);
+        let right = multiplier.load(self.right);
+        multiplier.multiply(&mut left, &right);
+        multiplier.store(&left, self.left.len())
+    }
+}
+
+struct Quotient<'a> {
+    ring: &'a Lanes,
+    residues: &'a [&'a [u64]],
+}
+
+#[expect(clippy::inline_always, reason = "compiled with the unit's instructions")]
+impl Task for Quotient<'_> {
+    type Output = Vec<Box<[u64]>>;
+
+    #[inline(always)]
+    fn run<U: Unit>(self, unit: U) -> Self::Output {
+        let mut multiplier = Multiplier::new(unit, &self.ring.constants);
+        let number = multiplier.load(self.residues);
+        let quotient = multiplier.quotient(&number);
+        multiplier.store_half(&quotient, self.residues.len())
+    }
+}
+
+struct ScaledDifference<'a> {
+    ring: &'a Lanes,
+    left: &'a [Vec<u64>],
+    right: &'a [Vec<u64>],
+    factor: &'a [u64],
+}
+
+#[expect(clippy::inline_always, reason = "compiled with the unit's instructions")]
+impl Task for ScaledDifference<'_> {
+    type Output = Vec<Box<[u64]>>;
+
+    #[inline(always)]
+    fn run<U: Unit>(self, unit: U) -> Self::Output {
+        let count = self.left.len();
+        let mut multiplier = Multiplier::new(unit, &self.ring.constants);
+        let factor = multiplier.load(&[self.factor]);
+        let mut left = multiplier.load(&views(self.left));
+        let mut right = multiplier.load(&views(self.right));
+        multiplier.multiply(&mut left, &factor);
+        multiplier.multiply(&mut right, &factor);
+        multiplier.normalise(&mut left);
+        multiplier.normalise(&mut right);
+        multiplier.subtract(&mut left, &right);
+        multiplier.store(&left, count)
+    }
+}
+
+struct Invert<'a> {
+    ring: &'a Lanes,
+    residues: &'a [&'a [u64]],
+}
+
+#[expect(clippy::inline_always, reason = "compiled with the unit's instructions")]
+impl Task for Invert<'_> {
+    type Output = Result<Vec<Box<[u64]>>, NotAUnit>;
+
+    #[inline(always)]
+    fn run<U: Unit>(self, unit: U) -> Self::Output {
+        let ring = self.ring;
+        let mut multiplier = Multiplier::new(unit, &ring.constants);
+        // The last group is filled up with ones.
+        let groups: Vec<Number<U>> = self
+            .residues
+            .chunks(U::LANES)
+            .map(|group| {
+                let mut group = group.to_vec();
+                group.resize(U::LANES, &ring.one);
+                multiplier.load(&group)
+            })
+            .collect();
+        let mut prefixes = Vec::with_capacity(groups.len());
+        let mut product = multiplier.load(&[&ring.one]);
+        for group in &groups {
+            prefixes.push(product.clone());
+            multiplier.multiply(&mut product, group);
+        }
+        // One chain a lane: now one inversion for all lanes.
+        let totals = multiplier.store(&product, U::LANES);
+        let mut before: Vec<Box<[u64]>> = Vec::with_capacity(U::LANES);
+        let mut running: Box<[u64]> = ring.one.clone();
+        for total in &totals {
+            before.push(running.clone());
+            running = ring.product(&running, total);
+        }
+        let mut inverse = ring.invert_one(&running)?;
+        let mut inverses: Vec<Box<[u64]>> = Vec::with_capacity(U::LANES);
+        for (total, before) in totals.iter().zip(&before).rev() {
+            inverses.push(ring.product(&inverse, before));
+            inverse = ring.product(&inverse, total);
+        }
+        inverses.reverse();
+        let mut inverse = multiplier.load(&boxed(&inverses));
+        let mut out = Vec::with_capacity(groups.len() * U::LANES);
+        for (group, prefix) in groups.iter().zip(&prefixes).rev() {
+            let mut one = inverse.clone();
+            multiplier.multiply(&mut one, prefix);
+            multiplier.multiply(&mut inverse, group);
+            let mut part = multiplier.store(&one, U::LANES);
+            part.reverse();
+            out.extend(part);
+        }
+        out.reverse();
+        out.truncate(self.residues.len());
+        Ok(out)
+    }
+}
+
+impl Lanes {
+    /// One product in one lane.
+    fn product(&self, left: &[u64], right: &[u64]) -> Box<[u64]> {
+        let mut product = Engine::Portable.run(Multiply { ring: self, left: &[left], right: &[right] });
+        product.pop().unwrap_or_default()
+    }
+
+    /// See [`Ring::products_of_powers_vartime`](super::Ring::products_of_powers_vartime).
+    pub(super) fn products_of_powers(
+        &self,
+        inputs: &[&[u64]],
+        rows: &[&[BigInt]],
+    ) -> Result<Vec<Box<[u64]>>, NotAUnit> {
+        let (plus, minus) = straus::products(self, inputs, rows);
+        if !any_negative(rows) {
+            return Ok(plus);
+        }
+        let inverses = self.invert(&boxed(&minus))?;
+        Ok(self.multiply(&boxed(&plus), &boxed(&inverses)))
+    }
+}

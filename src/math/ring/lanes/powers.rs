@@ -1,0 +1,252 @@
+//! Exponentiation by windows: many bases to one exponent, or one base to many exponents.
+
+use num_bigint::BigUint;
+use zeroize::Zeroize;
+
+use super::Lanes;
+use crate::math::{
+    montgomery::Multiplier,
+    vector::{Task, Unit},
+};
+
+/// Bits of a window in tables of a fixed base.
+const FIXED_WINDOW: u32 = 5;
+/// Powers in a table for one window.
+const ENTRIES: usize = 1 << FIXED_WINDOW;
+
+/// For every window k of a fixed base's exponents, the powers `base^(e 2^(5k))` for e below 32. The base is public.
+pub(in crate::math::ring) struct Powers {
+    /// window, digit, entry
+    table: Vec<u64>,
+    windows: usize,
+}
+
+/// The windows of an exponent, lowest first. Wiped when dropped.
+struct Windows(Vec<u64>);
+
+impl Drop for Windows {
+    fn drop(&mut self) {
+        self.0.zeroize();
+    }
+}
+
+impl Windows {
+    /// `count` windows of `width` bits.
+    fn new(exponent: &BigUint, width: u32, count: usize) -> Self {
+        let window = |index: u64| {
+            (0..width).fold(0, |window, bit| {
+                window | u64::from(exponent.bit(index * u64::from(width) + u64::from(bit))) << bit
+            })
+        };
+        Self((0..count as u64).map(window).collect())
+    }
+
+    fn count(bits: u64, width: u32) -> usize {
+        usize::try_from(bits.div_ceil(width.into())).unwrap_or(usize::MAX)
+    }
+}
+
+/// Bits of a window for exponents of this length: squarings are the same, a longer window saves products and costs a
+/// table.
+fn window_width(bits: u64) -> u32 {
+    match bits {
+        0..=16 => 2,
+        17..=80 => 3,
+        81..=240 => 4,
+        241..=1200 => 5,
+        _ => 6,
+    }
+}
+
+impl Lanes {
+    /// Every base to the same exponent.
+    pub(in crate::math::ring) fn power(
+        &self,
+        bases: &[&[u64]],
+        exponent: &BigUint,
+        vartime: bool,
+    ) -> Vec<Box<[u64]>> {
+        let bits = exponent.bits();
+        // Reading the whole table each time makes long windows dearer.
+        let width = if vartime { window_width(bits) } else { window_width(bits).min(5) };
+        let windows = Windows::new(exponent, width, Windows::count(bits, width));
+        self.in_groups(bases.len(), |items, engine| {
+            engine.run(Power { ring: self, bases: &bases[items], windows: &windows, width, vartime })
+        })
+    }
+
+    pub(in crate::math::ring) fn powers_of(&self, base: &[u64], bits: u64) -> Powers {
+        let windows = Windows::count(bits, FIXED_WINDOW).max(1);
+        let bases = self.engine.for_batch(1).run(Doublings { ring: self, base, count: windows });
+        let digits = self.constants.residue_digits();
+        let tables = self.in_groups(windows, |items, engine| {
+            let bases: Vec<&[u64]> = bases[items].iter().map(|digits| &**digits).collect();
+            engine.run(Entries { ring: self, bases: &bases })
+        });
+        let mut table = vec![0; windows * digits * ENTRIES];
+        for (window, entries) in table.chunks_exact_mut(digits * ENTRIES).zip(&tables) {
+            for (e, entry) in entries.iter().enumerate() {
+                for (digit, row) in entry.iter().zip(window.chunks_exact_mut(ENTRIES)) {
+                    row[e] = *digit;
+                }
+            }
+        }
+        Powers { table, windows }
+    }
+
+    pub(in crate::math::ring) fn power_of_fixed(
+        &self,
+        powers: &Powers,
+        exponents: &[&BigUint],
+    ) -> Vec<Box<[u64]>> {
+        self.in_groups(exponents.len(), |items, engine| {
+            let windows: Vec<_> = exponents[items]
+                .iter()
+                .map(|exponent| Windows::new(exponent, FIXED_WINDOW, powers.windows))
+                .collect();
+            engine.run(FixedPower { ring: self, powers, windows: &windows })
+        })
+    }
+}
+
+struct Power<'a> {
+    ring: &'a Lanes,
+    bases: &'a [&'a [u64]],
+    windows: &'a Windows,
+    width: u32,
+    vartime: bool,
+}
+
+#[expect(clippy::inline_always, reason = "compiled with the unit's instructions")]
+impl Task for Power<'_> {
+    type Output = Vec<Box<[u64]>>;
+
+    #[inline(always)]
+    fn run<U: Unit>(self, unit: U) -> Self::Output {
+        let mut multiplier = Multiplier::new(unit, &self.ring.constants);
+        let base = multiplier.load(self.bases);
+        let mut entry = multiplier.load(&[&self.ring.one]);
+        let mut table = Vec::with_capacity(1 << self.width);
+        for _ in 1..1_u32 << self.width {
+            let mut next = entry.clone();
+            table.push(entry);
+            multiplier.multiply(&mut next, &base);
+            entry = next;
+        }
+        table.push(entry);
+        let mut power = table[0].clone();
+        for (number, window) in self.windows.0.iter().rev().enumerate() {
+            if number > 0 {
+                for _ in 0..self.width {
+                    multiplier.square(&mut power);
+                }
+            }
+            if self.vartime {
+                if *window > 0 {
+                    multiplier.multiply(&mut power, &table[usize::try_from(*window).unwrap_or(0)]);
+                }
+            } else {
+                let factor = multiplier.pick(&table, *window);
+                multiplier.multiply(&mut power, &factor);
+            }
+        }
+        let power = multiplier.store(&power, self.bases.len());
+        for number in &mut table {
+            number.digits_mut().for_each(|digit| *digit = unit.digit(0));
+        }
+        std::hint::black_box(&table);
+        power
+    }
+}
+
+/// base^(2^(5k)) for every window k.
+struct Doublings<'a> {
+    ring: &'a Lanes,
+    base: &'a [u64],
+    count: usize,
+}
+
+#[expect(clippy::inline_always, reason = "compiled with the unit's instructions")]
+impl Task for Doublings<'_> {
+    type Output = Vec<Box<[u64]>>;
+
+    #[inline(always)]
+    fn run<U: Unit>(self, unit: U) -> Self::Output {
+        let mut multiplier = Multiplier::new(unit, &self.ring.constants);
+        let mut power = multiplier.load(&[self.base]);
+        let mut out = Vec::with_capacity(self.count);
+        for k in 0..self.count {
+            if k > 0 {
+                for _ in 0..FIXED_WINDOW {
+                    multiplier.square(&mut power);
+                }
+            }
+            out.extend(multiplier.store(&power, 1));
+        }
+        out
+    }
+}
+
+/// The first powers of every base, entry by entry.
+struct Entries<'a> {
+    ring: &'a Lanes,
+    bases: &'a [&'a [u64]],
+}
+
+#[expect(clippy::inline_always, reason = "compiled with the unit's instructions")]
+impl Task for Entries<'_> {
+    /// base, entry, digit
+    type Output = Vec<Vec<Box<[u64]>>>;
+
+    #[inline(always)]
+    fn run<U: Unit>(self, unit: U) -> Self::Output {
+        let count = self.bases.len();
+        let mut multiplier = Multiplier::new(unit, &self.ring.constants);
+        let base = multiplier.load(self.bases);
+        let mut power = multiplier.load(&[&self.ring.one]);
+        let mut tables = vec![Vec::with_capacity(ENTRIES); count];
+        for e in 0..ENTRIES {
+            if e > 0 {
+                multiplier.multiply(&mut power, &base);
+            }
+            for (table, entry) in tables.iter_mut().zip(multiplier.store(&power, count)) {
+                table.push(entry);
+            }
+        }
+        tables
+    }
+}
+
+struct FixedPower<'a> {
+    ring: &'a Lanes,
+    powers: &'a Powers,
+    /// one list an exponent
+    windows: &'a [Windows],
+}
+
+#[expect(clippy::inline_always, reason = "compiled with the unit's instructions")]
+impl Task for FixedPower<'_> {
+    type Output = Vec<Box<[u64]>>;
+
+    #[inline(always)]
+    fn run<U: Unit>(self, unit: U) -> Self::Output {
+        let count = self.windows.len();
+        let mut multiplier = Multiplier::new(unit, &self.ring.constants);
+        let mut power = multiplier.load(&[&self.ring.one]);
+        let mut factor = multiplier.zero();
+        let mut lanes = [0; 8];
+        let length = self.ring.constants.residue_digits() * ENTRIES;
+        for (window, rows) in self.powers.table.chunks_exact(length).enumerate() {
+            for (lane, index) in lanes[..U::LANES].iter_mut().enumerate() {
+                *index = self.windows[lane.min(count - 1)].0[window];
+            }
+            let index = unit.load_sum(&lanes[..U::LANES]);
+            for (digit, entries) in factor.digits_mut().zip(rows.chunks_exact(ENTRIES)) {
+                *digit = unit.pick(entries, index);
+            }
+            multiplier.multiply(&mut power, &factor);
+        }
+        lanes.zeroize();
+        multiplier.store(&power, count)
+    }
+}

@@ -1,0 +1,110 @@
+//! One lane in ordinary integers: the twin that every other unit is tested against.
+
+use super::{DIGIT_BITS, DIGIT_MASK, Task, Unit};
+
+/// One lane, digits in 64-bit and sums in 128-bit integers.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Portable;
+
+#[expect(
+    clippy::inline_always,
+    clippy::cast_possible_truncation,
+    reason = "a task is compiled as one function; digits are taken from the low bits of sums on purpose"
+)]
+impl Unit for Portable {
+    type Digit = u64;
+    type Sum = u128;
+
+    const LANES: usize = 1;
+    const WIDE: bool = false;
+    const LOW_BIAS: u64 = 0;
+    const HIGH_BIAS: u64 = 0;
+
+    #[inline(always)]
+    fn vectorize<T: Task>(self, task: T) -> T::Output {
+        task.run(self)
+    }
+
+    #[inline(always)]
+    fn digit(self, digit: u64) -> u64 {
+        digit
+    }
+
+    #[inline(always)]
+    fn sum(self, value: u64) -> u128 {
+        value.into()
+    }
+
+    #[inline(always)]
+    fn load(self, lanes: &[u64]) -> u64 {
+        lanes[0]
+    }
+
+    #[inline(always)]
+    fn load_sum(self, lanes: &[u64]) -> u128 {
+        lanes[0].into()
+    }
+
+    #[inline(always)]
+    fn store(self, digit: u64, lanes: &mut [u64]) {
+        lanes[0] = digit;
+    }
+
+    #[inline(always)]
+    fn gather_vartime(self, table: &[u64], at: &[usize], offset: usize) -> u64 {
+        table[at[0] + offset]
+    }
+
+    #[inline(always)]
+    fn pick(self, entries: &[u64], index: u128) -> u64 {
+        let index = index as u64 & (entries.len() as u64 - 1);
+        let masked = |(at, entry): (u64, &u64)| {
+            let difference = at ^ index;
+            // All ones where the difference is zero: then only the subtraction borrows into the top bit.
+            let equal = (difference.wrapping_sub(1) & !difference) >> 63;
+            entry & 0_u64.wrapping_sub(equal)
+        };
+        (0..).zip(entries).map(masked).fold(0, |picked, entry| picked | entry)
+    }
+
+    #[inline(always)]
+    fn multiply_add(self, low: u128, high: u128, left: u64, right: u64) -> (u128, u128) {
+        (low.wrapping_add(u128::from(left) * u128::from(right)), high)
+    }
+
+    #[inline(always)]
+    fn low_product(self, sum: u128, factor: u64) -> u64 {
+        (sum as u64).wrapping_mul(factor) & DIGIT_MASK
+    }
+
+    #[inline(always)]
+    fn add(self, left: u128, right: u128) -> u128 {
+        left.wrapping_add(right)
+    }
+
+    #[inline(always)]
+    fn subtract(self, left: u128, right: u128) -> u128 {
+        left.wrapping_sub(right)
+    }
+
+    #[inline(always)]
+    fn carry(self, sum: u128) -> u128 {
+        sum >> DIGIT_BITS
+    }
+
+    #[inline(always)]
+    fn low_digit(self, sum: u128) -> u64 {
+        sum as u64 & DIGIT_MASK
+    }
+
+    #[inline(always)]
+    fn widen(self, digit: u64) -> u128 {
+        digit.into()
+    }
+
+    #[inline(always)]
+    fn select(self, flag: u128, first: u64, second: u64) -> u64 {
+        let mask = 0_u64.wrapping_sub(flag as u64);
+        (first & mask) | (second & !mask)
+    }
+}
