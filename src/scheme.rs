@@ -2,6 +2,8 @@
 
 pub mod additive;
 pub mod encoding;
+pub mod okamoto_uchiyama;
 pub mod paillier;
+pub mod residue;
 pub mod security;
 pub mod twin;

@@ -28,19 +28,17 @@ use num_traits::One;
 use rayon::prelude::*;
 
 use crate::{
-    math::{
-        prime::small_factor,
-        ring::{Element, NotAUnit},
-        stream::Stream,
-        uniform,
-        wipe::SecretUint,
+    math::{prime::small_factor, ring::Element, stream::Stream, uniform, wipe::SecretUint},
+    scheme::{
+        additive::{AdditiveScheme, SchemeError, check_lengths, check_rows},
+        residue::{self, check_residues, ciphertexts, elements, is_square, whole_bytes, write_padded},
     },
-    scheme::additive::{AdditiveScheme, SchemeError, check_lengths, check_rows},
 };
 
 mod key;
 mod options;
 
+pub use crate::scheme::residue::Ciphertext;
 pub use key::{PublicKey, SecretKey};
 pub use options::{Options, Randomisation};
 
@@ -60,10 +58,6 @@ pub struct Paillier {
     modulus_bits: u64,
     options: Options,
 }
-
-/// An encrypted residue: a unit modulo N^2, in the form that the key's arithmetic computes with.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Ciphertext(Element);
 
 impl Paillier {
     /// Paillier with moduli of `modulus_bits` bits: an even number in [`MIN_MODULUS_BITS`]`..=`[`MAX_MODULUS_BITS`].
@@ -137,7 +131,7 @@ impl Paillier {
         residue: &BigUint,
         r: &BigUint,
     ) -> Result<Ciphertext, SchemeError> {
-        check_residue(key, 0, residue)?;
+        check_residues(key.modulus(), std::slice::from_ref(residue))?;
         if *r == BigUint::ZERO || r >= key.modulus() {
             return Err(SchemeError::Range { what: "randomness", index: 0 });
         }
@@ -193,7 +187,7 @@ impl Paillier {
         residues: &[BigUint],
         masks: impl FnOnce() -> Vec<Element>,
     ) -> Result<Vec<Ciphertext>, SchemeError> {
-        residues.iter().enumerate().try_for_each(|(index, residue)| check_residue(key, index, residue))?;
+        check_residues(key.modulus(), residues)?;
         Ok(ciphertexts(key.ring().multiply(&masks(), &plain_powers(key, residues))))
     }
 }
@@ -268,17 +262,7 @@ impl AdditiveScheme for Paillier {
         rows: &[&[BigInt]],
     ) -> Result<Vec<Ciphertext>, SchemeError> {
         check_rows(inputs.len(), rows)?;
-        let (ring, inputs) = (key.ring(), elements(inputs));
-        let products = if self.options.multi_exponentiation {
-            ring.products_of_powers_vartime(&inputs, rows)
-        } else {
-            one_by_one(key, &inputs, rows)
-        };
-        // Only ciphertexts of another key can fail: those read or made with this one are units.
-        products.map(ciphertexts).map_err(|_| {
-            let values = ring.write(&inputs);
-            SchemeError::NotAUnit { index: first_non_unit(key, &values).unwrap_or(0) }
-        })
+        residue::linear(key.ring(), key.modulus(), inputs, rows, self.options.multi_exponentiation)
     }
 
     fn rerandomise(
@@ -288,7 +272,7 @@ impl AdditiveScheme for Paillier {
         randomness: &Stream,
     ) -> Vec<Ciphertext> {
         let masks = self.masks(key, ciphertexts.len(), randomness);
-        self::ciphertexts(key.ring().multiply(&elements(ciphertexts), &masks))
+        residue::ciphertexts(key.ring().multiply(&elements(ciphertexts), &masks))
     }
 
     fn public_key_bytes(&self) -> usize {
@@ -320,62 +304,18 @@ impl AdditiveScheme for Paillier {
     }
 
     fn write_ciphertexts(&self, key: &PublicKey, ciphertexts: &[Ciphertext], out: &mut Vec<u8>) {
-        for value in key.ring().write(&elements(ciphertexts)) {
-            write_padded(&value, self.ciphertext_bytes(), out);
-        }
+        residue::write(key.ring(), ciphertexts, self.ciphertext_bytes(), out);
     }
 
     fn read_ciphertexts(&self, key: &PublicKey, bytes: &[u8]) -> Result<Vec<Ciphertext>, SchemeError> {
-        let expected = self.ciphertext_bytes();
-        if !bytes.len().is_multiple_of(expected) {
-            return Err(SchemeError::Length { what: "ciphertexts", bytes: bytes.len(), expected });
-        }
-        let values: Vec<_> = bytes.chunks_exact(expected).map(BigUint::from_bytes_be).collect();
-        if let Some(index) = values.iter().position(|value| value >= key.ring().modulus()) {
-            return Err(SchemeError::Range { what: "ciphertext", index });
-        }
-        match first_non_unit(key, &values) {
-            Some(index) => Err(SchemeError::NotAUnit { index }),
-            None => Ok(ciphertexts(key.ring().read(&values.iter().collect::<Vec<_>>()))),
-        }
+        residue::read(key.ring(), key.modulus(), bytes, self.ciphertext_bytes())
     }
-}
-
-fn elements(ciphertexts: &[Ciphertext]) -> Vec<Element> {
-    ciphertexts.iter().map(|ciphertext| ciphertext.0.clone()).collect()
-}
-
-fn ciphertexts(elements: Vec<Element>) -> Vec<Ciphertext> {
-    elements.into_iter().map(Ciphertext).collect()
-}
-
-/// One exponentiation an input and output, multiplied together: a dense layer as the papers count it.
-fn one_by_one(key: &PublicKey, inputs: &[Element], rows: &[&[BigInt]]) -> Result<Vec<Element>, NotAUnit> {
-    let ring = key.ring();
-    let columns = rows.first().map_or(0, |row| row.len());
-    let samples: Vec<&[Element]> =
-        if columns == 0 { vec![&[]] } else { inputs.chunks_exact(columns).collect() };
-    let jobs: Vec<_> =
-        samples.iter().flat_map(|sample| rows.iter().map(move |row| (*sample, *row))).collect();
-    let job = |(sample, row): &(&[Element], &[BigInt])| {
-        sample.iter().zip(*row).try_fold(ring.one(), |product, (input, weight)| {
-            let weight = [std::slice::from_ref(weight)];
-            let power = ring.products_of_powers_vartime(std::slice::from_ref(input), &weight)?;
-            Ok(ring.multiply(&[product], &power).pop().unwrap_or_else(|| ring.one()))
-        })
-    };
-    jobs.par_iter().map(job).collect()
 }
 
 /// (1 + N)^m modulo N^2, which is congruent to 1 + mN.
 fn plain_powers(key: &PublicKey, residues: &[BigUint]) -> Vec<Element> {
     let powers: Vec<_> = residues.iter().map(|residue| residue * key.modulus() + 1u8).collect();
     key.ring().read(&powers.iter().collect::<Vec<_>>())
-}
-
-fn check_residue(key: &PublicKey, index: usize, residue: &BigUint) -> Result<(), SchemeError> {
-    let modulus = key.modulus();
-    if residue < modulus { Ok(()) } else { Err(SchemeError::MessageRange { index, bits: modulus.bits() }) }
 }
 
 /// A uniform unit modulo N.
@@ -387,35 +327,6 @@ fn random_unit(modulus: &BigUint, randomness: &Stream) -> SecretUint {
             return candidate;
         }
     }
-}
-
-/// Position of the first number that shares a factor with N. One gcd for all of them when there is none.
-fn first_non_unit(key: &PublicKey, values: &[BigUint]) -> Option<usize> {
-    let modulus = key.modulus();
-    let residues: Vec<_> = values.par_iter().map(|value| value % modulus).collect();
-    let product = residues.iter().fold(BigUint::one(), |product, residue| product * residue % modulus);
-    if product.gcd(modulus).is_one() {
-        return None;
-    }
-    residues.iter().position(|residue| !residue.gcd(modulus).is_one())
-}
-
-fn is_square(n: &BigUint) -> bool {
-    let root = n.sqrt();
-    &root * &root == *n
-}
-
-fn whole_bytes(bits: u64) -> usize {
-    // At most 2 * MAX_MODULUS_BITS.
-    usize::try_from(bits.div_ceil(8)).unwrap_or(usize::MAX)
-}
-
-/// Appends the number in big-endian order with leading zeros.
-fn write_padded(number: &BigUint, length: usize, out: &mut Vec<u8>) {
-    let digits = number.to_bytes_be();
-    debug_assert!(digits.len() <= length, "a number of another key size");
-    out.resize(out.len() + length.saturating_sub(digits.len()), 0);
-    out.extend_from_slice(&digits);
 }
 
 #[cfg(test)]

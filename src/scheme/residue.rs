@@ -1,0 +1,128 @@
+//! Ciphertexts that are residues modulo a composite number: what Paillier and Okamoto-Uchiyama share.
+//!
+//! Products of ciphertexts are sums of messages, and powers are products with integers. Bytes are big-endian numbers of
+//! fixed length.
+
+use num_bigint::{BigInt, BigUint};
+use num_integer::Integer;
+use num_traits::One;
+use rayon::prelude::*;
+
+use crate::{
+    math::ring::{Element, NotAUnit, Ring},
+    scheme::additive::SchemeError,
+};
+
+/// An encrypted message: a unit of a ring, in the form that its arithmetic computes with.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Ciphertext(pub(crate) Element);
+
+pub(crate) fn elements(ciphertexts: &[Ciphertext]) -> Vec<Element> {
+    ciphertexts.iter().map(|ciphertext| ciphertext.0.clone()).collect()
+}
+
+pub(crate) fn ciphertexts(elements: Vec<Element>) -> Vec<Ciphertext> {
+    elements.into_iter().map(Ciphertext).collect()
+}
+
+/// See [`AdditiveScheme::linear`](crate::scheme::additive::AdditiveScheme::linear), by multi-exponentiation or, as the
+/// papers count it, with one exponentiation an input and output. `base` is a number that shares the ring's prime factors.
+pub(crate) fn linear(
+    ring: &Ring,
+    base: &BigUint,
+    inputs: &[Ciphertext],
+    rows: &[&[BigInt]],
+    multi_exponentiation: bool,
+) -> Result<Vec<Ciphertext>, SchemeError> {
+    let inputs = elements(inputs);
+    let products = if multi_exponentiation {
+        ring.products_of_powers_vartime(&inputs, rows)
+    } else {
+        one_by_one(ring, &inputs, rows)
+    };
+    // Only ciphertexts of another key can fail: those read or made with this one are units.
+    products.map(ciphertexts).map_err(|NotAUnit| {
+        let values = ring.write(&inputs);
+        SchemeError::NotAUnit { index: first_non_unit(base, &values).unwrap_or(0) }
+    })
+}
+
+fn one_by_one(ring: &Ring, inputs: &[Element], rows: &[&[BigInt]]) -> Result<Vec<Element>, NotAUnit> {
+    let columns = rows.first().map_or(0, |row| row.len());
+    let samples: Vec<&[Element]> =
+        if columns == 0 { vec![&[]] } else { inputs.chunks_exact(columns).collect() };
+    let jobs: Vec<_> =
+        samples.iter().flat_map(|sample| rows.iter().map(move |row| (*sample, *row))).collect();
+    let job = |(sample, row): &(&[Element], &[BigInt])| {
+        sample.iter().zip(*row).try_fold(ring.one(), |product, (input, weight)| {
+            let weight = [std::slice::from_ref(weight)];
+            let power = ring.products_of_powers_vartime(std::slice::from_ref(input), &weight)?;
+            Ok(ring.multiply(&[product], &power).pop().unwrap_or_else(|| ring.one()))
+        })
+    };
+    jobs.par_iter().map(job).collect()
+}
+
+/// Appends ciphertexts of `length` bytes each.
+pub(crate) fn write(ring: &Ring, ciphertexts: &[Ciphertext], length: usize, out: &mut Vec<u8>) {
+    for value in ring.write(&elements(ciphertexts)) {
+        write_padded(&value, length, out);
+    }
+}
+
+/// Reads ciphertexts of `length` bytes each from a stranger: all must be in range and units. `base` is as in [`linear`].
+pub(crate) fn read(
+    ring: &Ring,
+    base: &BigUint,
+    bytes: &[u8],
+    length: usize,
+) -> Result<Vec<Ciphertext>, SchemeError> {
+    if !bytes.len().is_multiple_of(length) {
+        return Err(SchemeError::Length { what: "ciphertexts", bytes: bytes.len(), expected: length });
+    }
+    let values: Vec<_> = bytes.chunks_exact(length).map(BigUint::from_bytes_be).collect();
+    if let Some(index) = values.iter().position(|value| value >= ring.modulus()) {
+        return Err(SchemeError::Range { what: "ciphertext", index });
+    }
+    match first_non_unit(base, &values) {
+        Some(index) => Err(SchemeError::NotAUnit { index }),
+        None => Ok(ciphertexts(ring.read(&values.iter().collect::<Vec<_>>()))),
+    }
+}
+
+/// Position of the first number that shares a factor with `base`. One gcd for all of them when there is none.
+pub(crate) fn first_non_unit(base: &BigUint, values: &[BigUint]) -> Option<usize> {
+    let residues: Vec<_> = values.par_iter().map(|value| value % base).collect();
+    let product = residues.iter().fold(BigUint::one(), |product, residue| product * residue % base);
+    if product.gcd(base).is_one() {
+        return None;
+    }
+    residues.iter().position(|residue| !residue.gcd(base).is_one())
+}
+
+/// Every message must be a residue of `modulus`.
+pub(crate) fn check_residues(modulus: &BigUint, residues: &[BigUint]) -> Result<(), SchemeError> {
+    match residues.iter().position(|residue| residue >= modulus) {
+        Some(index) => Err(SchemeError::MessageRange { index, bits: modulus.bits() }),
+        None => Ok(()),
+    }
+}
+
+pub(crate) fn is_square(n: &BigUint) -> bool {
+    let root = n.sqrt();
+    &root * &root == *n
+}
+
+/// Bytes that hold so many bits.
+pub(crate) fn whole_bytes(bits: u64) -> usize {
+    // At most twice the greatest modulus.
+    usize::try_from(bits.div_ceil(8)).unwrap_or(usize::MAX)
+}
+
+/// Appends the number in big-endian order with leading zeros.
+pub(crate) fn write_padded(number: &BigUint, length: usize, out: &mut Vec<u8>) {
+    let digits = number.to_bytes_be();
+    debug_assert!(digits.len() <= length, "a number of another key size");
+    out.resize(out.len() + length.saturating_sub(digits.len()), 0);
+    out.extend_from_slice(&digits);
+}
