@@ -12,6 +12,8 @@
 //! here with Montgomery's quotient): with `x0 y0 + m s = r0 R`, in which `m` is the quotient that the reduction finds anyway,
 //! `x y / R = r0 + s (x0 y1 + x1 y0 - m) / R` modulo `s^2`.
 //!
+//! One number alone is computed in 64-bit words instead (`words`), with the same results.
+//!
 //! # Time
 //! Everything here takes the same steps and touches the same memory whatever the numbers are; what depends on them
 //! is named `_vartime`.
@@ -23,16 +25,17 @@ use num_integer::Integer;
 use num_traits::One;
 use zeroize::Zeroize;
 
+use self::words::Words;
 use super::vector::{DIGIT_BITS, DIGIT_MASK, Unit};
+
+mod words;
 
 /// R is at least so many bits longer than the modulus. Eight: sums of a few residues may be multiplied without correction.
 const SLACK_BITS: u64 = 8;
-/// Least number of digits: a sweep covers four rows at a time.
+/// Least number of digits: a sweep covers four rows.
 const LEAST_DIGITS: usize = 5;
-/// Greatest number of rows in one sweep.
+/// Rows in one sweep.
 const WIDE: usize = 4;
-/// The same where registers are few.
-const NARROW: usize = 2;
 
 /// What is the same for all lanes and units. Wiped when dropped: the modulus may be secret.
 pub(crate) struct Constants {
@@ -164,6 +167,8 @@ pub(crate) struct Multiplier<'c, U: Unit> {
     first: Vec<U::Sum>,
     second: Vec<U::Sum>,
     doubled: Vec<U::Digit>,
+    /// in place of all that, where there is one lane
+    words: Option<Words>,
 }
 
 impl<U: Unit> Drop for Multiplier<'_, U> {
@@ -205,6 +210,8 @@ impl<'c, U: Unit> Multiplier<'c, U> {
             first: columns(),
             second: if constants.square { columns() } else { Vec::new() },
             doubled: vec![unit.digit(0); if constants.square { n } else { 0 }],
+            words: (U::LANES == 1)
+                .then(|| Words::new(&constants.modulus, &constants.less_one, constants.square)),
         }
     }
 
@@ -344,6 +351,9 @@ impl<'c, U: Unit> Multiplier<'c, U> {
     #[inline(always)]
     pub(crate) fn multiply(&mut self, left: &mut Number<U>, right: &Number<U>) {
         let unit = self.unit;
+        if U::LANES == 1 {
+            return self.in_words(left, Some(right), Words::multiply);
+        }
         self.start_first(2);
         product(unit, &mut self.first, &left.low, &right.low);
         if self.constants.square {
@@ -358,6 +368,9 @@ impl<'c, U: Unit> Multiplier<'c, U> {
     #[inline(always)]
     pub(crate) fn square(&mut self, number: &mut Number<U>) {
         let unit = self.unit;
+        if U::LANES == 1 {
+            return self.in_words(number, None, Words::square);
+        }
         // The columns are doubled on the way, and their start with them.
         self.start_first(1);
         square(unit, &mut self.first, &number.low);
@@ -379,6 +392,11 @@ impl<'c, U: Unit> Multiplier<'c, U> {
     #[inline(always)]
     pub(crate) fn reduce_wide(&mut self, wide: &[&[u64]]) -> Number<U> {
         let unit = self.unit;
+        if U::LANES == 1 {
+            let mut number = self.zero();
+            self.in_words(&mut number, None, |words| words.reduce_wide(wide[0]));
+            return number;
+        }
         self.start_first(1);
         let mut lanes = [0; 8];
         for (at, column) in self.first.iter_mut().take(2 * self.constants.digits()).enumerate() {
@@ -394,6 +412,38 @@ impl<'c, U: Unit> Multiplier<'c, U> {
         let mut number = self.zero();
         self.reduce(&mut number);
         number
+    }
+
+    /// Hands one lane's operands to the code for words, and fetches the result.
+    #[inline(always)]
+    fn in_words(
+        &mut self,
+        left: &mut Number<U>,
+        right: Option<&Number<U>>,
+        compute: impl FnOnce(&mut Words),
+    ) {
+        let (unit, n) = (self.unit, self.constants.digits());
+        let Some(words) = &mut self.words else { return };
+        let mut digits = vec![0; n];
+        let halves = [Some(&left.low), Some(&left.high), right.map(|x| &x.low), right.map(|x| &x.high)];
+        for (operand, half) in halves.into_iter().enumerate() {
+            let Some(half) = half else { continue };
+            for (value, digit) in digits.iter_mut().zip(half) {
+                unit.store(*digit, std::slice::from_mut(value));
+            }
+            words.set(operand, &digits[..half.len()]);
+        }
+        compute(words);
+        for (high, half) in [(false, &mut left.low), (true, &mut left.high)] {
+            if half.is_empty() {
+                continue;
+            }
+            words.take(high, &mut digits);
+            for (digit, value) in half.iter_mut().zip(&digits) {
+                *digit = unit.load(std::slice::from_ref(value));
+            }
+        }
+        digits.zeroize();
     }
 
     /// Adds without reducing: the sum of a few numbers may be multiplied, but not stored.
@@ -473,63 +523,71 @@ impl<'c, U: Unit> Multiplier<'c, U> {
     /// Montgomery's reduction of the columns, of both products together.
     #[inline(always)]
     fn reduce(&mut self, out: &mut Number<U>) {
-        let n = self.modulus.len();
+        let (unit, n) = (self.unit, self.modulus.len());
         let mut at = 0;
-        while U::WIDE && at + WIDE <= n {
-            self.reduce_rows::<WIDE>(at);
+        while at + WIDE <= n {
+            self.reduce_rows(at);
             at += WIDE;
         }
-        while at + NARROW <= n {
-            self.reduce_rows::<NARROW>(at);
-            at += NARROW;
-        }
         while at < n {
-            self.reduce_rows::<1>(at);
+            self.reduce_row(at);
             at += 1;
         }
-        carry_out(self.unit, &self.first[n..], &mut out.low);
+        carry_out(unit, &self.first[n..], &mut out.low);
         if self.constants.square {
-            carry_out(self.unit, &self.second[n..], &mut out.high);
+            carry_out(unit, &self.second[n..], &mut out.high);
         }
     }
 
     #[inline(always)]
-    fn reduce_rows<const ROWS: usize>(&mut self, at: usize) {
+    fn reduce_rows(&mut self, at: usize) {
         let (unit, modulus) = (self.unit, &*self.modulus);
         let first = &mut self.first[at..];
-        let quotient = eliminate::<U, ROWS>(unit, first, modulus, self.inverse);
-        if self.constants.square {
-            let top = unit.sum(DIGIT_MASK);
-            for (column, digit) in self.second[at..].iter_mut().zip(&quotient) {
-                *column = unit.add(*column, unit.subtract(top, unit.widen(*digit)));
-            }
-        }
-        sweep_rest::<U, ROWS>(unit, first, &quotient, modulus);
+        let quotient = eliminate(unit, first, modulus, self.inverse);
+        sweep_rest(unit, first, &quotient, modulus);
         if self.constants.square {
             let second = &mut self.second[at..];
-            let quotient = eliminate::<U, ROWS>(unit, second, modulus, self.inverse);
-            sweep_rest::<U, ROWS>(unit, second, &quotient, modulus);
+            complement(unit, second, &quotient);
+            let quotient = eliminate(unit, second, modulus, self.inverse);
+            sweep_rest(unit, second, &quotient, modulus);
+        }
+    }
+
+    #[inline(always)]
+    fn reduce_row(&mut self, at: usize) {
+        let (unit, modulus) = (self.unit, &*self.modulus);
+        let quotient = eliminate_one(unit, &mut self.first[at..], modulus, self.inverse);
+        if self.constants.square {
+            let second = &mut self.second[at..];
+            complement(unit, second, &[quotient]);
+            eliminate_one(unit, second, modulus, self.inverse);
         }
     }
 }
 
-/// `columns += left * right`, where the shorter the sweep the fewer rows it has.
+/// Adds `2^52 - 1 - digit` to every column.
+#[expect(clippy::inline_always, reason = "part of a task")]
+#[inline(always)]
+fn complement<U: Unit>(unit: U, columns: &mut [U::Sum], digits: &[U::Digit]) {
+    let top = unit.sum(DIGIT_MASK);
+    for (column, digit) in columns.iter_mut().zip(digits) {
+        *column = unit.add(*column, unit.subtract(top, unit.widen(*digit)));
+    }
+}
+
+/// `columns += left * right`.
 #[expect(clippy::inline_always, reason = "part of a task")]
 #[inline(always)]
 fn product<U: Unit>(unit: U, columns: &mut [U::Sum], left: &[U::Digit], right: &[U::Digit]) {
     let n = left.len();
     let mut at = 0;
-    while U::WIDE && at + WIDE <= n {
+    while at + WIDE <= n {
         let factors = [left[at], left[at + 1], left[at + 2], left[at + 3]];
         sweep(unit, &mut columns[at..], &factors, right);
         at += WIDE;
     }
-    while at + NARROW <= n {
-        sweep(unit, &mut columns[at..], &[left[at], left[at + 1]], right);
-        at += NARROW;
-    }
     while at < n {
-        sweep(unit, &mut columns[at..], &[left[at]], right);
+        sweep_one(unit, &mut columns[at..], left[at], right);
         at += 1;
     }
 }
@@ -540,20 +598,14 @@ fn product<U: Unit>(unit: U, columns: &mut [U::Sum], left: &[U::Digit], right: &
 fn square<U: Unit>(unit: U, columns: &mut [U::Sum], number: &[U::Digit]) {
     let n = number.len();
     let mut at = 0;
-    while U::WIDE && at + WIDE < n {
+    while at + WIDE < n {
         let factors = [number[at], number[at + 1], number[at + 2], number[at + 3]];
         pairs(unit, &mut columns[2 * at..], &factors);
         sweep(unit, &mut columns[2 * at + WIDE..], &factors, &number[at + WIDE..]);
         at += WIDE;
     }
-    while at + NARROW < n {
-        let factors = [number[at], number[at + 1]];
-        pairs(unit, &mut columns[2 * at..], &factors);
-        sweep(unit, &mut columns[2 * at + NARROW..], &factors, &number[at + NARROW..]);
-        at += NARROW;
-    }
     while at + 1 < n {
-        sweep(unit, &mut columns[2 * at + 1..], &[number[at]], &number[at + 1..]);
+        sweep_one(unit, &mut columns[2 * at + 1..], number[at], &number[at + 1..]);
         at += 1;
     }
     for (pair, digit) in columns.chunks_exact_mut(2).zip(number) {
@@ -565,9 +617,9 @@ fn square<U: Unit>(unit: U, columns: &mut [U::Sum], number: &[U::Digit]) {
 /// The products of different digits of one block.
 #[expect(clippy::inline_always, reason = "part of a task")]
 #[inline(always)]
-fn pairs<U: Unit, const ROWS: usize>(unit: U, columns: &mut [U::Sum], digits: &[U::Digit; ROWS]) {
-    for left in 0..ROWS {
-        for right in left + 1..ROWS {
+fn pairs<U: Unit>(unit: U, columns: &mut [U::Sum], digits: &[U::Digit; WIDE]) {
+    for left in 0..WIDE {
+        for right in left + 1..WIDE {
             let at = left + right;
             let (low, high) = (columns[at], columns[at + 1]);
             (columns[at], columns[at + 1]) = unit.multiply_add(low, high, digits[left], digits[right]);
@@ -575,90 +627,138 @@ fn pairs<U: Unit, const ROWS: usize>(unit: U, columns: &mut [U::Sum], digits: &[
     }
 }
 
-/// `columns += factors * row`: one pass over the columns for several rows of the product, the columns under way in
-/// registers.
+/// The columns that four rows under way add to. Plain variables, so that they stay in registers.
+struct Window<U: Unit>(U::Sum, U::Sum, U::Sum, U::Sum);
+
 #[expect(clippy::inline_always, reason = "part of a task")]
-#[inline(always)]
-fn sweep<U: Unit, const ROWS: usize>(
-    unit: U,
-    columns: &mut [U::Sum],
-    factors: &[U::Digit; ROWS],
-    row: &[U::Digit],
-) {
-    let n = row.len();
-    let columns = &mut columns[..n + ROWS];
-    let mut window = [unit.sum(0); WIDE + 1];
-    window[..ROWS].copy_from_slice(&columns[..ROWS]);
-    for (at, digit) in row.iter().enumerate() {
-        window[ROWS] = columns[at + ROWS];
-        for (index, factor) in factors.iter().enumerate() {
-            let (low, high) = (window[index], window[index + 1]);
-            (window[index], window[index + 1]) = unit.multiply_add(low, high, *factor, *digit);
-        }
-        columns[at] = window[0];
-        for index in 0..ROWS {
-            window[index] = window[index + 1];
-        }
+impl<U: Unit> Window<U> {
+    /// The lowest four columns.
+    #[inline(always)]
+    fn open(columns: &[U::Sum]) -> Self {
+        Self(columns[0], columns[1], columns[2], columns[3])
     }
-    columns[n..].copy_from_slice(&window[..ROWS]);
+
+    /// Adds the products of a digit with four factors; `next` is the column above the window.
+    #[inline(always)]
+    fn add(&mut self, unit: U, factors: &[U::Digit; WIDE], digit: U::Digit, next: &mut U::Sum) {
+        (self.0, self.1) = unit.multiply_add(self.0, self.1, factors[0], digit);
+        (self.1, self.2) = unit.multiply_add(self.1, self.2, factors[1], digit);
+        (self.2, self.3) = unit.multiply_add(self.2, self.3, factors[2], digit);
+        (self.3, *next) = unit.multiply_add(self.3, *next, factors[3], digit);
+    }
+
+    /// Moves up by one column; the lowest is complete.
+    #[inline(always)]
+    fn shift(&mut self, next: U::Sum) -> U::Sum {
+        let lowest = self.0;
+        (self.0, self.1, self.2, self.3) = (self.1, self.2, self.3, next);
+        lowest
+    }
+
+    #[inline(always)]
+    fn close(self, columns: &mut [U::Sum]) {
+        (columns[0], columns[1], columns[2], columns[3]) = (self.0, self.1, self.2, self.3);
+    }
 }
 
-/// The quotient digits that make the lowest columns multiples of 2^52, with the triangle of products that this needs; the
-/// carry goes to the first column after them.
+/// `columns += factors * row`: one pass over the columns for four rows of the product.
 #[expect(clippy::inline_always, reason = "part of a task")]
 #[inline(always)]
-fn eliminate<U: Unit, const ROWS: usize>(
+fn sweep<U: Unit>(unit: U, columns: &mut [U::Sum], factors: &[U::Digit; WIDE], row: &[U::Digit]) {
+    let n = row.len();
+    let columns = &mut columns[..n + WIDE];
+    let mut window = Window::<U>::open(columns);
+    for (at, digit) in row.iter().enumerate() {
+        let mut next = columns[at + WIDE];
+        window.add(unit, factors, *digit, &mut next);
+        columns[at] = window.shift(next);
+    }
+    window.close(&mut columns[n..]);
+}
+
+/// The same for one row.
+#[expect(clippy::inline_always, reason = "part of a task")]
+#[inline(always)]
+fn sweep_one<U: Unit>(unit: U, columns: &mut [U::Sum], factor: U::Digit, row: &[U::Digit]) {
+    let columns = &mut columns[..=row.len()];
+    let mut under_way = columns[0];
+    for (at, digit) in row.iter().enumerate() {
+        let (low, high) = unit.multiply_add(under_way, columns[at + 1], factor, *digit);
+        columns[at] = low;
+        under_way = high;
+    }
+    columns[row.len()] = under_way;
+}
+
+/// Four rows of the reduction: the quotient's digits that make the lowest four columns multiples of 2^52, with the
+/// triangle of products that this needs; the carry goes to the fifth column.
+#[expect(clippy::inline_always, reason = "part of a task")]
+#[inline(always)]
+fn eliminate<U: Unit>(
     unit: U,
     columns: &mut [U::Sum],
     modulus: &[U::Digit],
     inverse: U::Digit,
-) -> [U::Digit; ROWS] {
-    let mut window = [unit.sum(0); WIDE + 1];
-    window[..=ROWS].copy_from_slice(&columns[..=ROWS]);
-    let mut quotient = [unit.digit(0); ROWS];
-    for (row, digit) in quotient.iter_mut().enumerate() {
-        *digit = unit.low_product(window[row], inverse);
-        for (at, modulus) in (row..ROWS).zip(modulus) {
-            let (low, high) = (window[at], window[at + 1]);
-            (window[at], window[at + 1]) = unit.multiply_add(low, high, *digit, *modulus);
-        }
-        window[row + 1] = unit.add(window[row + 1], unit.carry(window[row]));
-    }
-    columns[ROWS] = window[ROWS];
-    quotient
+) -> [U::Digit; WIDE] {
+    let (m0, m1, m2, m3) = (modulus[0], modulus[1], modulus[2], modulus[3]);
+    let (c0, mut c1, mut c2, mut c3, mut c4) = (columns[0], columns[1], columns[2], columns[3], columns[4]);
+    let q0 = unit.low_product(c0, inverse);
+    let lowest;
+    (lowest, c1) = unit.multiply_add(c0, c1, q0, m0);
+    (c1, c2) = unit.multiply_add(c1, c2, q0, m1);
+    (c2, c3) = unit.multiply_add(c2, c3, q0, m2);
+    (c3, c4) = unit.multiply_add(c3, c4, q0, m3);
+    c1 = unit.add(c1, unit.carry(lowest));
+    let q1 = unit.low_product(c1, inverse);
+    (c1, c2) = unit.multiply_add(c1, c2, q1, m0);
+    (c2, c3) = unit.multiply_add(c2, c3, q1, m1);
+    (c3, c4) = unit.multiply_add(c3, c4, q1, m2);
+    c2 = unit.add(c2, unit.carry(c1));
+    let q2 = unit.low_product(c2, inverse);
+    (c2, c3) = unit.multiply_add(c2, c3, q2, m0);
+    (c3, c4) = unit.multiply_add(c3, c4, q2, m1);
+    c3 = unit.add(c3, unit.carry(c2));
+    let q3 = unit.low_product(c3, inverse);
+    (c3, c4) = unit.multiply_add(c3, c4, q3, m0);
+    columns[4] = unit.add(c4, unit.carry(c3));
+    [q0, q1, q2, q3]
 }
 
-/// What [`eliminate`] left of `columns += quotient * modulus`: the products beyond the lowest columns.
+/// What [`eliminate`] left of `columns += quotient * modulus`: the products beyond the lowest four columns.
 #[expect(clippy::inline_always, reason = "part of a task")]
 #[inline(always)]
-fn sweep_rest<U: Unit, const ROWS: usize>(
+fn sweep_rest<U: Unit>(unit: U, columns: &mut [U::Sum], q: &[U::Digit; WIDE], modulus: &[U::Digit]) {
+    let n = modulus.len();
+    let columns = &mut columns[..=n + WIDE];
+    let mut window = Window::<U>::open(&columns[WIDE..]);
+    (window.0, window.1) = unit.multiply_add(window.0, window.1, q[3], modulus[1]);
+    (window.0, window.1) = unit.multiply_add(window.0, window.1, q[2], modulus[2]);
+    (window.1, window.2) = unit.multiply_add(window.1, window.2, q[3], modulus[2]);
+    (window.0, window.1) = unit.multiply_add(window.0, window.1, q[1], modulus[3]);
+    (window.1, window.2) = unit.multiply_add(window.1, window.2, q[2], modulus[3]);
+    (window.2, window.3) = unit.multiply_add(window.2, window.3, q[3], modulus[3]);
+    let columns = &mut columns[WIDE..];
+    for (at, digit) in modulus[WIDE..].iter().enumerate() {
+        let mut next = columns[at + WIDE];
+        window.add(unit, q, *digit, &mut next);
+        columns[at] = window.shift(next);
+    }
+    window.close(&mut columns[n - WIDE..]);
+}
+
+/// One row of the reduction.
+#[expect(clippy::inline_always, reason = "part of a task")]
+#[inline(always)]
+fn eliminate_one<U: Unit>(
     unit: U,
     columns: &mut [U::Sum],
-    quotient: &[U::Digit; ROWS],
     modulus: &[U::Digit],
-) {
-    let n = modulus.len();
-    let columns = &mut columns[..=n + ROWS];
-    let mut window = [unit.sum(0); WIDE + 1];
-    window[..=ROWS].copy_from_slice(&columns[ROWS..=2 * ROWS]);
-    for at in 1..ROWS {
-        for (index, digit) in quotient[ROWS - at..].iter().enumerate() {
-            let (low, high) = (window[index], window[index + 1]);
-            (window[index], window[index + 1]) = unit.multiply_add(low, high, *digit, modulus[at]);
-        }
-    }
-    for at in ROWS..n {
-        for (index, digit) in quotient.iter().enumerate() {
-            let (low, high) = (window[index], window[index + 1]);
-            (window[index], window[index + 1]) = unit.multiply_add(low, high, *digit, modulus[at]);
-        }
-        columns[at] = window[0];
-        for index in 0..ROWS {
-            window[index] = window[index + 1];
-        }
-        window[ROWS] = columns[at + ROWS + 1];
-    }
-    columns[n..].copy_from_slice(&window[..=ROWS]);
+    inverse: U::Digit,
+) -> U::Digit {
+    let quotient = unit.low_product(columns[0], inverse);
+    sweep_one(unit, columns, quotient, modulus);
+    columns[1] = unit.add(columns[1], unit.carry(columns[0]));
+    quotient
 }
 
 /// Digits from columns.

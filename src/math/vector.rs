@@ -44,8 +44,6 @@ pub(crate) trait Unit: Copy + Send + Sync + 'static {
 
     /// How many numbers are computed at once.
     const LANES: usize;
-    /// Rows of a product that are worth computing in one sweep: what the registers hold.
-    const WIDE: bool;
     /// What [`multiply_add`](Self::multiply_add) adds to the low sum beyond the product, a multiple of 2^52.
     const LOW_BIAS: u64;
     /// The same for the high sum.
@@ -140,8 +138,8 @@ impl Engine {
     pub(crate) fn for_batch(self, count: usize) -> Self {
         let least = match self {
             Self::Portable | Self::Ifma512 => 1,
-            // Eight lanes cost about as much as three numbers alone.
-            Self::Float512 => 3,
+            // Eight lanes cost less than two numbers alone.
+            Self::Float512 => 2,
         };
         if count >= least { self } else { Self::Portable }
     }
@@ -187,6 +185,11 @@ impl Engine {
             }
             Self::Portable => {}
         }
+        #[cfg(target_arch = "x86_64")]
+        let task = match avx512::run_portable(task) {
+            Ok(output) => return output,
+            Err(task) => task,
+        };
         portable::Portable.vectorize(task)
     }
 }

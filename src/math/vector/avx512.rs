@@ -18,7 +18,7 @@ use std::arch::x86_64::{
     _mm512_srli_epi64, _mm512_storeu_si512, _mm512_sub_epi64, _mm512_sub_pd, _mm512_test_epi64_mask,
 };
 
-use super::{DIGIT_MASK, Task, Unit};
+use super::{DIGIT_MASK, Task, Unit, portable::Portable};
 
 const LANES: usize = 8;
 
@@ -49,6 +49,20 @@ impl Float512 {
             && is_x86_feature_detected!("bmi2");
         found.then_some(Self(()))
     }
+}
+
+/// Runs a task in one lane, compiled with the instructions for products and additions of words that newer x86 processors
+/// have; an error hands it back where this one lacks them.
+pub(crate) fn run_portable<T: Task>(task: T) -> Result<T::Output, T> {
+    #[target_feature(enable = "bmi2,adx")]
+    fn run<T: Task>(task: T) -> T::Output {
+        Portable.vectorize(task)
+    }
+    if is_x86_feature_detected!("bmi2") && is_x86_feature_detected!("adx") {
+        // SAFETY: the features were just found.
+        return Ok(unsafe { run(task) });
+    }
+    Err(task)
 }
 
 /// What the two units share: 64-bit integer lanes.
@@ -142,7 +156,6 @@ impl Unit for Ifma512 {
     type Sum = __m512i;
 
     const LANES: usize = LANES;
-    const WIDE: bool = true;
     const LOW_BIAS: u64 = 0;
     const HIGH_BIAS: u64 = 0;
 
@@ -261,7 +274,6 @@ impl Unit for Float512 {
     type Sum = __m512i;
 
     const LANES: usize = LANES;
-    const WIDE: bool = true;
     const LOW_BIAS: u64 = TWO_52.to_bits();
     const HIGH_BIAS: u64 = TWO_104.to_bits();
 

@@ -16,7 +16,6 @@ impl Unit for Portable {
     type Sum = u128;
 
     const LANES: usize = 1;
-    const WIDE: bool = false;
     const LOW_BIAS: u64 = 0;
     const HIGH_BIAS: u64 = 0;
 
