@@ -43,7 +43,7 @@ fn size(criterion: &mut Criterion, bits: u64) {
     });
     group.bench_function("decrypt", |b| b.iter(|| scheme.decrypt(&secret, black_box(first))));
     group.bench_function("dot-16-of-24-bits", |b| {
-        b.iter(|| scheme.dot(public, &ciphertexts, black_box(&weights)));
+        b.iter(|| scheme.linear(public, &ciphertexts, &[black_box(&weights)]));
     });
     group.bench_function("rerandomise", |b| {
         b.iter(|| scheme.rerandomise(public, black_box(first), &randomness));

@@ -25,6 +25,7 @@ pub use crate::backend::plain::Plain;
 use crate::math::stream::Stream;
 use crate::scheme::additive::SchemeError;
 use crate::scheme::encoding::{EncodingError, Scale};
+use crate::scheme::packing::Packing;
 
 /// The three ways to compute one cell.
 #[derive(
@@ -116,14 +117,47 @@ pub trait Backend: Send + Sync + 'static {
         scale: Scale,
     ) -> Result<Vec<Self::Number>, BackendError>;
 
+    /// Makes `count` encryptions of zero under a key in advance, which later encryptions and re-randomisations under the
+    /// same key use up, in order.
+    fn precompute(
+        &self,
+        key: &Self::PublicKey,
+        count: usize,
+        randomness: &Stream,
+    ) -> Result<(), BackendError>;
+
+    /// The same under one's own key.
+    fn precompute_own(
+        &self,
+        key: &Self::SecretKey,
+        count: usize,
+        randomness: &Stream,
+    ) -> Result<(), BackendError> {
+        self.precompute(self.public_key(key), count, randomness)
+    }
+
+    /// Ciphertexts that so many packed numbers take; the numbers themselves where the backend does not pack.
+    fn packed_len(&self, numbers: usize, packing: Option<Packing>) -> usize;
+
+    /// Opens the first `count` numbers that [`affine`](Self::affine) has packed.
+    fn decrypt_packed(
+        &self,
+        key: &Self::SecretKey,
+        ciphertexts: &[Self::Ciphertext],
+        count: usize,
+        packing: Option<Packing>,
+        scale: Scale,
+    ) -> Result<Vec<Self::Number>, BackendError>;
+
     /// `weights · x + bias` for every sample x: `inputs` holds samples x columns ciphertexts, the answer samples x rows,
-    /// freshly re-randomised so that nothing but the result leaves.
+    /// packed if asked for, freshly re-randomised so that nothing but the result leaves.
     fn affine(
         &self,
         key: &Self::PublicKey,
         weights: ArrayView2<'_, Self::Number>,
         bias: Option<&[Self::Number]>,
         inputs: &[Self::Ciphertext],
+        packing: Option<Packing>,
         randomness: &Stream,
     ) -> Result<Vec<Self::Ciphertext>, BackendError>;
 

@@ -1,9 +1,13 @@
 //! Cryptosystems, each one file behind a shared interface, and the tables that judge their parameters.
 
 pub mod additive;
+pub mod elgamal;
 pub mod encoding;
+pub mod multiplicative;
 pub mod okamoto_uchiyama;
+pub mod packing;
 pub mod paillier;
+pub mod registry;
 pub mod residue;
 pub mod security;
 pub mod twin;

@@ -94,6 +94,14 @@ fn encrypted_equals_simulated_in_every_integer_and_every_count() {
         &["network.hidden=[3, 4]"][..],
         &["training.momentum=0.5", "network.activation=tanh"],
         &["network.loss=squared"],
+        &["protocol.packing=true"],
+        &["scheme.precompute=true"],
+        &["scheme.randomisation=short_exponent", "protocol.packing=true", "scheme.precompute=true"],
+        &["scheme.arithmetic=num_bigint", "scheme.crt_decryption=false", "scheme.crt_encryption=false"],
+        &["scheme.multi_exponentiation=false"],
+        &["scheme.name=okamoto_uchiyama", "scheme.modulus_bits=768"],
+        &["scheme.name=okamoto_uchiyama", "scheme.modulus_bits=768", "protocol.packing=true"],
+        SHORT_MESSAGES,
     ] {
         let plan = plan(set);
         let (simulated, encrypted) = (compute(&plan, Variant::Simulated), compute(&plan, Variant::Encrypted));
@@ -102,6 +110,31 @@ fn encrypted_equals_simulated_in_every_integer_and_every_count() {
         assert_eq!(encrypted.metrics["mismatches"], 0.0);
         assert!(!encrypted.disagrees);
     }
+}
+
+/// A circuit whose sums a search finds.
+const SHORT_MESSAGES: &[&str] = &[
+    "scheme.name=el_gamal",
+    "protocol.training_iterations=0",
+    "protocol.activation_bits=6",
+    "protocol.gradient_bits=2",
+    "protocol.learning_rate_bits=4",
+    "protocol.weight_magnitude_bits=2",
+    "protocol.activation_magnitude_bits=3",
+];
+
+/// Packing and precomputation change what is sent, not what is computed.
+#[test]
+fn packing_and_precomputation_leave_the_results_alone() {
+    let digest = |set: &[&str]| compute(&plan(set), Variant::Encrypted);
+    let plain = digest(&[]);
+    let packed = digest(&["protocol.packing=true"]);
+    let ahead = digest(&["scheme.precompute=true"]);
+    assert_eq!([&packed.digest, &ahead.digest], [&plain.digest; 2]);
+    assert!(packed.counts["bytes_down"] < plain.counts["bytes_down"]);
+    assert!(packed.counts["decryptions"] < plain.counts["decryptions"]);
+    assert_eq!(ahead.counts, plain.counts);
+    assert_ne!(ahead.transcript, plain.transcript, "the randomness comes from another stream");
 }
 
 /// A circuit of 16 fraction bits strays from real numbers, and not far.
@@ -132,6 +165,8 @@ fn the_protocol_trains_as_stochastic_gradient_descent_does() {
             gradient_bits: 16,
             weight_magnitude_bits: 8,
             activation_magnitude_bits: 6,
+            packing: None,
+            precompute: false,
         };
         let dataset = Store::new("absent").load("iris").unwrap();
         let split = dataset.split(0.2, henn::dataset::Scaling::Standard, &Stream::seeded(3)).unwrap();
@@ -155,14 +190,14 @@ fn the_protocol_trains_as_stochastic_gradient_descent_does() {
                 let mut link = Link::server(Box::new(far), 8);
                 let (private, sessions) = (Stream::seeded(5), Stream::seeded(6));
                 let models = (initial, initial);
-                Server::accept(backend, settings, &mut link, &private, &sessions, models)
+                Server::accept(backend, settings, &mut link, &private, &sessions, models, 0)
                     .unwrap()
                     .serve()
                     .unwrap()
             });
             let mut link = Link::client(Box::new(near), 8);
             let private = Stream::seeded(7);
-            let mut client = Client::connect(backend, settings, &mut link, &private).unwrap();
+            let mut client = Client::connect(backend, settings, &mut link, &private, 0).unwrap();
             client.train(samples.features.view(), &samples.labels).unwrap();
             client.close().unwrap();
             serving.join().unwrap()
@@ -197,6 +232,7 @@ proptest! {
         batch in 1_usize..8,
         iterations in 2_usize..12,
         seed: u32,
+        packing: bool,
     ) {
         // A smallest fan-in of 2 admits sessions of two iterations only, and so even numbers.
         let iterations = if hidden.contains(&2) { iterations & !1 } else { iterations };
@@ -206,6 +242,7 @@ proptest! {
             format!("protocol.batch={batch}"),
             format!("protocol.training_iterations={iterations}"),
             format!("run.seed={seed}"),
+            format!("protocol.packing={packing}"),
             "training.epochs=1".to_owned(),
         ];
         let plan = plan(&set.each_ref().map(String::as_str));
@@ -363,7 +400,7 @@ fn a_server_refuses_what_the_protocol_does_not_allow() {
                 let mut link = Link::server(Box::new(far), 8);
                 let (private, sessions) = (Stream::seeded(5), Stream::seeded(6));
                 let server =
-                    Server::accept(backend, settings, &mut link, &private, &sessions, (network, network));
+                    Server::accept(backend, settings, &mut link, &private, &sessions, (network, network), 0);
                 server.unwrap().serve().map(|_| ())
             });
             near.send(Message::new(Kind::PublicKey, vec![]).to_frame()).unwrap();

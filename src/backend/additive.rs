@@ -1,5 +1,8 @@
 //! Fixed-point integers under an additively homomorphic scheme, or under its simulated twin.
 
+use std::collections::VecDeque;
+use std::sync::{Mutex, PoisonError};
+
 use ndarray::ArrayView2;
 use num_bigint::{BigInt, BigUint};
 use num_integer::Integer;
@@ -8,7 +11,8 @@ use rand::RngCore;
 use crate::backend::{Backend, BackendError, Meter, Operation, Rate};
 use crate::math::stream::Stream;
 use crate::scheme::additive::{AdditiveScheme, SchemeError};
-use crate::scheme::encoding::{Fixed, Scale, centred, decode_signed, encode_signed};
+use crate::scheme::encoding::{EncodingError, Fixed, Scale, centred, decode_signed, encode_signed};
+use crate::scheme::packing::Packing;
 
 /// Numbers are handed to the scheme in pieces of so many, between which a wish to stop is heard.
 const PIECE: usize = 64;
@@ -16,16 +20,46 @@ const PIECE: usize = 64;
 const PIECE_PRODUCTS: usize = 1 << 16;
 
 /// The backend over an additive scheme.
-#[derive(Debug)]
-pub struct Additive<S> {
+pub struct Additive<S: AdditiveScheme> {
     scheme: S,
     meter: Meter,
+    pools: Mutex<Vec<Pool<S>>>,
+}
+
+/// Encryptions of zero under one key, to be used once each.
+struct Pool<S: AdditiveScheme> {
+    key: S::PublicKey,
+    zeros: VecDeque<S::Ciphertext>,
 }
 
 impl<S: AdditiveScheme> Additive<S> {
     /// A backend that counts in `meter`.
     pub fn new(scheme: S, meter: Meter) -> Self {
-        Self { scheme, meter }
+        Self { scheme, meter, pools: Mutex::default() }
+    }
+
+    /// Up to `count` zeros that were made in advance.
+    fn take_zeros(&self, key: &S::PublicKey, count: usize) -> Vec<S::Ciphertext> {
+        let mut pools = self.pools.lock().unwrap_or_else(PoisonError::into_inner);
+        let pool = pools.iter_mut().find(|pool| pool.key == *key);
+        pool.map_or_else(Vec::new, |pool| pool.zeros.drain(..count.min(pool.zeros.len())).collect())
+    }
+
+    fn fill_pool(
+        &self,
+        key: &S::PublicKey,
+        count: usize,
+        randomness: &Stream,
+        encrypt: impl Fn(&[BigUint], &Stream) -> Result<Vec<S::Ciphertext>, SchemeError>,
+    ) -> Result<(), BackendError> {
+        let mut zeros = VecDeque::with_capacity(count);
+        let none = vec![BigUint::ZERO; count];
+        for (number, piece) in (0..).zip(none.chunks(PIECE)) {
+            self.meter.check()?;
+            zeros.extend(encrypt(piece, &randomness.item(number))?);
+        }
+        self.pools.lock().unwrap_or_else(PoisonError::into_inner).push(Pool { key: key.clone(), zeros });
+        Ok(())
     }
 
     fn rerandomise(
@@ -37,10 +71,28 @@ impl<S: AdditiveScheme> Additive<S> {
         let mut out = Vec::with_capacity(ciphertexts.len());
         for (number, piece) in (0..).zip(ciphertexts.chunks(PIECE)) {
             self.meter.check()?;
-            out.extend(self.scheme.rerandomise(key, piece, &randomness.item(number)));
+            let zeros = self.take_zeros(key, piece.len());
+            let (ahead, rest) = piece.split_at(zeros.len());
+            out.extend(self.scheme.add(key, ahead, &zeros)?);
+            out.extend(self.scheme.rerandomise(key, rest, &randomness.item(number)));
             self.meter.add(Operation::Rerandomisation, piece.len());
         }
         Ok(out)
+    }
+
+    fn pack(
+        &self,
+        key: &S::PublicKey,
+        ciphertexts: Vec<S::Ciphertext>,
+        packing: Option<Packing>,
+    ) -> Result<Vec<S::Ciphertext>, BackendError> {
+        let Some(packing) = packing else { return Ok(ciphertexts) };
+        self.meter.check()?;
+        let packed = packing.pack(&self.scheme, key, &ciphertexts)?;
+        let shifts = ciphertexts.len() - packed.len();
+        self.meter.add(Operation::ScalarProduct, shifts);
+        self.meter.add(Operation::Addition, shifts);
+        Ok(packed)
     }
 
     fn decrypt_residues(
@@ -60,6 +112,7 @@ impl<S: AdditiveScheme> Additive<S> {
     /// Encrypts in pieces; `encrypt` is the scheme's way to do one.
     fn in_pieces(
         &self,
+        key: &S::PublicKey,
         residues: &[BigUint],
         randomness: &Stream,
         encrypt: impl Fn(&[BigUint], &Stream) -> Result<Vec<S::Ciphertext>, SchemeError>,
@@ -67,7 +120,10 @@ impl<S: AdditiveScheme> Additive<S> {
         let mut out = Vec::with_capacity(residues.len());
         for (number, piece) in (0..).zip(residues.chunks(PIECE)) {
             self.meter.check()?;
-            out.extend(encrypt(piece, &randomness.item(number))?);
+            let zeros = self.take_zeros(key, piece.len());
+            let (ahead, rest) = piece.split_at(zeros.len());
+            out.extend(self.scheme.add_plain(key, &zeros, ahead)?);
+            out.extend(encrypt(rest, &randomness.item(number))?);
             self.meter.add(Operation::Encryption, piece.len());
         }
         Ok(out)
@@ -75,7 +131,17 @@ impl<S: AdditiveScheme> Additive<S> {
 
     fn encode(&self, key: &S::PublicKey, numbers: &[Fixed]) -> Result<Vec<BigUint>, BackendError> {
         let modulus = self.scheme.plaintext_modulus(key);
-        numbers.iter().map(|number| Ok(encode_signed(&number.mantissa, modulus)?)).collect()
+        let bound = self.scheme.message_bound();
+        let encode = |number: &Fixed| {
+            let magnitude = number.mantissa.magnitude();
+            match &bound {
+                Some(bound) if magnitude > bound => {
+                    Err(EncodingError::Overflow { bits: magnitude.bits(), max_bits: bound.bits() })
+                }
+                _ => encode_signed(&number.mantissa, modulus),
+            }
+        };
+        Ok(numbers.iter().map(encode).collect::<Result<_, _>>()?)
     }
 }
 
@@ -99,7 +165,7 @@ impl<S: AdditiveScheme> Backend for Additive<S> {
         numbers: &[Fixed],
         randomness: &Stream,
     ) -> Result<Vec<S::Ciphertext>, BackendError> {
-        self.in_pieces(&self.encode(key, numbers)?, randomness, |piece, randomness| {
+        self.in_pieces(key, &self.encode(key, numbers)?, randomness, |piece, randomness| {
             self.scheme.encrypt(key, piece, randomness)
         })
     }
@@ -110,8 +176,9 @@ impl<S: AdditiveScheme> Backend for Additive<S> {
         numbers: &[Fixed],
         randomness: &Stream,
     ) -> Result<Vec<S::Ciphertext>, BackendError> {
-        let residues = self.encode(self.scheme.public_key(key), numbers)?;
-        self.in_pieces(&residues, randomness, |piece, randomness| {
+        let public = self.scheme.public_key(key);
+        let residues = self.encode(public, numbers)?;
+        self.in_pieces(public, &residues, randomness, |piece, randomness| {
             self.scheme.encrypt_own(key, piece, randomness)
         })
     }
@@ -129,12 +196,56 @@ impl<S: AdditiveScheme> Backend for Additive<S> {
             .collect()
     }
 
+    fn precompute(&self, key: &S::PublicKey, count: usize, randomness: &Stream) -> Result<(), BackendError> {
+        self.fill_pool(key, count, randomness, |piece, randomness| {
+            self.scheme.encrypt(key, piece, randomness)
+        })
+    }
+
+    fn precompute_own(
+        &self,
+        key: &S::SecretKey,
+        count: usize,
+        randomness: &Stream,
+    ) -> Result<(), BackendError> {
+        let public = self.scheme.public_key(key);
+        self.fill_pool(public, count, randomness, |piece, randomness| {
+            self.scheme.encrypt_own(key, piece, randomness)
+        })
+    }
+
+    fn packed_len(&self, numbers: usize, packing: Option<Packing>) -> usize {
+        packing.map_or(numbers, |packing| packing.plaintexts(numbers))
+    }
+
+    fn decrypt_packed(
+        &self,
+        key: &S::SecretKey,
+        ciphertexts: &[S::Ciphertext],
+        count: usize,
+        packing: Option<Packing>,
+        scale: Scale,
+    ) -> Result<Vec<Fixed>, BackendError> {
+        let Some(packing) = packing else { return self.decrypt(key, ciphertexts, scale) };
+        let opened = self.decrypt(key, ciphertexts, scale)?;
+        let mut left = count;
+        let mut numbers = Vec::with_capacity(count);
+        for plaintext in opened {
+            let here = left.min(packing.slots);
+            left -= here;
+            let values = packing.unpack(&plaintext.mantissa, here);
+            numbers.extend(values.into_iter().map(|mantissa| Fixed { mantissa, scale }));
+        }
+        Ok(numbers)
+    }
+
     fn affine(
         &self,
         key: &S::PublicKey,
         weights: ArrayView2<'_, Fixed>,
         bias: Option<&[Fixed]>,
         inputs: &[S::Ciphertext],
+        packing: Option<Packing>,
         randomness: &Stream,
     ) -> Result<Vec<S::Ciphertext>, BackendError> {
         let (rows, columns) = weights.dim();
@@ -171,6 +282,7 @@ impl<S: AdditiveScheme> Backend for Additive<S> {
                 sums.extend(part);
             }
         }
+        let sums = self.pack(key, sums, packing)?;
         self.rerandomise(key, &sums, randomness)
     }
 
@@ -191,9 +303,10 @@ impl<S: AdditiveScheme> Backend for Additive<S> {
         // The mantissa is far below every prime factor of the modulus, so the inverse exists.
         let inverse =
             BigUint::from(rate.mantissa).modinv(self.scheme.opening_modulus(key)).unwrap_or_default();
-        let hidden = self.in_pieces(&[inverse], randomness, |piece, randomness| {
-            self.scheme.encrypt_own(key, piece, randomness)
-        })?;
+        let hidden =
+            self.in_pieces(self.scheme.public_key(key), &[inverse], randomness, |piece, randomness| {
+                self.scheme.encrypt_own(key, piece, randomness)
+            })?;
         hidden.into_iter().next().ok_or(BackendError::Shape { what: "hidden rates", found: 0, expected: 1 })
     }
 

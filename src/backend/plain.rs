@@ -8,6 +8,7 @@ use crate::backend::{Backend, BackendError, Meter, Rate};
 use crate::math::stream::Stream;
 use crate::scheme::additive::SchemeError;
 use crate::scheme::encoding::Scale;
+use crate::scheme::packing::Packing;
 
 const BYTES: usize = size_of::<f64>();
 
@@ -49,12 +50,32 @@ impl Backend for Plain {
         Ok(ciphertexts.to_vec())
     }
 
+    fn precompute(&self, _key: &(), _count: usize, _randomness: &Stream) -> Result<(), BackendError> {
+        Ok(())
+    }
+
+    fn packed_len(&self, numbers: usize, _packing: Option<Packing>) -> usize {
+        numbers
+    }
+
+    fn decrypt_packed(
+        &self,
+        key: &(),
+        ciphertexts: &[f64],
+        _count: usize,
+        _packing: Option<Packing>,
+        scale: Scale,
+    ) -> Result<Vec<f64>, BackendError> {
+        self.decrypt(key, ciphertexts, scale)
+    }
+
     fn affine(
         &self,
         _key: &(),
         weights: ArrayView2<'_, f64>,
         bias: Option<&[f64]>,
         inputs: &[f64],
+        _packing: Option<Packing>,
         _randomness: &Stream,
     ) -> Result<Vec<f64>, BackendError> {
         self.meter.check()?;

@@ -95,19 +95,25 @@ fn describe_point(context: &Context, point: &Point) -> Result<(), CliError> {
         traffic.bytes_up,
         traffic.bytes_down,
         protocol.required_bits(),
-        settings.scheme.modulus_bits,
+        settings.scheme.parameters.plaintext_bits(),
     ));
     for &variant in &settings.variants {
         let line = match variant {
             Variant::Plain => "real numbers".to_owned(),
             Variant::Simulated => "the encrypted circuit on integers in the clear".to_owned(),
             Variant::Encrypted => {
-                let seconds = UnitCosts::of(settings.scheme.modulus_bits)?.predict(settings, &forecast);
+                let seconds = UnitCosts::of(&settings.scheme.parameters)?.predict(settings, &forecast);
                 let mark = if settings.scheme.marked { ", BELOW the required 128: marked" } else { "" };
+                let parameters = &settings.scheme.parameters;
+                let modulus = match parameters.modulus_bits {
+                    0 => String::new(),
+                    bits => format!(", {bits} bits"),
+                };
                 format!(
-                    "paillier, {} bits: {} bits of security (NIST SP 800-57){mark}; about {} a cell",
-                    settings.scheme.modulus_bits,
+                    "{}{modulus}: {} bits of security ({}){mark}; about {} a cell",
+                    parameters.name,
                     settings.scheme.security_bits,
+                    parameters.security_source(),
                     human(seconds),
                 )
             }

@@ -16,8 +16,11 @@ use crate::experiment::spec::{
 use crate::math::stream::Stream;
 use crate::network::Training;
 use crate::protocol::split;
-use crate::scheme::paillier;
-use crate::scheme::security::{REQUIRED_SECURITY_BITS, factoring_security_bits};
+use crate::scheme::okamoto_uchiyama::OkamotoUchiyama;
+use crate::scheme::packing::Packing;
+use crate::scheme::paillier::{Options, Paillier};
+use crate::scheme::registry::Parameters;
+use crate::scheme::security::REQUIRED_SECURITY_BITS;
 
 /// Keys of papers.
 const PAPERS: [&str; 5] = ["ppbp", "gelu_net", "crypto_dl", "paillier_cnn", "transfer_mlr"];
@@ -122,10 +125,10 @@ pub fn settings(spec: &Spec, checker: &mut Checker<'_>) -> Option<Settings> {
     network(spec, checker);
     training(spec, checker);
     run(spec, checker);
-    let scheme = scheme(spec, checker);
-    let protocol = protocol(spec, entry, checker);
-    if let (Some(scheme), Some(protocol)) = (&scheme, &protocol) {
-        plaintext_space(spec, scheme, protocol, checker);
+    let mut scheme = scheme(spec, checker);
+    let mut protocol = protocol(spec, entry, checker);
+    if let (Some(scheme), Some(protocol)) = (&mut scheme, &mut protocol) {
+        plaintext_space(scheme, protocol, spec.protocol.packing, checker);
     }
     let blocked = checker.has_errors_since(before);
     match (entry, scheme, protocol) {
@@ -247,12 +250,18 @@ fn run(spec: &Spec, checker: &mut Checker<'_>) {
 }
 
 fn scheme(spec: &Spec, checker: &mut Checker<'_>) -> Option<Scheme> {
+    let names = SchemeName::ALL.map(SchemeName::name).join(", ");
     let Some(name) = spec.scheme.name else {
-        checker.missing("scheme.name", "allowed: paillier");
+        checker.missing("scheme.name", &format!("allowed: {names}"));
         return None;
     };
     let bits = spec.scheme.modulus_bits;
-    if let Err(error) = paillier::Paillier::try_new(bits) {
+    let refused = match name {
+        SchemeName::Paillier => Paillier::try_new(bits).err(),
+        SchemeName::OkamotoUchiyama => OkamotoUchiyama::try_new(bits).err(),
+        _ => None,
+    };
+    if let Some(error) = refused {
         checker.error(
             "scheme.modulus_bits",
             Code::Range,
@@ -261,7 +270,18 @@ fn scheme(spec: &Spec, checker: &mut Checker<'_>) -> Option<Scheme> {
         );
         return None;
     }
-    let security_bits = factoring_security_bits(bits);
+    measures(spec, name, checker);
+    let default = Options::default();
+    let options = Options {
+        arithmetic: spec.scheme.arithmetic.unwrap_or_default(),
+        randomisation: spec.scheme.randomisation.unwrap_or_default(),
+        crt_decryption: spec.scheme.crt_decryption.unwrap_or(default.crt_decryption),
+        crt_encryption: spec.scheme.crt_encryption.unwrap_or(default.crt_encryption),
+        multi_exponentiation: spec.scheme.multi_exponentiation.unwrap_or(default.multi_exponentiation),
+    };
+    let modulus_bits = if name.has_modulus() { bits } else { 0 };
+    let parameters = Parameters { name, modulus_bits, message_bits: None, options };
+    let security_bits = parameters.security_bits();
     let required = match spec.scheme.security {
         SecuritySpec::Marked(_) => REQUIRED_SECURITY_BITS,
         SecuritySpec::Bits(bits) => {
@@ -278,26 +298,59 @@ fn scheme(spec: &Spec, checker: &mut Checker<'_>) -> Option<Scheme> {
     };
     let short = security_bits < required;
     let marked = matches!(spec.scheme.security, SecuritySpec::Marked(_));
+    let source = parameters.security_source();
+    let what = if name.has_modulus() { format!("a modulus of {bits} bits") } else { format!("`{name}`") };
+    let at = if name.has_modulus() { "scheme.modulus_bits" } else { "scheme.name" };
     if short && !marked {
-        let span = checker.document.span("scheme.modulus_bits");
-        checker.found.push(
-            Diagnostic::error(
-                Code::Insecure,
-                span,
-                format!("a modulus of {bits} bits gives {security_bits} bits of security, {required} required"),
-            )
-            .label("1024 / 2048 / 3072 / 7680 / 15360 bits give 80 / 112 / 128 / 192 / 256 (NIST SP 800-57)")
-            .help("raise `scheme.modulus_bits`, or set `scheme.security = \"paper\"`, which marks every row and chart"),
+        let span = checker.document.span(at);
+        let error = Diagnostic::error(
+            Code::Insecure,
+            span,
+            format!("{what} gives {security_bits} bits of security, {required} required"),
         );
+        checker.found.push(if name.has_modulus() {
+            error
+                .label("1024 / 2048 / 3072 / 7680 / 15360 bits give 80 / 112 / 128 / 192 / 256 (NIST SP 800-57)")
+                .help("raise `scheme.modulus_bits`, or set `scheme.security = \"paper\"`, which marks every row and chart")
+        } else {
+            error
+                .label(&format!("{security_bits} bits by {source}"))
+                .help("choose another scheme, or set `scheme.security = \"paper\"`, which marks every row and chart")
+        });
     } else if short {
         checker.warn(
-            "scheme.modulus_bits",
+            at,
             Code::Insecure,
-            format!("a modulus of {bits} bits gives only {security_bits} bits of security (NIST SP 800-57)"),
+            format!("{what} gives only {security_bits} bits of security ({source})"),
             "every row and chart of this experiment carries the mark",
         );
     }
-    Some(Scheme { name, modulus_bits: bits, security_bits, marked: short })
+    Some(Scheme { parameters, security_bits, marked: short })
+}
+
+/// Measures that a scheme does not have.
+fn measures(spec: &Spec, name: SchemeName, checker: &mut Checker<'_>) {
+    let scheme = &spec.scheme;
+    let given = [
+        ("scheme.arithmetic", scheme.arithmetic.is_some() && !name.has_modulus()),
+        ("scheme.randomisation", scheme.randomisation.is_some() && name != SchemeName::Paillier),
+        ("scheme.crt_decryption", scheme.crt_decryption.is_some() && name != SchemeName::Paillier),
+        ("scheme.crt_encryption", scheme.crt_encryption.is_some() && name != SchemeName::Paillier),
+        (
+            "scheme.multi_exponentiation",
+            scheme.multi_exponentiation.is_some() && name != SchemeName::Paillier,
+        ),
+    ];
+    for (path, wrong) in given {
+        if wrong {
+            checker.error(
+                path,
+                Code::Incompatible,
+                format!("scheme `{name}` has no choice of `{path}`"),
+                "leave the key out, or use scheme `paillier`",
+            );
+        }
+    }
 }
 
 fn protocol(
@@ -311,13 +364,13 @@ fn protocol(
             checker.missing("protocol.name", "allowed: split");
             return None;
         }
-        (Some(name @ (ProtocolName::Refresh | ProtocolName::NonInteractive)), Some(SchemeName::Paillier)) => {
+        (Some(name @ (ProtocolName::Refresh | ProtocolName::NonInteractive)), Some(scheme)) => {
             let name = if name == ProtocolName::Refresh { "refresh" } else { "non_interactive" };
             checker.error(
                 "protocol.name",
                 Code::Incompatible,
-                format!("protocol `{name}` multiplies ciphertexts, which scheme `paillier` cannot do"),
-                "with `paillier` use `protocol.name = \"split\"`, which only adds ciphertexts",
+                format!("protocol `{name}` multiplies ciphertexts, which scheme `{scheme}` cannot do"),
+                &format!("with `{scheme}` use `protocol.name = \"split\"`, which only adds ciphertexts"),
             );
             return None;
         }
@@ -368,6 +421,8 @@ fn protocol(
         gradient_bits: protocol.gradient_bits,
         weight_magnitude_bits: protocol.weight_magnitude_bits,
         activation_magnitude_bits: protocol.activation_magnitude_bits,
+        packing: None,
+        precompute: spec.scheme.precompute,
     };
     if settings.sessions(&Stream::seeded(0)).is_none() {
         let bound = settings.session_bound();
@@ -397,18 +452,47 @@ fn ranges(protocol: &ProtocolSpec, checker: &mut Checker<'_>) {
     checker.within("protocol.activation_magnitude_bits", protocol.activation_magnitude_bits, &(0..=32));
 }
 
-fn plaintext_space(spec: &Spec, scheme: &Scheme, protocol: &split::Settings, checker: &mut Checker<'_>) {
-    let required = protocol.required_bits();
-    if required > scheme.modulus_bits {
+/// Whether the circuit fits the plaintext space; where decryption searches, the circuit's bound becomes the search's.
+fn plaintext_space(
+    scheme: &mut Scheme,
+    protocol: &mut split::Settings,
+    packing: bool,
+    checker: &mut Checker<'_>,
+) {
+    let name = scheme.parameters.name;
+    if let Some(max) = name.max_message_bits() {
+        if protocol.training_iterations > 0 {
+            checker.error(
+                "protocol.training_iterations",
+                Code::Incompatible,
+                format!("training hides 1/η modulo the plaintext modulus, and scheme `{name}` finds short messages only"),
+                "set it to 0, or use scheme `paillier` or `okamoto_uchiyama`",
+            );
+            return;
+        }
+        let needed = protocol.magnitude_bits();
+        if needed > u64::from(max) {
+            checker.error(
+                "scheme.name",
+                Code::Overflow,
+                format!("the circuit's sums have {needed} bits, and scheme `{name}` finds messages of at most {max}"),
+                "lower `activation_bits`, `gradient_bits`, `learning_rate_bits` and the magnitudes in [protocol]",
+            );
+            return;
+        }
+        scheme.parameters.message_bits = u32::try_from(needed).ok();
+    }
+    let (required, available) = (protocol.required_bits(), scheme.parameters.plaintext_bits());
+    if required > available {
         checker.error(
             "scheme.modulus_bits",
             Code::Overflow,
-            format!(
-                "the circuit needs {required} bits of plaintext, the modulus has {}",
-                spec.scheme.modulus_bits
-            ),
+            format!("the circuit needs {required} bits of plaintext, the modulus has {available}"),
             "lower the fraction or mask bits in [protocol], or raise `scheme.modulus_bits`",
         );
+    }
+    if packing {
+        protocol.packing = Some(Packing::new(protocol.magnitude_bits(), available));
     }
 }
 

@@ -12,9 +12,10 @@ use crate::experiment::claim::Relation;
 use crate::experiment::diagnostic::{Code, Diagnostic, Report};
 use crate::experiment::document::{Document, Node};
 use crate::experiment::metric::{CellExpression, Metric};
-use crate::experiment::spec::{FigureKind, ProfileName, Randomness, SchemeName, Spec};
+use crate::experiment::spec::{FigureKind, ProfileName, Randomness, Spec};
 use crate::network::{Activation, Training};
 use crate::protocol::split;
+use crate::scheme::registry::Parameters;
 
 /// More points than this are a mistake in a sweep.
 const MAX_POINTS: usize = 10_000;
@@ -112,10 +113,9 @@ pub struct Data {
 /// The cryptosystem of a cell, judged.
 #[derive(Debug, Clone, Copy, Serialize)]
 pub struct Scheme {
-    /// Which.
-    pub name: SchemeName,
-    /// Bits of the modulus.
-    pub modulus_bits: u64,
+    /// Which, and with which parameters.
+    #[serde(flatten)]
+    pub parameters: Parameters,
     /// Bits of security by the named table.
     pub security_bits: u32,
     /// Below what is required, and run all the same because the file says `security = "paper"`.

@@ -10,8 +10,11 @@ use serde::{Deserialize, Serialize};
 
 use crate::backend::Variant;
 use crate::dataset::Scaling;
+use crate::math::ring::Arithmetic;
 use crate::network::{Activation, Loss};
 use crate::protocol::split::Masks;
+use crate::scheme::paillier::Randomisation;
+pub use crate::scheme::registry::SchemeName;
 
 /// One experiment: what to compute, at which points, and how to show it.
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
@@ -161,14 +164,6 @@ impl Default for TrainingSpec {
     }
 }
 
-/// Cryptosystems.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum SchemeName {
-    /// Paillier: additions of ciphertexts, products with plaintexts.
-    Paillier,
-}
-
 /// What security is asked for: 128 bits, or `"paper"`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(untagged)]
@@ -193,15 +188,37 @@ pub enum PaperMark {
 pub struct SchemeSpec {
     /// The cryptosystem.
     pub name: Option<SchemeName>,
-    /// Bits of the modulus N = pq.
+    /// Bits of the modulus: of N = pq for Paillier, of n = p^2 q for Okamoto-Uchiyama. The others have fixed groups.
     pub modulus_bits: u64,
     /// Security asked for.
     pub security: SecuritySpec,
+    /// What computes modulo N: `vector` (default) or `num_bigint`. Paillier and Okamoto-Uchiyama only.
+    pub arithmetic: Option<Arithmetic>,
+    /// Where Paillier's masks come from: `textbook` (default, r^N) or `short_exponent` (Damgard, Jurik, Nielsen).
+    pub randomisation: Option<Randomisation>,
+    /// Whether Paillier decrypts modulo p^2 and q^2; default yes.
+    pub crt_decryption: Option<bool>,
+    /// Whether Paillier's key owner encrypts modulo p^2 and q^2; default yes.
+    pub crt_encryption: Option<bool>,
+    /// Whether Paillier's dot products are multi-exponentiations instead of one exponentiation a term; default yes.
+    pub multi_exponentiation: Option<bool>,
+    /// Whether encryptions of zero are made in advance, when keys are exchanged, and used up online.
+    pub precompute: bool,
 }
 
 impl Default for SchemeSpec {
     fn default() -> Self {
-        Self { name: None, modulus_bits: 3072, security: SecuritySpec::Bits(128) }
+        Self {
+            name: None,
+            modulus_bits: 3072,
+            security: SecuritySpec::Bits(128),
+            arithmetic: None,
+            randomisation: None,
+            crt_decryption: None,
+            crt_encryption: None,
+            multi_exponentiation: None,
+            precompute: false,
+        }
     }
 }
 
@@ -241,6 +258,8 @@ pub struct ProtocolSpec {
     pub weight_magnitude_bits: u32,
     /// No input or activation may exceed 2 to this power.
     pub activation_magnitude_bits: u32,
+    /// Whether the server packs the numbers of an answer into as few plaintexts as hold them.
+    pub packing: bool,
 }
 
 impl Default for ProtocolSpec {
@@ -256,6 +275,7 @@ impl Default for ProtocolSpec {
             learning_rate_bits: 12,
             weight_magnitude_bits: 8,
             activation_magnitude_bits: 6,
+            packing: false,
         }
     }
 }

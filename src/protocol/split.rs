@@ -40,6 +40,7 @@ use crate::protocol::channel::LENGTH_BYTES;
 use crate::protocol::message::HEADER_BYTES;
 use crate::protocol::transcript::Traffic;
 use crate::scheme::encoding::Scale;
+use crate::scheme::packing::Packing;
 
 /// How gradients are hidden from the server during a session.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
@@ -79,6 +80,12 @@ pub struct Settings {
     pub weight_magnitude_bits: u32,
     /// No input, activation or error exceeds 2 to this power.
     pub activation_magnitude_bits: u32,
+    /// How the server packs its answers, if it does.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub packing: Option<Packing>,
+    /// Whether both parties make encryptions of zero in advance, enough for the inference.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub precompute: bool,
 }
 
 /// Numbers of inputs and outputs of a dense layer.
@@ -137,6 +144,13 @@ impl Settings {
         scale.0 + self.weight_magnitude_bits + self.mask_security_bits
     }
 
+    /// Encryptions by the client, and re-randomisations by the server, that classifying so many samples takes.
+    pub fn inference_masks(&self, samples: usize) -> (usize, usize) {
+        let counts = self.forecast(samples, &[], 0, 0).inference;
+        let count = |operation| usize::try_from(counts.get(operation)).unwrap_or(usize::MAX);
+        (count(Operation::Encryption), count(Operation::Rerandomisation))
+    }
+
     /// The longest session that leaves every layer with at least one unknown a neuron: the smallest fan-in.
     pub fn session_bound(&self) -> usize {
         self.shapes().iter().map(|shape| shape.inputs).min().unwrap_or(0)
@@ -146,14 +160,22 @@ impl Settings {
     ///
     /// A masked weight is below `2^(fw + B) + d (2^(fw + B) + 2^(fw + B + σ)) < 2^(fw + B + σ + ⌈log2 d⌉ + 1)`; a sum has
     /// fan-in products of it with an activation below `2^(fa + A)`, and a bias. Two more bits hold the sign and the
-    /// unused middle third.
+    /// unused middle third. Where nothing is trained, weights are below `2^(fw + B)` and nothing is masked.
     pub fn required_bits(&self) -> u64 {
+        self.magnitude_bits() + 2
+    }
+
+    /// Bits of the greatest magnitude that the client opens.
+    pub fn magnitude_bits(&self) -> u64 {
         let log2 = |n: usize| n.max(1).next_power_of_two().trailing_zeros();
         let session = self.session_bound().max(2);
         let widest = self.widths.iter().copied().max().unwrap_or(1);
-        let masked_weight = self.mask_bits(self.weight_scale()) + log2(session) + 1;
-        let sum = masked_weight + self.activation_bits + self.activation_magnitude_bits + log2(widest + 1);
-        u64::from(sum) + 3
+        let weight = match self.training_iterations {
+            0 => self.weight_scale().0 + self.weight_magnitude_bits,
+            _ => self.mask_bits(self.weight_scale()) + log2(session) + 1,
+        };
+        let sum = weight + self.activation_bits + self.activation_magnitude_bits + log2(widest + 1);
+        u64::from(sum) + 1
     }
 
     /// The length of the next session when `left` iterations are left: uniform in 2 ..= bound, but never so that a single
@@ -203,14 +225,25 @@ impl Settings {
                 counts.add(Operation::ScalarProduct, samples * rows * columns);
                 counts.add(Operation::Addition, samples * rows * (columns - 1));
                 counts.add(Operation::PlainAddition, if bias { samples * rows } else { 0 });
-                counts.add(Operation::Rerandomisation, samples * rows);
-                counts.add(Operation::Decryption, samples * rows);
             };
+        // The answers to so many numbers a message, and what packing them takes.
+        let answers = |counts: &mut OperationCounts, messages: usize, numbers: usize| {
+            let packed = messages * self.packing.map_or(numbers, |packing| packing.plaintexts(numbers));
+            let shifts = (messages * numbers - packed) as u64;
+            counts.add(Operation::ScalarProduct, shifts);
+            counts.add(Operation::Addition, shifts);
+            counts.add(Operation::Rerandomisation, packed as u64);
+            counts.add(Operation::Decryption, packed as u64);
+            packed
+        };
         let batches = samples.div_ceil(self.batch.max(1));
         for shape in &shapes {
             exchange.request(batches, samples * shape.inputs, 0);
-            exchange.answer(batches, samples * shape.outputs, 0);
             affine(counts, samples, shape.outputs, shape.inputs, true);
+            let (full, last) = (samples / self.batch.max(1), samples % self.batch.max(1));
+            let sent = answers(counts, full, self.batch * shape.outputs)
+                + answers(counts, usize::from(last > 0), last * shape.outputs);
+            exchange.answer(batches, sent, 0);
         }
         let parameters: usize = shapes.iter().map(|shape| shape.parameters()).sum();
         let counts = &mut forecast.training;
@@ -220,13 +253,15 @@ impl Settings {
             counts.add(Operation::Encryption, 1);
             for shape in &shapes {
                 exchange.request(iterations, iterations * shape.inputs, 0);
-                exchange.answer(iterations, iterations * shape.outputs, 0);
                 affine(counts, iterations, shape.outputs, shape.inputs, true);
+                let sent = answers(counts, iterations, shape.outputs);
+                exchange.answer(iterations, sent, 0);
             }
             for shape in shapes.iter().skip(1) {
                 exchange.request(iterations, iterations * shape.outputs, 0);
-                exchange.answer(iterations, iterations * shape.inputs, 0);
                 affine(counts, iterations, shape.inputs, shape.outputs, false);
+                let sent = answers(counts, iterations, shape.inputs);
+                exchange.answer(iterations, sent, 0);
             }
             let masked = (iterations - 1) * parameters;
             exchange.one_way(iterations - 1, masked);

@@ -23,7 +23,8 @@ use crate::protocol::split::client::{Client, Outcome};
 use crate::protocol::split::server::{Layer, Server};
 use crate::protocol::transcript::{Link, Traffic};
 use crate::runner::{RunError, estimate};
-use crate::scheme::paillier::Paillier;
+use crate::scheme::additive::AdditiveScheme;
+use crate::scheme::registry::Visitor;
 use crate::scheme::twin::Twin;
 
 /// Changes whenever a cell's meaning does, so that older cached cells are not taken for newer ones.
@@ -181,42 +182,54 @@ pub fn compute(
     watch: &Watch,
     peer: Peer<'_>,
 ) -> Result<Computed, RunError> {
-    let local = |interrupt: &Interrupt| Watch::new(interrupt.clone());
-    let reference = converse(Plain::new, settings, prepared, &local(&watch.interrupt), Peer::Local)?;
-    match variant {
-        Variant::Plain => {
-            let run = converse(Plain::new, settings, prepared, watch, peer)?;
-            Ok(summarise(settings, prepared, &run, &reference, None))
-        }
-        Variant::Simulated => {
-            let scheme = twin(settings)?;
-            let run =
-                converse(|meter| Additive::new(scheme.clone(), meter), settings, prepared, watch, peer)?;
-            Ok(summarise(settings, prepared, &run, &reference, None))
-        }
-        Variant::Encrypted => {
-            let scheme = paillier(settings)?;
-            let run = converse(|meter| Additive::new(scheme, meter), settings, prepared, watch, peer)?;
-            let twin = twin(settings)?;
-            let exact = converse(
-                |meter| Additive::new(twin.clone(), meter),
-                settings,
-                prepared,
-                &local(&watch.interrupt),
-                Peer::Local,
-            )?;
-            Ok(summarise(settings, prepared, &run, &reference, Some(&exact)))
-        }
+    let local = Watch::new(watch.interrupt.clone());
+    let reference = converse(Plain::new, settings, prepared, &local, Peer::Local)?;
+    if variant == Variant::Plain {
+        let run = converse(Plain::new, settings, prepared, watch, peer)?;
+        return Ok(summarise(settings, prepared, &run, &reference, None));
     }
+    let encrypted = variant == Variant::Encrypted;
+    let run = visit(settings, Converse { settings, prepared, watch, peer, encrypted })??;
+    let exact = if encrypted {
+        let watch = &Watch::new(watch.interrupt.clone());
+        let peer = Peer::Local;
+        Some(visit(settings, Converse { settings, prepared, watch, peer, encrypted: false })??)
+    } else {
+        None
+    };
+    Ok(summarise(settings, prepared, &run, &reference, exact.as_ref()))
 }
 
-pub(super) fn paillier(settings: &Settings) -> Result<Paillier, RunError> {
-    let scheme = Paillier::try_new(settings.scheme.modulus_bits);
-    Ok(scheme.map_err(|error| ProtocolError::Backend(error.into()))?)
+/// Hands the cell's scheme to a visitor.
+pub(super) fn visit<V: Visitor>(settings: &Settings, visitor: V) -> Result<V::Output, RunError> {
+    let visited = settings.scheme.parameters.visit(visitor);
+    Ok(visited.map_err(|error| ProtocolError::Backend(error.into()))?)
 }
 
-fn twin(settings: &Settings) -> Result<Twin, RunError> {
-    Ok(Twin::of(&paillier(settings)?, settings.scheme.modulus_bits))
+fn twin<S: AdditiveScheme>(scheme: &S, settings: &Settings) -> Twin {
+    Twin::of(scheme, settings.scheme.parameters.plaintext_bits())
+}
+
+/// A conversation under the cell's scheme, or under its twin.
+struct Converse<'a> {
+    settings: &'a Settings,
+    prepared: &'a Prepared,
+    watch: &'a Watch,
+    peer: Peer<'a>,
+    encrypted: bool,
+}
+
+impl Visitor for Converse<'_> {
+    type Output = Result<Conversation, RunError>;
+
+    fn visit<S: AdditiveScheme + Clone>(self, scheme: S) -> Self::Output {
+        let Self { settings, prepared, watch, peer, encrypted } = self;
+        if encrypted {
+            return converse(|meter| Additive::new(scheme.clone(), meter), settings, prepared, watch, peer);
+        }
+        let twin = twin(&scheme, settings);
+        converse(|meter| Additive::new(twin.clone(), meter), settings, prepared, watch, peer)
+    }
 }
 
 /// The server's closing words to the harness.
@@ -293,7 +306,7 @@ fn drive<B: Backend>(
     let private = prepared.private(settings, "client")?;
     let workload = prepared.workload(settings);
     let start = Instant::now();
-    let mut client = Client::connect(backend, &settings.protocol, link, &private)?;
+    let mut client = Client::connect(backend, &settings.protocol, link, &private, workload.len())?;
     let keys_seconds = start.elapsed().as_secs_f64();
     let start = Instant::now();
     client.infer(workload.features.view())?;
@@ -352,7 +365,8 @@ fn serve<B: Backend>(
     let private = prepared.private(settings, "server")?;
     let sessions = prepared.sessions();
     let models = (&prepared.trained, &prepared.initial);
-    let server = Server::accept(backend, &settings.protocol, link, &private, &sessions, models)?;
+    let samples = prepared.workload(settings).len();
+    let server = Server::accept(backend, &settings.protocol, link, &private, &sessions, models, samples)?;
     let layers = server.serve()?;
     let numbers = || layers.iter().flat_map(Layer::parameters);
     Ok(ServerReport {
@@ -373,8 +387,33 @@ pub fn answer_variant(
     let meter = watch.server.clone();
     match variant {
         Variant::Plain => answer(&Plain::new(meter), settings, prepared, channel),
-        Variant::Simulated => answer(&Additive::new(twin(settings)?, meter), settings, prepared, channel),
-        Variant::Encrypted => answer(&Additive::new(paillier(settings)?, meter), settings, prepared, channel),
+        Variant::Simulated => {
+            visit(settings, Answer { settings, prepared, meter, channel, encrypted: false })?
+        }
+        Variant::Encrypted => {
+            visit(settings, Answer { settings, prepared, meter, channel, encrypted: true })?
+        }
+    }
+}
+
+/// The server's side under the cell's scheme, or under its twin.
+struct Answer<'a> {
+    settings: &'a Settings,
+    prepared: &'a Prepared,
+    meter: Meter,
+    channel: Box<dyn Channel>,
+    encrypted: bool,
+}
+
+impl Visitor for Answer<'_> {
+    type Output = Result<(), RunError>;
+
+    fn visit<S: AdditiveScheme + Clone>(self, scheme: S) -> Self::Output {
+        let Self { settings, prepared, meter, channel, encrypted } = self;
+        if encrypted {
+            return answer(&Additive::new(scheme, meter), settings, prepared, channel);
+        }
+        answer(&Additive::new(twin(&scheme, settings), meter), settings, prepared, channel)
     }
 }
 

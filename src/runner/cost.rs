@@ -13,7 +13,7 @@ use crate::protocol::ProtocolError;
 use crate::protocol::split::Forecast;
 use crate::runner::RunError;
 use crate::scheme::additive::{AdditiveScheme, SchemeError};
-use crate::scheme::paillier::Paillier;
+use crate::scheme::registry::{Parameters, Visitor};
 
 /// Seconds of wall time per operation when a batch keeps all threads busy.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -29,25 +29,37 @@ pub struct UnitCosts {
 }
 
 /// Sizes that were measured, with their costs: one measurement a process and size.
-static MEASURED: OnceLock<std::sync::Mutex<Vec<(u64, UnitCosts)>>> = OnceLock::new();
+static MEASURED: OnceLock<std::sync::Mutex<Vec<(Parameters, UnitCosts)>>> = OnceLock::new();
+
+/// Measures whatever scheme it visits.
+struct Measure;
+
+impl Visitor for Measure {
+    type Output = Result<UnitCosts, SchemeError>;
+
+    fn visit<S: AdditiveScheme + Clone>(self, scheme: S) -> Self::Output {
+        UnitCosts::measure(&scheme)
+    }
+}
 
 impl UnitCosts {
-    /// Measures, or remembers, the costs of a modulus size with the threads in use.
-    pub fn of(modulus_bits: u64) -> Result<Self, RunError> {
+    /// Measures, or remembers, the costs of a scheme with the threads in use.
+    pub fn of(parameters: &Parameters) -> Result<Self, RunError> {
         let table = MEASURED.get_or_init(std::sync::Mutex::default);
         let mut table = table.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-        if let Some((_, costs)) = table.iter().find(|(bits, _)| *bits == modulus_bits) {
+        if let Some((_, costs)) = table.iter().find(|(known, _)| known == parameters) {
             return Ok(*costs);
         }
-        let costs =
-            Self::measure(modulus_bits).map_err(|error| ProtocolError::from(BackendError::from(error)))?;
-        table.push((modulus_bits, costs));
+        let costs = parameters
+            .visit(Measure)
+            .and_then(|measured| measured)
+            .map_err(|error| ProtocolError::from(BackendError::from(error)))?;
+        table.push((*parameters, costs));
         Ok(costs)
     }
 
-    fn measure(modulus_bits: u64) -> Result<Self, SchemeError> {
+    fn measure<S: AdditiveScheme>(scheme: &S) -> Result<Self, SchemeError> {
         const WEIGHT_BITS: u32 = 64;
-        let scheme = Paillier::try_new(modulus_bits)?;
         let randomness = Stream::seeded(0).derive("unit-costs");
         let start = Instant::now();
         let secret = scheme.generate_keys(&randomness)?;

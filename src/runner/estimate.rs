@@ -6,9 +6,8 @@ use crate::experiment::plan::Settings;
 use crate::math::stream::Stream;
 use crate::protocol::split::Forecast;
 use crate::runner::RunError;
-use crate::runner::cell::paillier;
 use crate::scheme::additive::AdditiveScheme;
-use crate::scheme::paillier::Paillier;
+use crate::scheme::registry::Visitor;
 
 /// What the protocol will take at a cell, before anything is loaded.
 pub fn forecast_ahead(settings: &Settings, repetition: usize) -> Result<(Forecast, usize), RunError> {
@@ -20,12 +19,22 @@ pub fn forecast_ahead(settings: &Settings, repetition: usize) -> Result<(Forecas
     Ok((forecast(settings, samples, &sessions), samples))
 }
 
+/// Bytes of a public key and of a ciphertext.
+struct Sizes;
+
+impl Visitor for Sizes {
+    type Output = (usize, usize);
+
+    fn visit<S: AdditiveScheme + Clone>(self, scheme: S) -> (usize, usize) {
+        (scheme.public_key_bytes(), scheme.ciphertext_bytes())
+    }
+}
+
 /// What the protocol will take for so many samples.
 pub(super) fn forecast(settings: &Settings, samples: usize, sessions: &Stream) -> Forecast {
     // The plan has checked that sessions exist and that the modulus size is allowed.
     let sessions = settings.protocol.sessions(sessions).unwrap_or_default();
-    let sizes = Paillier::try_new(settings.scheme.modulus_bits)
-        .map_or((0, 0), |scheme| (scheme.public_key_bytes(), scheme.ciphertext_bytes()));
+    let sizes = settings.scheme.parameters.visit(Sizes).unwrap_or_default();
     settings.protocol.forecast(samples, &sessions, sizes.0, sizes.1)
 }
 
@@ -44,7 +53,7 @@ pub fn memory(settings: &Settings, entry: &dataset::Entry, variant: Variant) -> 
     let number = match variant {
         Variant::Plain => size_of::<f64>(),
         Variant::Simulated | Variant::Encrypted => {
-            paillier(settings).map_or(0, |scheme| scheme.ciphertext_bytes())
+            settings.scheme.parameters.visit(Sizes).unwrap_or_default().1
         }
     };
     PROGRAM + data + 6 * number * batch.max(gradients)

@@ -181,7 +181,7 @@ fn predict(cell: &Cell<'_>) -> Result<f64, RunError> {
     }
     let settings = &cell.point.settings;
     let (forecast, _) = estimate::forecast_ahead(settings, cell.repetition)?;
-    Ok(UnitCosts::of(settings.scheme.modulus_bits)?.predict(settings, &forecast))
+    Ok(UnitCosts::of(&settings.scheme.parameters)?.predict(settings, &forecast))
 }
 
 fn run_cell(
@@ -204,7 +204,7 @@ fn run_cell(
     let watch = Watch::new(options.interrupt.clone());
     let name = describe(cell);
     let costs = match cell.variant {
-        Variant::Encrypted => Some(UnitCosts::of(settings.scheme.modulus_bits)?),
+        Variant::Encrypted => Some(UnitCosts::of(&settings.scheme.parameters)?),
         _ => None,
     };
     let meters = watch.clone();
@@ -229,7 +229,7 @@ fn run_cell(
     };
     let mut values = computed.seconds;
     if cell.variant == Variant::Simulated {
-        let costs = UnitCosts::of(settings.scheme.modulus_bits)?;
+        let costs = UnitCosts::of(&settings.scheme.parameters)?;
         values.insert("seconds_predicted".to_owned(), costs.predict(settings, &prepared.forecast(settings)));
     } else if encrypted {
         values.insert("seconds_predicted".to_owned(), expected);

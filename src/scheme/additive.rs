@@ -203,6 +203,24 @@ pub enum SchemeError {
         /// bits of the plaintext modulus
         bits: u64,
     },
+    /// A bound on messages that decryption cannot search up to.
+    #[error("messages of {bits} bits: must be between {min} and {max}")]
+    BoundBits {
+        /// as asked
+        bits: u32,
+        /// least
+        min: u32,
+        /// most
+        max: u32,
+    },
+    /// Bytes that are not the encoding of an element of the group, or of one that is not permitted here.
+    #[error("{what} {index}: not the encoding of a permitted group element")]
+    NotAnElement {
+        /// what was read
+        what: &'static str,
+        /// position in the list
+        index: usize,
+    },
     /// Two lists that must be equally long.
     #[error("{left} ciphertexts against {right} operands: must be equally many")]
     LengthMismatch {

@@ -127,8 +127,8 @@ fn the_portable_engine_is_always_there_and_the_fastest_is_available() {
 #[test]
 fn few_numbers_do_not_fill_a_vector() {
     assert_eq!(
-        [1, 2, 3, 8].map(|count| Engine::Float512.for_batch(count)),
-        [Engine::Portable, Engine::Portable, Engine::Float512, Engine::Float512,]
+        [1, 2, 8].map(|count| Engine::Float512.for_batch(count)),
+        [Engine::Portable, Engine::Float512, Engine::Float512]
     );
     assert_eq!(Engine::Ifma512.for_batch(1), Engine::Ifma512);
 }

@@ -51,16 +51,22 @@ struct Forward {
 }
 
 impl<'a, B: Backend> Client<'a, B> {
-    /// Exchanges keys with the server. `private` is where keys, encryptions and masks come from.
+    /// Exchanges keys with the server. `private` is where keys, encryptions and masks come from. About `samples` samples
+    /// will be classified: so many encryptions are made in advance, if the settings say so.
     pub fn connect(
         backend: &'a B,
         settings: &'a Settings,
         link: &'a mut Link,
         private: &'a Stream,
+        samples: usize,
     ) -> Result<Self, ProtocolError> {
         let secret = backend.generate_keys(&private.derive("keys"))?;
         let own = backend.write_public_key(backend.public_key(&secret));
         link.send(&Message::new(Kind::PublicKey, own))?;
+        if settings.precompute {
+            let (encryptions, _) = settings.inference_masks(samples);
+            backend.precompute_own(&secret, encryptions, &private.derive("pool"))?;
+        }
         let key = link.expect(Kind::PublicKey, "the server's public key")?;
         let server = backend.read_public_key(&key.body)?;
         let outputs = Array2::zeros((0, settings.widths.last().copied().unwrap_or(0)));
@@ -302,13 +308,15 @@ impl<'a, B: Backend> Client<'a, B> {
         self.link.send(&Message { kind: request, layer: wire_layer, count: wire_count, body })?;
         let answer = self.link.expect(response, "the answer of a layer")?;
         let ciphertexts = self.backend.read_ciphertexts(&own, &answer.body)?;
-        if answer.layer != wire_layer || ciphertexts.len() != count * width {
+        let (packing, numbers) = (self.settings.packing, count * width);
+        if answer.layer != wire_layer || ciphertexts.len() != self.backend.packed_len(numbers, packing) {
             return Err(unexpected(
-                &format!("{} numbers of layer {}", ciphertexts.len(), answer.layer),
-                "one a sample and output of the layer that was asked for",
+                &format!("{} ciphertexts of layer {}", ciphertexts.len(), answer.layer),
+                "a number for every sample and output of the layer that was asked for",
             ));
         }
-        Ok(self.backend.decrypt(&self.secret, &ciphertexts, self.settings.sum_scale())?)
+        let scale = self.settings.sum_scale();
+        Ok(self.backend.decrypt_packed(&self.secret, &ciphertexts, numbers, packing, scale)?)
     }
 
     fn encode(

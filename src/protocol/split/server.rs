@@ -90,7 +90,8 @@ struct Session<N> {
 impl<'a, B: Backend> Server<'a, B> {
     /// Exchanges keys with the client.
     ///
-    /// `trained` classifies; `initial` is what training under the protocol starts from.
+    /// `trained` classifies; `initial` is what training under the protocol starts from. About `samples` samples will be
+    /// classified: so much is made in advance, if the settings say so.
     pub fn accept(
         backend: &'a B,
         settings: &'a Settings,
@@ -98,10 +99,15 @@ impl<'a, B: Backend> Server<'a, B> {
         private: &'a Stream,
         sessions: &'a Stream,
         (trained, initial): (&Network, &Network),
+        samples: usize,
     ) -> Result<Self, ProtocolError> {
         let secret = backend.generate_keys(&private.derive("keys"))?;
         let key = link.expect(Kind::PublicKey, "the client's public key")?;
         let client = backend.read_public_key(&key.body)?;
+        if settings.precompute {
+            let (_, masks) = settings.inference_masks(samples);
+            backend.precompute(&client, masks, &private.derive("pool"))?;
+        }
         let own = backend.write_public_key(backend.public_key(&secret));
         link.send(&Message::new(Kind::PublicKey, own))?;
         Ok(Self {
@@ -182,6 +188,7 @@ impl<'a, B: Backend> Server<'a, B> {
             layer.weights.view(),
             Some(&layer.bias),
             &inputs,
+            self.settings.packing,
             &randomness,
         )?;
         self.answer(Kind::Sums, message, &sums)
@@ -197,7 +204,8 @@ impl<'a, B: Backend> Server<'a, B> {
             self.read(&self.client, &message.body, (message.count as usize).saturating_mul(shape.outputs))?;
         let randomness = self.randomness();
         let weights = self.training[message.layer as usize].weights.t();
-        let products = self.backend.affine(&self.client, weights, None, &errors, &randomness)?;
+        let products =
+            self.backend.affine(&self.client, weights, None, &errors, self.settings.packing, &randomness)?;
         self.answer(Kind::Products, message, &products)
     }
 

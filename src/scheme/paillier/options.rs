@@ -19,7 +19,7 @@ pub enum Randomisation {
 }
 
 /// The measures in use. The default is everything that leaves keys and ciphertexts as the textbook makes them.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 pub struct Options {
     /// What computes.
     pub arithmetic: Arithmetic,

@@ -1,0 +1,137 @@
+//! The additive schemes by name, with the parameters that an experiment gives them: one line each.
+
+use std::fmt;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::math::ring::Arithmetic;
+use crate::scheme::additive::{AdditiveScheme, SchemeError};
+use crate::scheme::elgamal;
+use crate::scheme::elgamal::ElGamal;
+use crate::scheme::okamoto_uchiyama::OkamotoUchiyama;
+use crate::scheme::paillier::{Options, Paillier};
+use crate::scheme::security::factoring_security_bits;
+
+/// Cryptosystems.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum SchemeName {
+    /// Paillier: additions of ciphertexts, products with plaintexts.
+    Paillier,
+    /// Okamoto-Uchiyama: the same with shorter ciphertexts and a third of the messages' length.
+    OkamotoUchiyama,
+    /// Exponential ElGamal over ristretto255: the same for short messages.
+    ElGamal,
+}
+
+impl SchemeName {
+    /// All of them.
+    pub const ALL: [Self; 3] = [Self::Paillier, Self::OkamotoUchiyama, Self::ElGamal];
+
+    /// As written in files.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Paillier => "paillier",
+            Self::OkamotoUchiyama => "okamoto_uchiyama",
+            Self::ElGamal => "el_gamal",
+        }
+    }
+
+    /// Whether its security is that of factoring a modulus whose size the experiment chooses.
+    pub fn has_modulus(self) -> bool {
+        matches!(self, Self::Paillier | Self::OkamotoUchiyama)
+    }
+
+    /// The greatest number of bits of a message, where decryption has to search for it.
+    pub fn max_message_bits(self) -> Option<u32> {
+        match self {
+            Self::Paillier | Self::OkamotoUchiyama => None,
+            Self::ElGamal => Some(elgamal::MAX_BOUND_BITS),
+        }
+    }
+}
+
+impl fmt::Display for SchemeName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+/// A scheme with its parameters.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct Parameters {
+    /// Which.
+    pub name: SchemeName,
+    /// Bits of the modulus, where there is one to choose.
+    pub modulus_bits: u64,
+    /// Bits of the greatest message, where decryption searches for it: what the circuit needs.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub message_bits: Option<u32>,
+    /// Paillier's measures; the arithmetic is Okamoto-Uchiyama's too.
+    #[serde(skip_serializing_if = "is_default")]
+    pub options: Options,
+}
+
+fn is_default(options: &Options) -> bool {
+    *options == Options::default()
+}
+
+/// Something to do with a scheme, whichever it is.
+pub trait Visitor {
+    /// What it yields.
+    type Output;
+    /// Does it.
+    fn visit<S: AdditiveScheme + Clone>(self, scheme: S) -> Self::Output;
+}
+
+impl Parameters {
+    /// Makes the scheme and hands it to the visitor.
+    ///
+    /// # Errors
+    /// Those of the schemes' constructors.
+    pub fn visit<V: Visitor>(&self, visitor: V) -> Result<V::Output, SchemeError> {
+        let bits = self.message_bits.unwrap_or(0);
+        Ok(match self.name {
+            SchemeName::Paillier => {
+                visitor.visit(Paillier::try_new(self.modulus_bits)?.with_options(self.options))
+            }
+            SchemeName::OkamotoUchiyama => visitor
+                .visit(OkamotoUchiyama::try_new(self.modulus_bits)?.with_arithmetic(self.options.arithmetic)),
+            SchemeName::ElGamal => visitor.visit(ElGamal::try_new(bits)?),
+        })
+    }
+
+    /// Bits of security by the table that judges the scheme.
+    pub fn security_bits(&self) -> u32 {
+        match self.name {
+            SchemeName::Paillier | SchemeName::OkamotoUchiyama => factoring_security_bits(self.modulus_bits),
+            SchemeName::ElGamal => elgamal::SECURITY_BITS,
+        }
+    }
+
+    /// Where the security bits come from.
+    pub fn security_source(&self) -> &'static str {
+        match self.name {
+            SchemeName::Paillier | SchemeName::OkamotoUchiyama => "NIST SP 800-57",
+            SchemeName::ElGamal => "NIST SP 800-186",
+        }
+    }
+
+    /// Bits of the plaintext space that signed numbers and the thirds of python-paillier's encoding share.
+    pub fn plaintext_bits(&self) -> u64 {
+        match self.name {
+            SchemeName::Paillier => self.modulus_bits,
+            SchemeName::OkamotoUchiyama => {
+                // Its bound is one of magnitude: a sign and the middle third go on top.
+                OkamotoUchiyama::try_new(self.modulus_bits).map_or(0, |scheme| scheme.message_bits() + 2)
+            }
+            SchemeName::ElGamal => u64::from(self.message_bits.unwrap_or(0)) + 2,
+        }
+    }
+
+    /// Which arithmetic computes.
+    pub fn arithmetic(&self) -> Option<Arithmetic> {
+        self.name.has_modulus().then_some(self.options.arithmetic)
+    }
+}
