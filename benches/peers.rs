@@ -163,7 +163,9 @@ fn prepare(op: &str, params: &Map<String, Value>) -> Option<(Work, usize)> {
             let ciphertexts = encrypt(batch as u64)?;
             let scalar = BigInt::from(random(number(params, "scalar_bits")?, &randomness.derive("scalar")));
             let work = move || {
-                black_box(scheme.linear(key.public(), &ciphertexts, &[&[scalar.clone()]]).unwrap());
+                black_box(
+                    scheme.linear(key.public(), &ciphertexts, &[std::slice::from_ref(&scalar)]).unwrap(),
+                );
             };
             (Box::new(work), batch)
         }

@@ -13,6 +13,7 @@ use henn::{
     math::stream::Stream,
     scheme::{
         additive::{AdditiveScheme, SchemeError},
+        elgamal::ElGamal,
         encoding::centred,
         okamoto_uchiyama::OkamotoUchiyama,
         paillier::Paillier,
@@ -40,6 +41,16 @@ fn paillier_obeys_the_laws_at_a_size_that_is_no_whole_number_of_bytes() {
 #[test]
 fn paillier_obeys_the_laws_at_512_bits() {
     laws(&Paillier::try_new(512).unwrap(), 4);
+}
+
+#[test]
+fn elgamal_obeys_the_laws_with_messages_of_8_bits() {
+    laws(&ElGamal::try_new(8).unwrap(), 16);
+}
+
+#[test]
+fn elgamal_obeys_the_laws_with_messages_of_20_bits() {
+    laws(&ElGamal::try_new(20).unwrap(), 16);
 }
 
 #[test]

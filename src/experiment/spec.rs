@@ -295,6 +295,8 @@ pub enum Randomness {
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct RunSpec {
+    /// A name for this point, for tables and charts; decides nothing.
+    pub label: String,
     /// Variants to run.
     pub variants: Vec<Variant>,
     /// How often each cell is repeated, with other splits, weights and keys.
@@ -307,7 +309,13 @@ pub struct RunSpec {
 
 impl Default for RunSpec {
     fn default() -> Self {
-        Self { variants: Variant::ALL.to_vec(), repetitions: 1, seed: 1, rng: Randomness::default() }
+        Self {
+            label: String::new(),
+            variants: Variant::ALL.to_vec(),
+            repetitions: 1,
+            seed: 1,
+            rng: Randomness::default(),
+        }
     }
 }
 

@@ -129,6 +129,9 @@ pub(crate) fn from_digits(digits: &[u64]) -> BigUint {
     value
 }
 
+/// The digits of a fully reduced number times R: n, or those of both halves of a pair.
+pub(crate) type Residue = Box<[u64]>;
+
 /// One number a lane: `low`, or `low + high s`.
 pub(crate) struct Number<U: Unit> {
     /// n digits
@@ -246,7 +249,7 @@ impl<'c, U: Unit> Multiplier<'c, U> {
 
     /// The residues of the first `count` lanes, fully reduced: below s, or pairs of numbers below s.
     #[inline(always)]
-    pub(crate) fn store(&mut self, number: &Number<U>, count: usize) -> Vec<Box<[u64]>> {
+    pub(crate) fn store(&mut self, number: &Number<U>, count: usize) -> Vec<Residue> {
         let mut number = number.clone();
         let zero = self.unit.sum(0);
         let flag = self.subtract_once(&mut number.low, zero);
@@ -263,7 +266,7 @@ impl<'c, U: Unit> Multiplier<'c, U> {
 
     /// The same for a number modulo s, without a high half, in a ring of pairs.
     #[inline(always)]
-    pub(crate) fn store_half(&mut self, number: &Number<U>, count: usize) -> Vec<Box<[u64]>> {
+    pub(crate) fn store_half(&mut self, number: &Number<U>, count: usize) -> Vec<Residue> {
         let mut number = number.clone();
         self.normalise(&mut number);
         let mut residues = vec![vec![0; self.constants.digits()].into_boxed_slice(); count];
@@ -279,7 +282,7 @@ impl<'c, U: Unit> Multiplier<'c, U> {
     }
 
     #[inline(always)]
-    fn store_digits(&self, number: &Number<U>, residues: &mut [Box<[u64]>]) {
+    fn store_digits(&self, number: &Number<U>, residues: &mut [Residue]) {
         let mut lanes = [0; 8];
         for (at, digit) in number.digits().enumerate() {
             self.unit.store(*digit, &mut lanes[..U::LANES]);

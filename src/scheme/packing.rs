@@ -134,7 +134,8 @@ mod tests {
         let modulus = scheme.plaintext_modulus(public);
         let packing = Packing::new(20, plaintext_bits);
         for count in [0, 1, packing.slots, packing.slots + 1, 3 * packing.slots - 1] {
-            let values: Vec<i64> = (0..count as i64).map(|i| (i * 7919 % (1 << 21)) - (1 << 20)).collect();
+            let values: Vec<i64> =
+                (0..1 << 30).map(|i: i64| (i * 7919 % (1 << 21)) - (1 << 20)).take(count).collect();
             let residues: Vec<BigUint> = values
                 .iter()
                 .map(|value| match u64::try_from(*value) {

@@ -73,6 +73,7 @@ pub struct Parameters {
     pub options: Options,
 }
 
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde's interface")]
 fn is_default(options: &Options) -> bool {
     *options == Options::default()
 }

@@ -179,7 +179,6 @@ fn low_word(wide: u128) -> u64 {
 }
 
 /// `sums += row * factor`; the carry out of the row.
-#[expect(clippy::inline_always, reason = "compiled with the task's instructions")]
 #[inline(always)]
 fn add_row(sums: &mut [u64], row: &[u64], factor: u64) -> u64 {
     // Four products at a time, then their two chains of carries: what compilers turn into additions with carry.

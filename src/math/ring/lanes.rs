@@ -9,7 +9,7 @@ use zeroize::Zeroize;
 
 use super::{NotAUnit, any_negative};
 use crate::math::{
-    montgomery::{Constants, Multiplier, Number, from_digits, to_digits},
+    montgomery::{Constants, Multiplier, Number, Residue, from_digits, to_digits},
     vector::{DIGIT_BITS, Engine, Task, Unit},
 };
 
@@ -25,9 +25,9 @@ pub(super) struct Lanes {
     /// s
     root: BigUint,
     /// R modulo the modulus
-    one: Box<[u64]>,
+    one: Residue,
     /// R^3 2^(i [`chunk_bits`](Self::chunk_bits)) modulo the modulus: what takes the i-th part of a number in.
-    entries: Vec<Box<[u64]>>,
+    entries: Vec<Residue>,
 }
 
 impl Drop for Lanes {
@@ -59,7 +59,7 @@ impl Lanes {
     }
 
     /// The digits of a number, reduced.
-    fn residue(&self, number: &BigUint) -> Box<[u64]> {
+    fn residue(&self, number: &BigUint) -> Residue {
         let n = self.constants.digits();
         let mut digits = to_digits(&(number % &self.root), n);
         if self.constants.residue_digits() > n {
@@ -95,7 +95,7 @@ impl Lanes {
         (0..count.div_ceil(lanes)).into_par_iter().flat_map_iter(group).collect()
     }
 
-    pub(super) fn read(&self, numbers: &[&BigUint]) -> Vec<Box<[u64]>> {
+    pub(super) fn read(&self, numbers: &[&BigUint]) -> Vec<Residue> {
         let bits = self.chunk_bits();
         let longest = numbers.iter().map(|number| number.bits()).max().unwrap_or(0);
         let chunks = usize::try_from(longest.div_ceil(bits)).unwrap_or(usize::MAX).clamp(1, CHUNKS);
@@ -124,7 +124,7 @@ impl Lanes {
         })
     }
 
-    pub(super) fn multiply(&self, left: &[&[u64]], right: &[&[u64]]) -> Vec<Box<[u64]>> {
+    pub(super) fn multiply(&self, left: &[&[u64]], right: &[&[u64]]) -> Vec<Residue> {
         self.in_groups(left.len().min(right.len()), |items, engine| {
             engine.run(Multiply { ring: self, left: &left[items.clone()], right: &right[items] })
         })
@@ -156,7 +156,7 @@ impl Lanes {
     }
 
     /// One inversion for all, and three products each (Montgomery's trick), in as many chains as there are lanes.
-    pub(super) fn invert(&self, residues: &[&[u64]]) -> Result<Vec<Box<[u64]>>, NotAUnit> {
+    pub(super) fn invert(&self, residues: &[&[u64]]) -> Result<Vec<Residue>, NotAUnit> {
         if residues.is_empty() {
             return Ok(Vec::new());
         }
@@ -164,7 +164,7 @@ impl Lanes {
         engine.run(Invert { ring: self, residues })
     }
 
-    fn invert_one(&self, residue: &[u64]) -> Result<Box<[u64]>, NotAUnit> {
+    fn invert_one(&self, residue: &[u64]) -> Result<Residue, NotAUnit> {
         let modulus = if self.constants.residue_digits() > self.constants.digits() {
             &self.root * &self.root
         } else {
@@ -181,7 +181,7 @@ fn views(rows: &[Vec<u64>]) -> Vec<&[u64]> {
     rows.iter().map(Vec::as_slice).collect()
 }
 
-fn boxed(rows: &[Box<[u64]>]) -> Vec<&[u64]> {
+fn boxed(rows: &[Residue]) -> Vec<&[u64]> {
     rows.iter().map(|digits| &**digits).collect()
 }
 
@@ -194,7 +194,7 @@ struct Read<'a> {
 
 #[expect(clippy::inline_always, reason = "compiled with the unit's instructions")]
 impl Task for Read<'_> {
-    type Output = Vec<Box<[u64]>>;
+    type Output = Vec<Residue>;
 
     #[inline(always)]
     fn run<U: Unit>(mut self, unit: U) -> Self::Output {
@@ -223,7 +223,7 @@ struct Write<'a> {
 
 #[expect(clippy::inline_always, reason = "compiled with the unit's instructions")]
 impl Task for Write<'_> {
-    type Output = Vec<Box<[u64]>>;
+    type Output = Vec<Residue>;
 
     #[inline(always)]
     fn run<U: Unit>(self, unit: U) -> Self::Output {
@@ -246,7 +246,7 @@ struct Multiply<'a> {
 
 #[expect(clippy::inline_always, reason = "compiled with the unit's instructions")]
 impl Task for Multiply<'_> {
-    type Output = Vec<Box<[u64]>>;
+    type Output = Vec<Residue>;
 
     #[inline(always)]
     fn run<U: Unit>(self, unit: U) -> Self::Output {
@@ -265,7 +265,7 @@ struct Quotient<'a> {
 
 #[expect(clippy::inline_always, reason = "compiled with the unit's instructions")]
 impl Task for Quotient<'_> {
-    type Output = Vec<Box<[u64]>>;
+    type Output = Vec<Residue>;
 
     #[inline(always)]
     fn run<U: Unit>(self, unit: U) -> Self::Output {
@@ -285,7 +285,7 @@ struct ScaledDifference<'a> {
 
 #[expect(clippy::inline_always, reason = "compiled with the unit's instructions")]
 impl Task for ScaledDifference<'_> {
-    type Output = Vec<Box<[u64]>>;
+    type Output = Vec<Residue>;
 
     #[inline(always)]
     fn run<U: Unit>(self, unit: U) -> Self::Output {
@@ -310,7 +310,7 @@ struct Invert<'a> {
 
 #[expect(clippy::inline_always, reason = "compiled with the unit's instructions")]
 impl Task for Invert<'_> {
-    type Output = Result<Vec<Box<[u64]>>, NotAUnit>;
+    type Output = Result<Vec<Residue>, NotAUnit>;
 
     #[inline(always)]
     fn run<U: Unit>(self, unit: U) -> Self::Output {
@@ -334,14 +334,14 @@ impl Task for Invert<'_> {
         }
         // One chain a lane: now one inversion for all lanes.
         let totals = multiplier.store(&product, U::LANES);
-        let mut before: Vec<Box<[u64]>> = Vec::with_capacity(U::LANES);
-        let mut running: Box<[u64]> = ring.one.clone();
+        let mut before: Vec<Residue> = Vec::with_capacity(U::LANES);
+        let mut running: Residue = ring.one.clone();
         for total in &totals {
             before.push(running.clone());
             running = ring.product(&running, total);
         }
         let mut inverse = ring.invert_one(&running)?;
-        let mut inverses: Vec<Box<[u64]>> = Vec::with_capacity(U::LANES);
+        let mut inverses: Vec<Residue> = Vec::with_capacity(U::LANES);
         for (total, before) in totals.iter().zip(&before).rev() {
             inverses.push(ring.product(&inverse, before));
             inverse = ring.product(&inverse, total);
@@ -365,7 +365,7 @@ impl Task for Invert<'_> {
 
 impl Lanes {
     /// One product in one lane.
-    fn product(&self, left: &[u64], right: &[u64]) -> Box<[u64]> {
+    fn product(&self, left: &[u64], right: &[u64]) -> Residue {
         let mut product = Engine::Portable.run(Multiply { ring: self, left: &[left], right: &[right] });
         product.pop().unwrap_or_default()
     }
@@ -375,7 +375,7 @@ impl Lanes {
         &self,
         inputs: &[&[u64]],
         rows: &[&[BigInt]],
-    ) -> Result<Vec<Box<[u64]>>, NotAUnit> {
+    ) -> Result<Vec<Residue>, NotAUnit> {
         let (plus, minus) = straus::products(self, inputs, rows);
         if !any_negative(rows) {
             return Ok(plus);

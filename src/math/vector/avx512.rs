@@ -67,8 +67,12 @@ pub(crate) fn run_portable<T: Task>(task: T) -> Result<T::Output, T> {
 
 /// What the two units share: 64-bit integer lanes.
 mod lanes {
-    #[expect(clippy::wildcard_imports, reason = "the parent's list of intrinsics")]
-    use super::*;
+    use super::{
+        __m512i, __mmask8, _mm512_add_epi64, _mm512_and_si512, _mm512_cmpeq_epi64_mask,
+        _mm512_i64gather_epi64, _mm512_loadu_si512, _mm512_maskz_permutexvar_epi64, _mm512_or_si512,
+        _mm512_set1_epi64, _mm512_srli_epi64, _mm512_storeu_si512, _mm512_sub_epi64, _mm512_test_epi64_mask,
+        DIGIT_MASK, LANES,
+    };
 
     #[inline(always)]
     pub(super) fn splat(value: u64) -> __m512i {

@@ -5,7 +5,7 @@ use zeroize::Zeroize;
 
 use super::Lanes;
 use crate::math::{
-    montgomery::Multiplier,
+    montgomery::{Multiplier, Residue},
     vector::{Task, Unit},
 };
 
@@ -65,7 +65,7 @@ impl Lanes {
         bases: &[&[u64]],
         exponent: &BigUint,
         vartime: bool,
-    ) -> Vec<Box<[u64]>> {
+    ) -> Vec<Residue> {
         let bits = exponent.bits();
         // Reading the whole table each time makes long windows dearer.
         let width = if vartime { window_width(bits) } else { window_width(bits).min(5) };
@@ -98,7 +98,7 @@ impl Lanes {
         &self,
         powers: &Powers,
         exponents: &[&BigUint],
-    ) -> Vec<Box<[u64]>> {
+    ) -> Vec<Residue> {
         self.in_groups(exponents.len(), |items, engine| {
             let windows: Vec<_> = exponents[items]
                 .iter()
@@ -119,7 +119,7 @@ struct Power<'a> {
 
 #[expect(clippy::inline_always, reason = "compiled with the unit's instructions")]
 impl Task for Power<'_> {
-    type Output = Vec<Box<[u64]>>;
+    type Output = Vec<Residue>;
 
     #[inline(always)]
     fn run<U: Unit>(self, unit: U) -> Self::Output {
@@ -168,7 +168,7 @@ struct Doublings<'a> {
 
 #[expect(clippy::inline_always, reason = "compiled with the unit's instructions")]
 impl Task for Doublings<'_> {
-    type Output = Vec<Box<[u64]>>;
+    type Output = Vec<Residue>;
 
     #[inline(always)]
     fn run<U: Unit>(self, unit: U) -> Self::Output {
@@ -196,7 +196,7 @@ struct Entries<'a> {
 #[expect(clippy::inline_always, reason = "compiled with the unit's instructions")]
 impl Task for Entries<'_> {
     /// base, entry, digit
-    type Output = Vec<Vec<Box<[u64]>>>;
+    type Output = Vec<Vec<Residue>>;
 
     #[inline(always)]
     fn run<U: Unit>(self, unit: U) -> Self::Output {
@@ -226,7 +226,7 @@ struct FixedPower<'a> {
 
 #[expect(clippy::inline_always, reason = "compiled with the unit's instructions")]
 impl Task for FixedPower<'_> {
-    type Output = Vec<Box<[u64]>>;
+    type Output = Vec<Residue>;
 
     #[inline(always)]
     fn run<U: Unit>(self, unit: U) -> Self::Output {

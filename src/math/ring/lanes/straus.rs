@@ -11,7 +11,7 @@ use rayon::prelude::*;
 
 use super::Lanes;
 use crate::math::{
-    montgomery::{Multiplier, Number},
+    montgomery::{Multiplier, Number, Residue},
     ring::{any_negative, longest},
     vector::{Task, Unit},
 };
@@ -22,11 +22,7 @@ const TABLE_BYTES: usize = 1 << 20;
 const MAX_WIDTH: u32 = 7;
 
 /// For every sample and row the products over positive and over negative exponents (empty when there are none).
-pub(super) fn products(
-    ring: &Lanes,
-    inputs: &[&[u64]],
-    rows: &[&[BigInt]],
-) -> (Vec<Box<[u64]>>, Vec<Box<[u64]>>) {
+pub(super) fn products(ring: &Lanes, inputs: &[&[u64]], rows: &[&[BigInt]]) -> (Vec<Residue>, Vec<Residue>) {
     let columns = rows.first().map_or(0, |row| row.len());
     let samples = inputs.len().checked_div(columns).unwrap_or(1);
     let jobs = samples * rows.len();
@@ -40,7 +36,7 @@ pub(super) fn products(
     // sign, window, digit, lane: one buffer a group of jobs, kept from tile to tile
     let mut sums: Vec<Vec<u64>> = vec![Vec::new(); groups.len()];
     let digits = ring.constants.residue_digits();
-    let entry_bytes = size_of::<u64>() * digits << width;
+    let entry_bytes = (size_of::<u64>() * digits) << width;
     let tile = (TABLE_BYTES / (entry_bytes * samples).max(1)).next_multiple_of(lanes).min(columns.max(1));
     for start in (0..columns).step_by(tile) {
         let part = start..columns.min(start + tile);
@@ -57,7 +53,7 @@ pub(super) fn products(
             });
         });
     }
-    let joined: Vec<Vec<Vec<Box<[u64]>>>> = sums
+    let joined: Vec<Vec<Vec<Residue>>> = sums
         .par_iter()
         .zip(&groups)
         .map(|(sums, jobs)| {
@@ -265,7 +261,7 @@ struct Join<'a> {
 #[expect(clippy::inline_always, reason = "compiled with the unit's instructions")]
 impl Task for Join<'_> {
     /// sign, job
-    type Output = Vec<Vec<Box<[u64]>>>;
+    type Output = Vec<Vec<Residue>>;
 
     #[inline(always)]
     fn run<U: Unit>(self, unit: U) -> Self::Output {
