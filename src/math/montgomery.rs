@@ -355,7 +355,11 @@ impl<'c, U: Unit> Multiplier<'c, U> {
     pub(crate) fn multiply(&mut self, left: &mut Number<U>, right: &Number<U>) {
         let unit = self.unit;
         if U::LANES == 1 {
-            return self.in_words(left, Some(right), Words::multiply);
+            self.give_words(left, Some(right));
+            if let Some(words) = &mut self.words {
+                words.multiply();
+            }
+            return self.take_words(left);
         }
         self.start_first(2);
         product(unit, &mut self.first, &left.low, &right.low);
@@ -372,7 +376,11 @@ impl<'c, U: Unit> Multiplier<'c, U> {
     pub(crate) fn square(&mut self, number: &mut Number<U>) {
         let unit = self.unit;
         if U::LANES == 1 {
-            return self.in_words(number, None, Words::square);
+            self.give_words(number, None);
+            if let Some(words) = &mut self.words {
+                words.square();
+            }
+            return self.take_words(number);
         }
         // The columns are doubled on the way, and their start with them.
         self.start_first(1);
@@ -397,7 +405,10 @@ impl<'c, U: Unit> Multiplier<'c, U> {
         let unit = self.unit;
         if U::LANES == 1 {
             let mut number = self.zero();
-            self.in_words(&mut number, None, |words| words.reduce_wide(wide[0]));
+            if let Some(words) = &mut self.words {
+                words.reduce_wide(wide[0]);
+            }
+            self.take_words(&mut number);
             return number;
         }
         self.start_first(1);
@@ -417,14 +428,9 @@ impl<'c, U: Unit> Multiplier<'c, U> {
         number
     }
 
-    /// Hands one lane's operands to the code for words, and fetches the result.
+    /// Hands one lane's operands to the code for words.
     #[inline(always)]
-    fn in_words(
-        &mut self,
-        left: &mut Number<U>,
-        right: Option<&Number<U>>,
-        compute: impl FnOnce(&mut Words),
-    ) {
+    fn give_words(&mut self, left: &Number<U>, right: Option<&Number<U>>) {
         let (unit, n) = (self.unit, self.constants.digits());
         let Some(words) = &mut self.words else { return };
         let mut digits = vec![0; n];
@@ -436,8 +442,16 @@ impl<'c, U: Unit> Multiplier<'c, U> {
             }
             words.set(operand, &digits[..half.len()]);
         }
-        compute(words);
-        for (high, half) in [(false, &mut left.low), (true, &mut left.high)] {
+        digits.zeroize();
+    }
+
+    /// Fetches the result from the code for words.
+    #[inline(always)]
+    fn take_words(&mut self, out: &mut Number<U>) {
+        let (unit, n) = (self.unit, self.constants.digits());
+        let Some(words) = &mut self.words else { return };
+        let mut digits = vec![0; n];
+        for (high, half) in [(false, &mut out.low), (true, &mut out.high)] {
             if half.is_empty() {
                 continue;
             }
@@ -526,34 +540,53 @@ impl<'c, U: Unit> Multiplier<'c, U> {
     /// Montgomery's reduction of the columns, of both products together.
     #[inline(always)]
     fn reduce(&mut self, out: &mut Number<U>) {
-        let (unit, n) = (self.unit, self.modulus.len());
-        let mut at = 0;
-        while at + WIDE <= n {
-            self.reduce_rows(at);
-            at += WIDE;
-        }
-        while at < n {
+        let n = self.modulus.len();
+        let at = if self.constants.square { self.reduce_both() } else { self.reduce_first() };
+        for at in at..n {
             self.reduce_row(at);
-            at += 1;
         }
-        carry_out(unit, &self.first[n..], &mut out.low);
+        carry_out(self.unit, &self.first[n..], &mut out.low);
         if self.constants.square {
-            carry_out(unit, &self.second[n..], &mut out.high);
+            carry_out(self.unit, &self.second[n..], &mut out.high);
         }
     }
 
+    /// The rows of the low product that come in fours; tells where it stopped.
     #[inline(always)]
-    fn reduce_rows(&mut self, at: usize) {
+    fn reduce_first(&mut self) -> usize {
         let (unit, modulus) = (self.unit, &*self.modulus);
-        let first = &mut self.first[at..];
-        let quotient = eliminate(unit, first, modulus, self.inverse);
-        sweep_rest(unit, first, &quotient, modulus);
-        if self.constants.square {
-            let second = &mut self.second[at..];
-            complement(unit, second, &quotient);
-            let quotient = eliminate(unit, second, modulus, self.inverse);
-            sweep_rest(unit, second, &quotient, modulus);
+        let mut at = 0;
+        while at + WIDE <= modulus.len() {
+            let first = &mut self.first[at..];
+            let quotient = eliminate(unit, first, modulus, self.inverse);
+            sweep_rest(unit, first, &quotient, modulus);
+            at += WIDE;
         }
+        at
+    }
+
+    /// The rows of both products that come in fours. A quotient is a long chain of dependent steps, so behind each the
+    /// sweep of the other product is put, which does not wait for it.
+    #[inline(always)]
+    fn reduce_both(&mut self) -> usize {
+        let (unit, modulus) = (self.unit, &*self.modulus);
+        let (first, second) = (&mut self.first, &mut self.second);
+        let mut last: Option<[U::Digit; WIDE]> = None;
+        let mut at = 0;
+        while at + WIDE <= modulus.len() {
+            let quotient = eliminate(unit, &mut first[at..], modulus, self.inverse);
+            if let Some(last) = &last {
+                sweep_rest(unit, &mut second[at - WIDE..], last, modulus);
+            }
+            complement(unit, &mut second[at..], &quotient);
+            last = Some(eliminate(unit, &mut second[at..], modulus, self.inverse));
+            sweep_rest(unit, &mut first[at..], &quotient, modulus);
+            at += WIDE;
+        }
+        if let Some(last) = &last {
+            sweep_rest(unit, &mut second[at - WIDE..], last, modulus);
+        }
+        at
     }
 
     #[inline(always)]

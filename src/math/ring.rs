@@ -187,11 +187,11 @@ impl Ring {
         })
     }
 
-    /// The base of a table to secret exponents, each below 2 to the power that the table was made for.
-    pub fn power_of_fixed(&self, powers: &Powers, exponents: &[&BigUint]) -> Vec<Element> {
+    /// The base of a table to secret exponents below 2^`bits`, which is at most what the table was made for.
+    pub fn power_of_fixed(&self, powers: &Powers, exponents: &[&BigUint], bits: u64) -> Vec<Element> {
         match (&self.kind, &powers.0) {
             (Kind::Number(ring), Table::Number { base }) => ring.powers(base, exponents),
-            (Kind::Lanes(ring), Table::Lanes(table)) => digits(ring.power_of_fixed(table, exponents)),
+            (Kind::Lanes(ring), Table::Lanes(table)) => digits(ring.power_of_fixed(table, exponents, bits)),
             // A table of another ring: the caller's mistake, as with elements.
             _ => exponents.iter().map(|_| self.one()).collect(),
         }

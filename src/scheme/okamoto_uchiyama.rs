@@ -131,7 +131,8 @@ impl PublicKey {
             let generator = ring.powers_of(&bases[0], steps * MESSAGE_STEP_BITS + 1);
             let exponents: Vec<_> =
                 (1..=steps).map(|step| BigUint::one() << (step * MESSAGE_STEP_BITS)).collect();
-            let powers = ring.power_of_fixed(&generator, &exponents.iter().collect::<Vec<_>>());
+            let bits = steps * MESSAGE_STEP_BITS + 1;
+            let powers = ring.power_of_fixed(&generator, &exponents.iter().collect::<Vec<_>>(), bits);
             // g is a unit, or the key would not have been read.
             let offsets = ring.invert_vartime(&powers).unwrap_or(powers);
             Tables { generator, mask: ring.powers_of(&bases[1], u_bits + EXPONENT_MARGIN_BITS), offsets }
@@ -155,18 +156,20 @@ impl PublicKey {
         let exponents: Vec<SecretUint> =
             messages.iter().map(|message| SecretUint::new((message + &shift).magnitude().clone())).collect();
         let exponents: Vec<&BigUint> = exponents.iter().map(|exponent| &**exponent).collect();
-        let powers = ring.power_of_fixed(&tables.generator, &exponents);
+        let bits = step as u64 * MESSAGE_STEP_BITS + 1;
+        let powers = ring.power_of_fixed(&tables.generator, &exponents, bits);
         ring.multiply(&powers, &vec![offset.clone(); powers.len()])
     }
 
     /// h^r for `count` random exponents, the i-th from `randomness.item(i)`.
     fn masks(&self, count: usize, randomness: &Stream) -> Vec<Element> {
-        let bound = BigUint::one() << (self.factor_bits().1 + EXPONENT_MARGIN_BITS);
+        let bits = self.factor_bits().1 + EXPONENT_MARGIN_BITS;
+        let bound = BigUint::one() << bits;
         let exponents: Vec<SecretUint> = (0..count as u64)
             .map(|index| SecretUint::new(uniform::below(&bound, &mut randomness.item(index).rng())))
             .collect();
         let exponents: Vec<&BigUint> = exponents.iter().map(|exponent| &**exponent).collect();
-        self.0.ring.power_of_fixed(&self.tables().mask, &exponents)
+        self.0.ring.power_of_fixed(&self.tables().mask, &exponents, bits)
     }
 }
 

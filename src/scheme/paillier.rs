@@ -168,7 +168,7 @@ impl Paillier {
             Randomisation::ShortExponent => {
                 let exponents = self.short_exponents(count, randomness);
                 let exponents: Vec<&BigUint> = exponents.iter().map(|exponent| &**exponent).collect();
-                key.ring().power_of_fixed(key.mask_powers(), &exponents)
+                key.ring().power_of_fixed(key.mask_powers(), &exponents, self.modulus_bits / 2)
             }
         }
     }

@@ -14,7 +14,7 @@ use crate::math::{
 };
 
 mod powers;
-mod straus;
+mod products;
 
 pub(super) use powers::Powers;
 
@@ -376,7 +376,7 @@ impl Lanes {
         inputs: &[&[u64]],
         rows: &[&[BigInt]],
     ) -> Result<Vec<Residue>, NotAUnit> {
-        let (plus, minus) = straus::products(self, inputs, rows);
+        let [plus, minus] = products::products(self, inputs, rows);
         if !any_negative(rows) {
             return Ok(plus);
         }

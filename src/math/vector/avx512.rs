@@ -51,15 +51,15 @@ impl Float512 {
     }
 }
 
-/// Runs a task in one lane, compiled with the instructions for products and additions of words that newer x86 processors
+/// Runs a task in one lane, compiled with the products of words without flags that newer x86 processors
 /// have; an error hands it back where this one lacks them.
 pub(crate) fn run_portable<T: Task>(task: T) -> Result<T::Output, T> {
-    #[target_feature(enable = "bmi2,adx")]
+    #[target_feature(enable = "bmi2")]
     fn run<T: Task>(task: T) -> T::Output {
         Portable.vectorize(task)
     }
-    if is_x86_feature_detected!("bmi2") && is_x86_feature_detected!("adx") {
-        // SAFETY: the features were just found.
+    if is_x86_feature_detected!("bmi2") {
+        // SAFETY: the feature was just found.
         return Ok(unsafe { run(task) });
     }
     Err(task)

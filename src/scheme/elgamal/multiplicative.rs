@@ -221,7 +221,8 @@ impl MultiplicativeElGamal {
             |index| SecretUint::new(uniform::below(&self.exponent_bound, &mut randomness.item(index).rng()));
         let exponents: Vec<_> = (0..count as u64).map(random).collect();
         let exponents: Vec<&BigUint> = exponents.iter().map(|exponent| &**exponent).collect();
-        [&self.generator, &*key.powers].map(|powers| self.ring.power_of_fixed(powers, &exponents))
+        [&self.generator, &*key.powers]
+            .map(|powers| self.ring.power_of_fixed(powers, &exponents, self.exponent_bound.bits()))
     }
 
     fn read(&self, numbers: impl IntoIterator<Item = impl Borrow<BigUint>>) -> Vec<Element> {
@@ -269,7 +270,7 @@ impl MultiplicativeScheme for MultiplicativeElGamal {
     fn generate_keys(&self, randomness: &Stream) -> Result<SecretKey, SchemeError> {
         let choices = &self.exponent_bound - 1_u32;
         let exponent = SecretUint::new(uniform::below(&choices, &mut randomness.rng()) + 1_u32);
-        let powers = self.ring.power_of_fixed(&self.generator, &[&exponent]);
+        let powers = self.ring.power_of_fixed(&self.generator, &[&exponent], self.exponent_bound.bits());
         let value = self.magnitudes(&powers).pop().unwrap_or_default();
         Ok(SecretKey { public: self.public(value), exponent })
     }

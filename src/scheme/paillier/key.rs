@@ -286,7 +286,8 @@ impl Factor {
             self.square.powers_of(&base.unwrap_or_else(|| self.square.one()), public.modulus().bits() / 2)
         });
         let exponents: Vec<&BigUint> = exponents.iter().map(|exponent| &**exponent).collect();
-        self.square.write(&self.square.power_of_fixed(powers, &exponents))
+        let bits = public.modulus().bits() / 2;
+        self.square.write(&self.square.power_of_fixed(powers, &exponents, bits))
     }
 
     /// The messages modulo this prime.

@@ -98,12 +98,12 @@ impl Lanes {
         &self,
         powers: &Powers,
         exponents: &[&BigUint],
+        bits: u64,
     ) -> Vec<Residue> {
+        let count = Windows::count(bits, FIXED_WINDOW).min(powers.windows);
         self.in_groups(exponents.len(), |items, engine| {
-            let windows: Vec<_> = exponents[items]
-                .iter()
-                .map(|exponent| Windows::new(exponent, FIXED_WINDOW, powers.windows))
-                .collect();
+            let windows: Vec<_> =
+                exponents[items].iter().map(|exponent| Windows::new(exponent, FIXED_WINDOW, count)).collect();
             engine.run(FixedPower { ring: self, powers, windows: &windows })
         })
     }
@@ -234,9 +234,10 @@ impl Task for FixedPower<'_> {
         let mut multiplier = Multiplier::new(unit, &self.ring.constants);
         let mut power = multiplier.load(&[&self.ring.one]);
         let mut factor = multiplier.zero();
+        let windows = self.windows.first().map_or(0, |windows| windows.0.len());
         let mut lanes = [0; 8];
         let length = self.ring.constants.residue_digits() * ENTRIES;
-        for (window, rows) in self.powers.table.chunks_exact(length).enumerate() {
+        for (window, rows) in self.powers.table.chunks_exact(length).take(windows).enumerate() {
             for (lane, index) in lanes[..U::LANES].iter_mut().enumerate() {
                 *index = self.windows[lane.min(count - 1)].0[window];
             }

@@ -1,0 +1,176 @@
+//! Straus's method (1964): the powers of every input up to a window's length are tabled once, for all rows.
+
+use std::ops::Range;
+
+use rayon::prelude::*;
+
+use super::{Digits, Jobs, load_all};
+use crate::math::{
+    montgomery::{Multiplier, Number},
+    ring::lanes::Lanes,
+    vector::{Task, Unit},
+};
+
+/// Bytes of tables that are kept at once: what a core's second cache holds.
+const TABLE_BYTES: usize = 1 << 20;
+
+/// The products of every window, by group of jobs: sign, window, digit, lane.
+pub(super) fn sums(jobs: &Jobs<'_>) -> Vec<Vec<u64>> {
+    let Jobs { ring, inputs, exponents, samples, signs } = jobs;
+    let (columns, width) = (exponents.columns, exponents.width);
+    let groups = jobs.groups();
+    let mut sums: Vec<Vec<u64>> = vec![Vec::new(); groups.len()];
+    let (lanes, digits) = (ring.engine.lanes(), ring.constants.residue_digits());
+    let entry_bytes = (size_of::<u64>() * digits) << width;
+    let tile = (TABLE_BYTES / (entry_bytes * samples).max(1)).next_multiple_of(lanes).min(columns.max(1));
+    // Where rows are empty, the products of nothing.
+    let parts = if columns == 0 { 1 } else { columns.div_ceil(tile) };
+    for part in (0..parts).map(|part| part * tile..columns.min((part + 1) * tile)) {
+        let tables = build(ring, inputs, columns, part.clone(), width);
+        sums.par_iter_mut().zip(&groups).for_each(|(sums, group)| {
+            ring.engine.for_batch(group.len()).run(Accumulate {
+                ring,
+                tables: &tables,
+                part: part.clone(),
+                exponents,
+                jobs: group.clone(),
+                signs: *signs,
+                sums,
+            });
+        });
+    }
+    sums
+}
+
+/// The powers below 2^width of some columns of every sample: (sample, column), entry, digit.
+fn build(ring: &Lanes, inputs: &[&[u64]], columns: usize, part: Range<usize>, width: u32) -> Vec<u64> {
+    let bases: Vec<&[u64]> =
+        inputs.chunks_exact(columns.max(1)).flat_map(|sample| &sample[part.clone()]).copied().collect();
+    let parts = ring.in_groups(bases.len(), |items, engine| {
+        vec![engine.run(Tables { ring, bases: &bases[items], width })]
+    });
+    parts.concat()
+}
+
+struct Tables<'a> {
+    ring: &'a Lanes,
+    bases: &'a [&'a [u64]],
+    width: u32,
+}
+
+#[expect(clippy::inline_always, reason = "compiled with the unit's instructions")]
+impl Task for Tables<'_> {
+    type Output = Vec<u64>;
+
+    #[inline(always)]
+    fn run<U: Unit>(self, unit: U) -> Vec<u64> {
+        let digits = self.ring.constants.residue_digits();
+        let entries = 1_usize << self.width;
+        let mut table = vec![0; self.bases.len() * entries * digits];
+        let mut multiplier = Multiplier::new(unit, &self.ring.constants);
+        let base = multiplier.load(self.bases);
+        let mut power = multiplier.load(&[&self.ring.one]);
+        let mut lanes = [0; 8];
+        for entry in 0..entries {
+            match entry {
+                0 => {}
+                1 => power = base.clone(),
+                _ => multiplier.multiply(&mut power, &base),
+            }
+            for (at, digit) in power.digits().enumerate() {
+                unit.store(*digit, &mut lanes[..U::LANES]);
+                for (table, value) in table.chunks_exact_mut(entries * digits).zip(lanes) {
+                    table[entry * digits + at] = value;
+                }
+            }
+        }
+        table
+    }
+}
+
+/// Multiplies the powers of a tile into the products of one group of jobs.
+struct Accumulate<'a> {
+    ring: &'a Lanes,
+    tables: &'a [u64],
+    part: Range<usize>,
+    exponents: &'a Digits,
+    jobs: Range<usize>,
+    signs: usize,
+    sums: &'a mut Vec<u64>,
+}
+
+#[expect(clippy::inline_always, reason = "compiled with the unit's instructions")]
+impl Task for Accumulate<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<U: Unit>(self, unit: U) {
+        let Self { ring, tables, part, exponents, jobs, signs, sums } = self;
+        let mut multiplier = Multiplier::new(unit, &ring.constants);
+        let digits = ring.constants.residue_digits();
+        let count = signs * exponents.windows;
+        // A first factor is a product already.
+        let mut empty = vec![sums.is_empty(); count];
+        let mut products: Vec<Number<U>> = if sums.is_empty() {
+            let one = multiplier.load(&[&ring.one]);
+            vec![one; count]
+        } else {
+            load_all(&multiplier, sums, digits)
+        };
+        let job = |lane: usize| (jobs.start + lane).min(jobs.end - 1);
+        let mut factor = multiplier.zero();
+        let mut at = [0; 8];
+        let mut flags = [0; 8];
+        for column in part.clone() {
+            for window in 0..exponents.windows {
+                let (mut any, mut negatives) = (false, 0);
+                for lane in 0..U::LANES {
+                    let (sample, row) = (job(lane) / exponents.rows, job(lane) % exponents.rows);
+                    let (values, negative) = exponents.of(row, column);
+                    let input = sample * part.len() + column - part.start;
+                    at[lane] = ((input << exponents.width) + usize::from(values[window])) * digits;
+                    any |= values[window] > 0;
+                    flags[lane] = u64::from(negative);
+                    negatives += usize::from(negative);
+                }
+                if !any {
+                    continue;
+                }
+                for (offset, digit) in factor.digits_mut().enumerate() {
+                    *digit = unit.gather_vartime(tables, &at[..U::LANES], offset);
+                }
+                if negatives == 0 || negatives == U::LANES {
+                    let place = usize::from(negatives > 0) * exponents.windows + window;
+                    if empty[place] {
+                        products[place] = factor.clone();
+                    } else {
+                        multiplier.multiply(&mut products[place], &factor);
+                    }
+                    empty[place] = false;
+                } else {
+                    (empty[window], empty[exponents.windows + window]) = (false, false);
+                    // Each lane continues the product of its sign.
+                    let flag = unit.load_sum(&flags[..U::LANES]);
+                    let (plus, minus) = products.split_at_mut(exponents.windows);
+                    let (plus, minus) = (&mut plus[window], &mut minus[window]);
+                    let mut chosen = plus.clone();
+                    for (digit, minus) in chosen.digits_mut().zip(minus.digits()) {
+                        *digit = unit.select(flag, *minus, *digit);
+                    }
+                    multiplier.multiply(&mut chosen, &factor);
+                    for ((plus, minus), digit) in
+                        plus.digits_mut().zip(minus.digits_mut()).zip(chosen.digits())
+                    {
+                        *minus = unit.select(flag, *digit, *minus);
+                        *plus = unit.select(flag, *plus, *digit);
+                    }
+                }
+            }
+        }
+        sums.resize(count * digits * U::LANES, 0);
+        let places = sums.chunks_exact_mut(U::LANES);
+        for (lanes, digit) in places.zip(products.iter().flat_map(Number::digits)) {
+            unit.store(*digit, lanes);
+        }
+    }
+}
