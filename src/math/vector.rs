@@ -1,15 +1,15 @@
 //! Vector units: eight numbers at once in AVX-512, or one at a time anywhere, behind one trait.
 //!
 //! A number is a row of 52-bit digits; a vector holds the same digit of as many numbers as the unit has lanes. Code is
-//! written once, over [`Unit`], as a [`Task`], and [`Engine::run`] compiles it for the processor that it finds. All units
+//! written once, over `Unit`, as a `Task`, and `Engine::run` compiles it for the processor that it finds. All units
 //! compute the same digits; tests hold them against each other.
 //!
-//! * [`Ifma512`](avx512::Ifma512): AVX-512 IFMA, one instruction for either half of a product of digits (Ice Lake, Zen 4
+//! * `Ifma512`: AVX-512 IFMA, one instruction for either half of a product of digits (Ice Lake, Zen 4
 //!   and later).
-//! * [`Float512`](avx512::Float512): AVX-512 without IFMA. The halves of a product come from double-precision fused
+//! * `Float512`: AVX-512 without IFMA. The halves of a product come from double-precision fused
 //!   multiply-adds that round towards zero (Emmart, Zheng, Weems: "Faster modular exponentiation using double precision
 //!   floating point arithmetic on the GPU", ARITH 2018).
-//! * [`Portable`](portable::Portable): one lane, products of 128 bits.
+//! * `Portable`: one lane, products of 128 bits.
 //!
 //! The environment variable `HENN_VECTOR` (`portable`, `avx512f`, `avx512ifma`) narrows the choice for comparisons; a unit
 //! that the processor does not have is never chosen.
