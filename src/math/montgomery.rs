@@ -12,7 +12,8 @@
 //! here with Montgomery's quotient): with `x0 y0 + m s = r0 R`, in which `m` is the quotient that the reduction finds anyway,
 //! `x y / R = r0 + s (x0 y1 + x1 y0 - m) / R` modulo `s^2`.
 //!
-//! One number alone is computed in 64-bit words instead (`words`), with the same results.
+//! One number alone is computed across the lanes of a vector unit (`across`), or, where there is none, in 64-bit words
+//! (`words`), with the same results.
 //!
 //! # Time
 //! Everything here takes the same steps and touches the same memory whatever the numbers are; what depends on them
@@ -25,9 +26,10 @@ use num_integer::Integer;
 use num_traits::One;
 use zeroize::Zeroize;
 
-use self::words::Words;
-use super::vector::{DIGIT_BITS, DIGIT_MASK, Unit};
+use self::{across::Across, words::Words};
+use super::vector::{DIGIT_BITS, DIGIT_MASK, Task, Unit};
 
+mod across;
 mod words;
 
 /// R is at least so many bits longer than the modulus. Eight: sums of a few residues may be multiplied without correction.
@@ -47,6 +49,8 @@ pub(crate) struct Constants {
     less_one: Vec<u64>,
     /// -1 / s modulo 2^52
     inverse: u64,
+    /// digits of -1 / s modulo R
+    long_inverse: Vec<u64>,
     /// whether numbers are pairs modulo s^2
     square: bool,
 }
@@ -57,6 +61,7 @@ impl Drop for Constants {
         self.complement.zeroize();
         self.less_one.zeroize();
         self.inverse.zeroize();
+        self.long_inverse.zeroize();
     }
 }
 
@@ -68,15 +73,14 @@ impl Constants {
         }
         let needed = (root.bits() + SLACK_BITS).div_ceil(DIGIT_BITS.into());
         let n = usize::try_from(needed).unwrap_or(usize::MAX).max(LEAST_DIGITS);
-        let base = BigUint::one() << DIGIT_BITS;
-        let inverse = &base - root.modinv(&base)?;
-        let inverse = inverse.iter_u64_digits().next().unwrap_or(0);
         let radix = BigUint::one() << (u64::from(DIGIT_BITS) * n as u64);
+        let long_inverse = to_digits(&(&radix - root.modinv(&radix)?), n);
         Some(Self {
             modulus: to_digits(root, n),
             complement: to_digits(&(radix - root), n),
             less_one: to_digits(&(root - 1_u32), n),
-            inverse,
+            inverse: long_inverse[0],
+            long_inverse,
             square,
         })
     }
@@ -158,6 +162,64 @@ impl<U: Unit> Number<U> {
     }
 }
 
+/// A step of arithmetic that is compiled once a unit: it is long, and needed in many places.
+#[derive(Clone, Copy)]
+enum Step {
+    /// The product of the operands, divided by R.
+    Multiply,
+    /// The square of the left operand likewise.
+    Square,
+    /// A number of 2n digits divided by R.
+    Reduce,
+}
+
+/// The arithmetic of one number, which is given and taken in digits.
+trait Alone {
+    /// Where an operand's digits go: low and high halves of the left, then of the right factor.
+    fn operand(&mut self, operand: usize) -> &mut [u64];
+    /// Where the 2n digits of a number go that is only divided by R.
+    fn wide(&mut self) -> &mut [u64];
+    /// Computes what [`result`](Self::result) then has.
+    fn run(&mut self, step: Step);
+    /// The digits of the result: of its low or of its high half.
+    fn result(&self, high: bool) -> &[u64];
+}
+
+/// Chooses between the ways to compute with one number.
+struct ChooseAlone<'c>(&'c Constants);
+
+#[expect(clippy::inline_always, reason = "compiled with the unit's instructions")]
+impl Task for ChooseAlone<'_> {
+    type Output = Box<dyn Alone>;
+
+    #[inline(always)]
+    fn run<U: Unit>(self, unit: U) -> Self::Output {
+        if U::LANES == 1 { Box::new(Words::new(self.0)) } else { Box::new(Across::new(unit, self.0)) }
+    }
+}
+
+struct Kernel<'a, 'c, U: Unit> {
+    multiplier: &'a mut Multiplier<'c, U>,
+    /// the left factor, and the result
+    number: &'a mut Number<U>,
+    right: Option<&'a Number<U>>,
+    step: Step,
+}
+
+#[expect(clippy::inline_always, reason = "compiled with the unit's instructions")]
+impl<U: Unit> Task for Kernel<'_, '_, U> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<V: Unit>(self, _: V) {
+        match (self.step, self.right) {
+            (Step::Multiply, Some(right)) => self.multiplier.multiply_lanes(self.number, right),
+            (Step::Multiply | Step::Square, _) => self.multiplier.square_lanes(self.number),
+            (Step::Reduce, _) => self.multiplier.reduce(self.number),
+        }
+    }
+}
+
 /// The constants as vectors, and the memory that multiplications need.
 pub(crate) struct Multiplier<'c, U: Unit> {
     unit: U,
@@ -171,7 +233,7 @@ pub(crate) struct Multiplier<'c, U: Unit> {
     second: Vec<U::Sum>,
     doubled: Vec<U::Digit>,
     /// in place of all that, where there is one lane
-    words: Option<Words>,
+    alone: Option<Box<dyn Alone>>,
 }
 
 impl<U: Unit> Drop for Multiplier<'_, U> {
@@ -213,8 +275,7 @@ impl<'c, U: Unit> Multiplier<'c, U> {
             first: columns(),
             second: if constants.square { columns() } else { Vec::new() },
             doubled: vec![unit.digit(0); if constants.square { n } else { 0 }],
-            words: (U::LANES == 1)
-                .then(|| Words::new(&constants.modulus, &constants.less_one, constants.square)),
+            alone: (U::LANES == 1).then(|| unit.engine().run(ChooseAlone(constants))),
         }
     }
 
@@ -353,14 +414,75 @@ impl<'c, U: Unit> Multiplier<'c, U> {
     /// `left * right / R`.
     #[inline(always)]
     pub(crate) fn multiply(&mut self, left: &mut Number<U>, right: &Number<U>) {
-        let unit = self.unit;
         if U::LANES == 1 {
-            self.give_words(left, Some(right));
-            if let Some(words) = &mut self.words {
-                words.multiply();
-            }
-            return self.take_words(left);
+            return self.run_alone(Step::Multiply, left, Some(right));
         }
+        self.unit.vectorize(Kernel {
+            multiplier: self,
+            number: left,
+            right: Some(right),
+            step: Step::Multiply,
+        });
+    }
+
+    /// `number^2 / R`.
+    #[inline(always)]
+    pub(crate) fn square(&mut self, number: &mut Number<U>) {
+        if U::LANES == 1 {
+            return self.run_alone(Step::Square, number, None);
+        }
+        self.unit.vectorize(Kernel { multiplier: self, number, right: None, step: Step::Square });
+    }
+
+    /// `wide / R` for one number a lane, which is below `R s`, from its 2n digits.
+    #[inline(always)]
+    pub(crate) fn reduce_wide(&mut self, wide: &[&[u64]]) -> Number<U> {
+        let unit = self.unit;
+        let mut number = self.zero();
+        if let Some(alone) = &mut self.alone {
+            alone.wide().copy_from_slice(wide[0]);
+            self.run_alone(Step::Reduce, &mut number, None);
+            return number;
+        }
+        self.start_first(1);
+        let mut lanes = [0; 8];
+        for (at, column) in self.first.iter_mut().take(2 * self.constants.digits()).enumerate() {
+            for (lane, value) in lanes[..U::LANES].iter_mut().enumerate() {
+                *value = wide[lane.min(wide.len() - 1)][at];
+            }
+            *column = unit.add(*column, unit.load_sum(&lanes[..U::LANES]));
+        }
+        lanes.zeroize();
+        if self.constants.square {
+            self.start_second(1);
+        }
+        unit.vectorize(Kernel { multiplier: self, number: &mut number, right: None, step: Step::Reduce });
+        number
+    }
+
+    /// A step with one number, which is the left operand and takes the result.
+    fn run_alone(&mut self, step: Step, number: &mut Number<U>, right: Option<&Number<U>>) {
+        let (unit, Some(alone)) = (self.unit, &mut self.alone) else { return };
+        let right = right.map(|right| [&right.low, &right.high]);
+        if !matches!(step, Step::Reduce) {
+            let halves = [&number.low, &number.high].into_iter().chain(right.into_iter().flatten());
+            for (operand, half) in halves.enumerate() {
+                for (value, digit) in alone.operand(operand).iter_mut().zip(half) {
+                    unit.store(*digit, std::slice::from_mut(value));
+                }
+            }
+        }
+        alone.run(step);
+        for (high, half) in [(false, &mut number.low), (true, &mut number.high)] {
+            for (digit, value) in half.iter_mut().zip(alone.result(high)) {
+                *digit = unit.load(std::slice::from_ref(value));
+            }
+        }
+    }
+
+    #[inline(always)]
+    fn multiply_lanes(&mut self, left: &mut Number<U>, right: &Number<U>) {
+        let unit = self.unit;
         self.start_first(2);
         product(unit, &mut self.first, &left.low, &right.low);
         if self.constants.square {
@@ -371,17 +493,9 @@ impl<'c, U: Unit> Multiplier<'c, U> {
         self.reduce(left);
     }
 
-    /// `number^2 / R`.
     #[inline(always)]
-    pub(crate) fn square(&mut self, number: &mut Number<U>) {
+    fn square_lanes(&mut self, number: &mut Number<U>) {
         let unit = self.unit;
-        if U::LANES == 1 {
-            self.give_words(number, None);
-            if let Some(words) = &mut self.words {
-                words.square();
-            }
-            return self.take_words(number);
-        }
         // The columns are doubled on the way, and their start with them.
         self.start_first(1);
         square(unit, &mut self.first, &number.low);
@@ -397,70 +511,6 @@ impl<'c, U: Unit> Multiplier<'c, U> {
             product(unit, &mut self.second, &number.low, &self.doubled);
         }
         self.reduce(number);
-    }
-
-    /// `wide / R` for one number a lane, which is below `R s`, from its 2n digits.
-    #[inline(always)]
-    pub(crate) fn reduce_wide(&mut self, wide: &[&[u64]]) -> Number<U> {
-        let unit = self.unit;
-        if U::LANES == 1 {
-            let mut number = self.zero();
-            if let Some(words) = &mut self.words {
-                words.reduce_wide(wide[0]);
-            }
-            self.take_words(&mut number);
-            return number;
-        }
-        self.start_first(1);
-        let mut lanes = [0; 8];
-        for (at, column) in self.first.iter_mut().take(2 * self.constants.digits()).enumerate() {
-            for (lane, value) in lanes[..U::LANES].iter_mut().enumerate() {
-                *value = wide[lane.min(wide.len() - 1)][at];
-            }
-            *column = unit.add(*column, unit.load_sum(&lanes[..U::LANES]));
-        }
-        lanes.zeroize();
-        if self.constants.square {
-            self.start_second(1);
-        }
-        let mut number = self.zero();
-        self.reduce(&mut number);
-        number
-    }
-
-    /// Hands one lane's operands to the code for words.
-    #[inline(always)]
-    fn give_words(&mut self, left: &Number<U>, right: Option<&Number<U>>) {
-        let (unit, n) = (self.unit, self.constants.digits());
-        let Some(words) = &mut self.words else { return };
-        let mut digits = vec![0; n];
-        let halves = [Some(&left.low), Some(&left.high), right.map(|x| &x.low), right.map(|x| &x.high)];
-        for (operand, half) in halves.into_iter().enumerate() {
-            let Some(half) = half else { continue };
-            for (value, digit) in digits.iter_mut().zip(half) {
-                unit.store(*digit, std::slice::from_mut(value));
-            }
-            words.set(operand, &digits[..half.len()]);
-        }
-        digits.zeroize();
-    }
-
-    /// Fetches the result from the code for words.
-    #[inline(always)]
-    fn take_words(&mut self, out: &mut Number<U>) {
-        let (unit, n) = (self.unit, self.constants.digits());
-        let Some(words) = &mut self.words else { return };
-        let mut digits = vec![0; n];
-        for (high, half) in [(false, &mut out.low), (true, &mut out.high)] {
-            if half.is_empty() {
-                continue;
-            }
-            words.take(high, &mut digits);
-            for (digit, value) in half.iter_mut().zip(&digits) {
-                *digit = unit.load(std::slice::from_ref(value));
-            }
-        }
-        digits.zeroize();
     }
 
     /// Adds without reducing: the sum of a few numbers may be multiplied, but not stored.

@@ -49,6 +49,8 @@ pub(crate) trait Unit: Copy + Send + Sync + 'static {
     /// The same for the high sum.
     const HIGH_BIAS: u64;
 
+    /// The engine in whose lanes a single number is computed.
+    fn engine(self) -> Engine;
     /// Runs a task compiled with this unit's instructions.
     fn vectorize<T: Task>(self, task: T) -> T::Output;
     /// The same digit in all lanes.
@@ -61,6 +63,8 @@ pub(crate) trait Unit: Copy + Send + Sync + 'static {
     fn load_sum(self, lanes: &[u64]) -> Self::Sum;
     /// One digit a lane, to a slice of exactly [`LANES`](Self::LANES).
     fn store(self, digit: Self::Digit, lanes: &mut [u64]);
+    /// One value a lane, its lowest 64 bits, to a slice of exactly [`LANES`](Self::LANES).
+    fn store_sum(self, sum: Self::Sum, lanes: &mut [u64]);
     /// `table[at[lane] + offset]` in every lane. Not constant in time.
     ///
     /// # Panics
@@ -80,6 +84,8 @@ pub(crate) trait Unit: Copy + Send + Sync + 'static {
     ) -> (Self::Sum, Self::Sum);
     /// `sum * factor` modulo 2^52.
     fn low_product(self, sum: Self::Sum, factor: Self::Digit) -> Self::Digit;
+    /// The lanes of `low` and then of `high` without the first `SKIP`, for units of more than one lane.
+    fn align<const SKIP: i32>(self, high: Self::Sum, low: Self::Sum) -> Self::Sum;
     /// Wrapping addition.
     fn add(self, left: Self::Sum, right: Self::Sum) -> Self::Sum;
     /// Wrapping subtraction.
@@ -134,14 +140,19 @@ impl Engine {
         })
     }
 
-    /// The engine for so many numbers at once: vectors that stay mostly empty are slower than one number after another.
-    pub(crate) fn for_batch(self, count: usize) -> Self {
-        let least = match self {
-            Self::Portable | Self::Ifma512 => 1,
-            // Eight lanes cost less than two numbers alone.
-            Self::Float512 => 2,
-        };
-        if count >= least { self } else { Self::Portable }
+    /// How a group of so many numbers is computed.
+    pub(crate) fn group(self, count: usize) -> Group {
+        if count == 1 { Group::Alone(self) } else { Group::Lanes(self) }
+    }
+
+    /// The most numbers that are computed one after another in less time than in the lanes of a vector that stays mostly
+    /// empty.
+    pub(crate) fn few(self) -> usize {
+        match self {
+            Self::Portable => 1,
+            Self::Ifma512 => 3,
+            Self::Float512 => 4,
+        }
     }
 
     /// Numbers computed at once.
@@ -185,13 +196,45 @@ impl Engine {
             }
             Self::Portable => {}
         }
-        #[cfg(target_arch = "x86_64")]
-        let task = match avx512::run_portable(task) {
-            Ok(output) => return output,
-            Err(task) => task,
-        };
-        portable::Portable.vectorize(task)
+        portable::Portable(Self::Portable).vectorize(task)
     }
+}
+
+/// How an engine computes a group of numbers.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Group {
+    /// One a lane.
+    Lanes(Engine),
+    /// One, across all lanes.
+    Alone(Engine),
+}
+
+impl Group {
+    /// Numbers computed at once.
+    pub(crate) fn lanes(self) -> usize {
+        match self {
+            Self::Lanes(engine) => engine.lanes(),
+            Self::Alone(_) => 1,
+        }
+    }
+
+    /// Runs a task on a group of so many numbers.
+    pub(crate) fn run<T: Task>(self, task: T) -> T::Output {
+        match self {
+            Self::Lanes(engine) => engine.run(task),
+            Self::Alone(engine) => portable::Portable(engine).vectorize(task),
+        }
+    }
+}
+
+/// Runs a task portably, but compiled with instructions that this processor has and old ones lack.
+pub(crate) fn run_portable<T: Task>(task: T) -> T::Output {
+    #[cfg(target_arch = "x86_64")]
+    let task = match avx512::run_portable(task) {
+        Ok(output) => return output,
+        Err(task) => task,
+    };
+    portable::Portable(Engine::Portable).vectorize(task)
 }
 
 impl fmt::Display for Engine {

@@ -1,4 +1,4 @@
-//! The same multiplication for one number, in words: what a single lane computes with.
+//! The same multiplication for one number in words, for processors without a vector unit.
 //!
 //! Words hold 58 bits, so that 128-bit sums take whole columns of products without a carry; that is a fifth fewer products
 //! than with digits of 52. The results are those of the vectors bit for bit, because R stays `2^(52 n)`: the reduction
@@ -6,7 +6,8 @@
 
 use zeroize::Zeroize;
 
-use super::super::vector::DIGIT_BITS;
+use super::{Alone, Constants, Step};
+use crate::math::vector::{DIGIT_BITS, Task, Unit, run_portable};
 
 /// Bits of a word. A column adds up at most three products a row: 3 * 2^116 a row leaves room for a thousand rows.
 const WORD_BITS: u32 = 58;
@@ -27,6 +28,10 @@ pub(super) struct Words {
     quotient: Vec<u64>,
     result: Vec<u64>,
     operands: [Vec<u64>; 4],
+    /// The operands and the results in digits.
+    given: [Vec<u64>; 4],
+    wide: Vec<u64>,
+    taken: [Vec<u64>; 2],
 }
 
 impl Drop for Words {
@@ -37,15 +42,17 @@ impl Drop for Words {
         }
         self.first.zeroize();
         self.second.zeroize();
-        self.operands.iter_mut().for_each(Zeroize::zeroize);
+        let digits = self.given.iter_mut().chain(&mut self.taken).chain([&mut self.wide]);
+        self.operands.iter_mut().chain(digits).for_each(Zeroize::zeroize);
     }
 }
 
 #[expect(clippy::inline_always, reason = "compiled with the task's instructions")]
 impl Words {
-    /// From the digits of s and s - 1.
-    pub(super) fn new(modulus: &[u64], less_one: &[u64], square: bool) -> Self {
-        let radix_bits = modulus.len() * DIGIT_BITS as usize;
+    pub(super) fn new(constants: &Constants) -> Self {
+        let Constants { modulus, less_one, square, .. } = constants;
+        let n = modulus.len();
+        let radix_bits = n * DIGIT_BITS as usize;
         let count = radix_bits.div_ceil(WORD_BITS as usize);
         let mut operands = [0; 4].map(|_| vec![0; count]);
         convert(modulus, DIGIT_BITS, 0, &mut operands[0], WORD_BITS);
@@ -65,23 +72,20 @@ impl Words {
             tail,
             inverse: inverse.wrapping_neg() & WORD_MASK,
             radix_bits,
-            square,
+            square: *square,
             first: sums(),
             second: sums(),
             quotient: vec![0; count],
             result: vec![0; 2 * count + 1],
             operands,
+            given: [0; 4].map(|_| vec![0; n]),
+            wide: vec![0; 2 * n],
+            taken: [0; 2].map(|_| vec![0; n]),
         }
     }
 
-    /// Takes an operand's digits in: low and high halves of the left, then of the right factor.
-    pub(super) fn set(&mut self, operand: usize, digits: &[u64]) {
-        convert(digits, DIGIT_BITS, 0, &mut self.operands[operand], WORD_BITS);
-    }
-
-    /// The product of the operands, divided by R, for [`take`](Self::take) to fetch.
     #[inline(always)]
-    pub(super) fn multiply(&mut self) {
+    fn multiply(&mut self) {
         self.first.fill(0);
         self.start_second();
         let [left, left_high, right, right_high] = &self.operands;
@@ -93,9 +97,8 @@ impl Words {
         self.reduce();
     }
 
-    /// The square of the left operand likewise.
     #[inline(always)]
-    pub(super) fn square(&mut self) {
+    fn square(&mut self) {
         self.first.fill(0);
         add_square(&mut self.first, &self.operands[0]);
         if self.square {
@@ -110,29 +113,14 @@ impl Words {
         self.reduce();
     }
 
-    /// A number of 2n digits divided by R.
     #[inline(always)]
-    pub(super) fn reduce_wide(&mut self, digits: &[u64]) {
-        convert(digits, DIGIT_BITS, 0, &mut self.result, WORD_BITS);
+    fn reduce_wide(&mut self) {
+        convert(&self.wide, DIGIT_BITS, 0, &mut self.result, WORD_BITS);
         for (sum, word) in self.first.iter_mut().zip(&self.result) {
             *sum = u128::from(*word);
         }
-        if self.square {
-            self.start_second();
-        }
+        self.start_second();
         self.reduce();
-    }
-
-    /// The digits of the result: of its low or of its high half.
-    pub(super) fn take(&mut self, high: bool, digits: &mut [u64]) {
-        let sums = if high { &self.second } else { &self.first };
-        let mut carry = 0;
-        for (word, sum) in self.result.iter_mut().zip(sums) {
-            let wide = sum + carry;
-            *word = low_word(wide);
-            carry = wide >> WORD_BITS;
-        }
-        convert(&self.result, WORD_BITS, self.radix_bits, digits, DIGIT_BITS);
     }
 
     #[inline(always)]
@@ -154,6 +142,55 @@ impl Words {
                 *sum += u128::from(!word & mask);
             }
             reduce(&mut self.second, &self.modulus, self.inverse, self.radix_bits, &mut self.quotient);
+        }
+    }
+}
+
+impl Alone for Words {
+    fn operand(&mut self, operand: usize) -> &mut [u64] {
+        &mut self.given[operand]
+    }
+
+    fn wide(&mut self) -> &mut [u64] {
+        &mut self.wide
+    }
+
+    fn run(&mut self, step: Step) {
+        for (words, digits) in self.operands.iter_mut().zip(&self.given) {
+            convert(digits, DIGIT_BITS, 0, words, WORD_BITS);
+        }
+        run_portable(Run { words: self, step });
+        for (sums, digits) in [&self.first, &self.second].into_iter().zip(&mut self.taken) {
+            let mut carry = 0;
+            for (word, sum) in self.result.iter_mut().zip(sums) {
+                let wide = sum + carry;
+                *word = low_word(wide);
+                carry = wide >> WORD_BITS;
+            }
+            convert(&self.result, WORD_BITS, self.radix_bits, digits, DIGIT_BITS);
+        }
+    }
+
+    fn result(&self, high: bool) -> &[u64] {
+        &self.taken[usize::from(high)]
+    }
+}
+
+struct Run<'a> {
+    words: &'a mut Words,
+    step: Step,
+}
+
+#[expect(clippy::inline_always, reason = "compiled with the processor's products of words")]
+impl Task for Run<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<U: Unit>(self, _: U) {
+        match self.step {
+            Step::Multiply => self.words.multiply(),
+            Step::Square => self.words.square(),
+            Step::Reduce => self.words.reduce_wide(),
         }
     }
 }

@@ -10,7 +10,7 @@ use zeroize::Zeroize;
 use super::{NotAUnit, any_negative};
 use crate::math::{
     montgomery::{Constants, Multiplier, Number, Residue, from_digits, to_digits},
-    vector::{DIGIT_BITS, Engine, Task, Unit},
+    vector::{DIGIT_BITS, Engine, Group, Task, Unit},
 };
 
 mod powers;
@@ -77,22 +77,23 @@ impl Lanes {
         &self.one
     }
 
-    /// Gives every group of lanes to `work` with the engine that suits its size, in parallel; the answers in order.
+    /// Gives every group of lanes to `work` in the form that suits its size, in parallel; the answers in order.
     fn in_groups<T: Send>(
         &self,
         count: usize,
-        work: impl Fn(Range<usize>, Engine) -> Vec<T> + Sync,
+        work: impl Fn(Range<usize>, Group) -> Vec<T> + Sync,
     ) -> Vec<T> {
         let lanes = self.engine.lanes();
-        let group = |index: usize| {
-            let items = index * lanes..count.min((index + 1) * lanes);
-            let engine = self.engine.for_batch(items.len());
-            // The portable engine takes one after the other.
-            let step = engine.lanes();
-            let parts = items.clone().step_by(step).map(|at| at..items.end.min(at + step));
-            parts.flat_map(|part| work(part, engine)).collect::<Vec<_>>()
-        };
-        (0..count.div_ceil(lanes)).into_par_iter().flat_map_iter(group).collect()
+        let full = if count % lanes > self.engine.few() { count } else { count - count % lanes };
+        let groups = (0..full).step_by(lanes).map(|start| start..full.min(start + lanes));
+        let groups: Vec<_> = groups.chain((full..count).map(|one| one..one + 1)).collect();
+        groups
+            .into_par_iter()
+            .flat_map_iter(|group| {
+                let form = self.engine.group(group.len());
+                work(group, form)
+            })
+            .collect()
     }
 
     pub(super) fn read(&self, numbers: &[&BigUint]) -> Vec<Residue> {
@@ -160,8 +161,7 @@ impl Lanes {
         if residues.is_empty() {
             return Ok(Vec::new());
         }
-        let engine = self.engine.for_batch(residues.len());
-        engine.run(Invert { ring: self, residues })
+        self.engine.group(residues.len()).run(Invert { ring: self, residues })
     }
 
     fn invert_one(&self, residue: &[u64]) -> Result<Residue, NotAUnit> {
@@ -366,7 +366,7 @@ impl Task for Invert<'_> {
 impl Lanes {
     /// One product in one lane.
     fn product(&self, left: &[u64], right: &[u64]) -> Residue {
-        let mut product = Engine::Portable.run(Multiply { ring: self, left: &[left], right: &[right] });
+        let mut product = self.engine.group(1).run(Multiply { ring: self, left: &[left], right: &[right] });
         product.pop().unwrap_or_default()
     }
 

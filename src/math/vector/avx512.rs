@@ -10,15 +10,15 @@
 )]
 
 use std::arch::x86_64::{
-    __m512d, __m512i, __mmask8, _MM_FROUND_NO_EXC, _MM_FROUND_TO_ZERO, _mm512_add_epi64, _mm512_and_si512,
-    _mm512_castpd_si512, _mm512_castsi512_pd, _mm512_cmpeq_epi64_mask, _mm512_cvtepu64_pd,
+    __m512d, __m512i, __mmask8, _MM_FROUND_NO_EXC, _MM_FROUND_TO_ZERO, _mm512_add_epi64, _mm512_alignr_epi64,
+    _mm512_and_si512, _mm512_castpd_si512, _mm512_castsi512_pd, _mm512_cmpeq_epi64_mask, _mm512_cvtepu64_pd,
     _mm512_cvtpd_epu64, _mm512_fmadd_round_pd, _mm512_i64gather_epi64, _mm512_loadu_si512,
     _mm512_madd52hi_epu64, _mm512_madd52lo_epu64, _mm512_mask_blend_epi64, _mm512_mask_blend_pd,
     _mm512_maskz_permutexvar_epi64, _mm512_or_si512, _mm512_set1_epi64, _mm512_set1_pd, _mm512_setzero_si512,
     _mm512_srli_epi64, _mm512_storeu_si512, _mm512_sub_epi64, _mm512_sub_pd, _mm512_test_epi64_mask,
 };
 
-use super::{DIGIT_MASK, Task, Unit, portable::Portable};
+use super::{DIGIT_MASK, Engine, Task, Unit, portable::Portable};
 
 const LANES: usize = 8;
 
@@ -33,7 +33,8 @@ pub(crate) struct Float512(());
 impl Ifma512 {
     /// The unit, where the processor has it.
     pub(crate) fn detect() -> Option<Self> {
-        let found = is_x86_feature_detected!("avx512ifma")
+        // The cfg is for scripts/emulate-ifma alone, which emulates the instructions that the processor then refuses.
+        let found = (cfg!(henn_emulated_ifma) || is_x86_feature_detected!("avx512ifma"))
             && is_x86_feature_detected!("avx512f")
             && is_x86_feature_detected!("avx512dq")
             && is_x86_feature_detected!("bmi2");
@@ -51,12 +52,12 @@ impl Float512 {
     }
 }
 
-/// Runs a task in one lane, compiled with the products of words without flags that newer x86 processors
+/// Runs a task portably, compiled with the products of words without flags that newer x86 processors
 /// have; an error hands it back where this one lacks them.
 pub(crate) fn run_portable<T: Task>(task: T) -> Result<T::Output, T> {
     #[target_feature(enable = "bmi2")]
     fn run<T: Task>(task: T) -> T::Output {
-        Portable.vectorize(task)
+        Portable(Engine::Portable).vectorize(task)
     }
     if is_x86_feature_detected!("bmi2") {
         // SAFETY: the feature was just found.
@@ -68,7 +69,7 @@ pub(crate) fn run_portable<T: Task>(task: T) -> Result<T::Output, T> {
 /// What the two units share: 64-bit integer lanes.
 mod lanes {
     use super::{
-        __m512i, __mmask8, _mm512_add_epi64, _mm512_and_si512, _mm512_cmpeq_epi64_mask,
+        __m512i, __mmask8, _mm512_add_epi64, _mm512_alignr_epi64, _mm512_and_si512, _mm512_cmpeq_epi64_mask,
         _mm512_i64gather_epi64, _mm512_loadu_si512, _mm512_maskz_permutexvar_epi64, _mm512_or_si512,
         _mm512_set1_epi64, _mm512_srli_epi64, _mm512_storeu_si512, _mm512_sub_epi64, _mm512_test_epi64_mask,
         DIGIT_MASK, LANES,
@@ -125,6 +126,12 @@ mod lanes {
     }
 
     #[inline(always)]
+    pub(super) fn align<const SKIP: i32>(high: __m512i, low: __m512i) -> __m512i {
+        // SAFETY: AVX-512 F as above; register arithmetic only.
+        unsafe { _mm512_alignr_epi64::<SKIP>(high, low) }
+    }
+
+    #[inline(always)]
     pub(super) fn add(left: __m512i, right: __m512i) -> __m512i {
         // SAFETY: AVX-512 F as above; register arithmetic only.
         unsafe { _mm512_add_epi64(left, right) }
@@ -164,6 +171,11 @@ impl Unit for Ifma512 {
     const HIGH_BIAS: u64 = 0;
 
     #[inline(always)]
+    fn engine(self) -> Engine {
+        Engine::Ifma512
+    }
+
+    #[inline(always)]
     fn vectorize<T: Task>(self, task: T) -> T::Output {
         #[target_feature(enable = "avx512f,avx512dq,avx512ifma,bmi2")]
         fn run<T: Task>(unit: Ifma512, task: T) -> T::Output {
@@ -199,6 +211,11 @@ impl Unit for Ifma512 {
     }
 
     #[inline(always)]
+    fn store_sum(self, sum: __m512i, lanes: &mut [u64]) {
+        lanes::store(sum, lanes);
+    }
+
+    #[inline(always)]
     fn gather_vartime(self, table: &[u64], at: &[usize], offset: usize) -> __m512i {
         lanes::gather(table, at, offset)
     }
@@ -218,6 +235,11 @@ impl Unit for Ifma512 {
     fn low_product(self, sum: __m512i, factor: __m512i) -> __m512i {
         // SAFETY: as above. The instruction takes the lowest 52 bits of its factors.
         unsafe { _mm512_madd52lo_epu64(_mm512_setzero_si512(), sum, factor) }
+    }
+
+    #[inline(always)]
+    fn align<const SKIP: i32>(self, high: __m512i, low: __m512i) -> __m512i {
+        lanes::align::<SKIP>(high, low)
     }
 
     #[inline(always)]
@@ -282,6 +304,11 @@ impl Unit for Float512 {
     const HIGH_BIAS: u64 = TWO_104.to_bits();
 
     #[inline(always)]
+    fn engine(self) -> Engine {
+        Engine::Float512
+    }
+
+    #[inline(always)]
     fn vectorize<T: Task>(self, task: T) -> T::Output {
         #[target_feature(enable = "avx512f,avx512dq,bmi2")]
         fn run<T: Task>(unit: Float512, task: T) -> T::Output {
@@ -317,6 +344,11 @@ impl Unit for Float512 {
     }
 
     #[inline(always)]
+    fn store_sum(self, sum: __m512i, lanes: &mut [u64]) {
+        lanes::store(sum, lanes);
+    }
+
+    #[inline(always)]
     fn gather_vartime(self, table: &[u64], at: &[usize], offset: usize) -> __m512d {
         self.low_digit(lanes::gather(table, at, offset))
     }
@@ -337,6 +369,11 @@ impl Unit for Float512 {
         let (low, _) = halves(self.low_digit(sum), factor);
         // SAFETY: `self` proves AVX-512 F; register arithmetic only.
         unsafe { _mm512_sub_pd(_mm512_castsi512_pd(low), _mm512_set1_pd(TWO_52)) }
+    }
+
+    #[inline(always)]
+    fn align<const SKIP: i32>(self, high: __m512i, low: __m512i) -> __m512i {
+        lanes::align::<SKIP>(high, low)
     }
 
     #[inline(always)]

@@ -1,10 +1,10 @@
 //! One lane in ordinary integers: the twin that every other unit is tested against.
 
-use super::{DIGIT_BITS, DIGIT_MASK, Task, Unit};
+use super::{DIGIT_BITS, DIGIT_MASK, Engine, Task, Unit};
 
-/// One lane, digits in 64-bit and sums in 128-bit integers.
+/// One lane, digits in 64-bit and sums in 128-bit integers; and an engine that may do better with a single number.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Portable;
+pub(crate) struct Portable(pub(super) Engine);
 
 #[expect(
     clippy::inline_always,
@@ -18,6 +18,11 @@ impl Unit for Portable {
     const LANES: usize = 1;
     const LOW_BIAS: u64 = 0;
     const HIGH_BIAS: u64 = 0;
+
+    #[inline(always)]
+    fn engine(self) -> Engine {
+        self.0
+    }
 
     #[inline(always)]
     fn vectorize<T: Task>(self, task: T) -> T::Output {
@@ -50,6 +55,11 @@ impl Unit for Portable {
     }
 
     #[inline(always)]
+    fn store_sum(self, sum: u128, lanes: &mut [u64]) {
+        lanes[0] = sum as u64;
+    }
+
+    #[inline(always)]
     fn gather_vartime(self, table: &[u64], at: &[usize], offset: usize) -> u64 {
         table[at[0] + offset]
     }
@@ -74,6 +84,11 @@ impl Unit for Portable {
     #[inline(always)]
     fn low_product(self, sum: u128, factor: u64) -> u64 {
         (sum as u64).wrapping_mul(factor) & DIGIT_MASK
+    }
+
+    #[inline(always)]
+    fn align<const SKIP: i32>(self, high: u128, _: u128) -> u128 {
+        high
     }
 
     #[inline(always)]

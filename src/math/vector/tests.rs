@@ -1,6 +1,6 @@
 use proptest::prelude::*;
 
-use super::{DIGIT_BITS, DIGIT_MASK, Engine, Task, Unit};
+use super::{DIGIT_BITS, DIGIT_MASK, Engine, Group, Task, Unit};
 
 /// The engines of this processor, told where some are missing.
 fn engines() -> Vec<Engine> {
@@ -125,10 +125,12 @@ fn the_portable_engine_is_always_there_and_the_fastest_is_available() {
 }
 
 #[test]
-fn few_numbers_do_not_fill_a_vector() {
-    assert_eq!(
-        [1, 2, 8].map(|count| Engine::Float512.for_batch(count)),
-        [Engine::Portable, Engine::Float512, Engine::Float512]
-    );
-    assert_eq!(Engine::Ifma512.for_batch(1), Engine::Ifma512);
+fn one_number_is_computed_alone() {
+    for engine in engines() {
+        assert_eq!(
+            [1, 2, 8].map(|count| engine.group(count)),
+            [Group::Alone(engine), Group::Lanes(engine), Group::Lanes(engine)]
+        );
+        assert_eq!(engine.group(1).lanes(), 1);
+    }
 }

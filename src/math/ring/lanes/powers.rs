@@ -77,7 +77,7 @@ impl Lanes {
 
     pub(in crate::math::ring) fn powers_of(&self, base: &[u64], bits: u64) -> Powers {
         let windows = Windows::count(bits, FIXED_WINDOW).max(1);
-        let bases = self.engine.for_batch(1).run(Doublings { ring: self, base, count: windows });
+        let bases = self.engine.group(1).run(Doublings { ring: self, base, count: windows });
         let digits = self.constants.residue_digits();
         let tables = self.in_groups(windows, |items, engine| {
             let bases: Vec<&[u64]> = bases[items].iter().map(|digits| &**digits).collect();

@@ -98,7 +98,7 @@ pub(super) fn products(ring: &Lanes, inputs: &[&[u64]], rows: &[&[BigInt]]) -> [
         .zip(jobs.groups())
         .map(|(sums, group)| {
             let join = Join { jobs: &jobs, sums, count: group.len() };
-            ring.engine.for_batch(group.len()).run(join)
+            ring.engine.group(group.len()).run(join)
         })
         .collect();
     let mut out = [Vec::with_capacity(jobs.count()), Vec::with_capacity(jobs.count())];

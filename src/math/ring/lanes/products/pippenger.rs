@@ -23,11 +23,11 @@ pub(super) fn sums(jobs: &Jobs<'_>) -> Vec<Vec<u64>> {
     // unit, sign
     let products: Vec<Vec<Residue>> = groups
         .into_par_iter()
-        .flat_map_iter(|units| ring.engine.for_batch(units.len()).run(Buckets { jobs, units }))
+        .flat_map_iter(|units| ring.engine.group(units.len()).run(Buckets { jobs, units }))
         .collect();
     let digits = ring.constants.residue_digits();
     let sums = |group: Range<usize>| {
-        let lanes = ring.engine.for_batch(group.len()).lanes();
+        let lanes = ring.engine.group(group.len()).lanes();
         let mut sums = vec![0; jobs.signs * windows * digits * lanes];
         for lane in 0..lanes {
             let job = (group.start + lane).min(group.end - 1);

@@ -28,7 +28,7 @@ pub(super) fn sums(jobs: &Jobs<'_>) -> Vec<Vec<u64>> {
     for part in (0..parts).map(|part| part * tile..columns.min((part + 1) * tile)) {
         let tables = build(ring, inputs, columns, part.clone(), width);
         sums.par_iter_mut().zip(&groups).for_each(|(sums, group)| {
-            ring.engine.for_batch(group.len()).run(Accumulate {
+            ring.engine.group(group.len()).run(Accumulate {
                 ring,
                 tables: &tables,
                 part: part.clone(),

@@ -1,0 +1,347 @@
+//! The same multiplication for one number across the lanes of a vector unit: a vector holds eight neighbouring digits.
+//!
+//! A product is schoolbook multiplication by blocks: a vector of eight digits times one digit in all lanes. What belongs
+//! to the factor's digits r, r + 8, r + 16, … is eight digits apart, so it is added up without moving lanes; the eight
+//! sums, and the high halves, are put together once a column of vectors, moved up by 0 to 8 lanes.
+//!
+//! Montgomery's quotient would be found digit by digit, each waiting for the one before. Here it is one product,
+//! `m = t (-1 / s) mod R`, of which only the low half is needed, and of `m s` only the high half with the two
+//! digits below it: two products without waiting instead of one with.
+//!
+//! Results are those of the other layouts bit for bit: `m`, and `(t + m s) / R`, are the same numbers.
+
+use std::{hint::black_box, ops::Range};
+
+use zeroize::Zeroize;
+
+use super::{Alone, Constants, Step};
+use crate::math::vector::{DIGIT_BITS, DIGIT_MASK, Task, Unit};
+
+/// Digits in a vector.
+const LANES: usize = 8;
+
+/// Every digit of a number in all lanes, in groups of eight.
+type Factor<V> = Vec<[<V as Unit>::Digit; LANES]>;
+
+/// The constants as vectors, and the memory that multiplications need. Wiped when dropped.
+pub(super) struct Across<V: Unit> {
+    unit: V,
+    /// digits of a number
+    n: usize,
+    /// vectors of a number
+    vectors: usize,
+    square: bool,
+    /// s - 1
+    less_one: Vec<u64>,
+    /// s, as a factor
+    modulus: Factor<V>,
+    /// -1 / s modulo R, as a factor
+    inverse: Factor<V>,
+    /// low and high half of the left, then of the right operand
+    operands: [Vec<u64>; 4],
+    /// the same as vectors on the left of a product, and as factors on its right
+    left: [Vec<V::Digit>; 2],
+    right: [Factor<V>; 2],
+    /// the product of the low halves, and the mixed products
+    columns: [Vec<u64>; 2],
+    /// t modulo R, then m
+    remainder: Vec<u64>,
+    quotient: Vec<u64>,
+    wide: Vec<V::Digit>,
+    high: Vec<u64>,
+}
+
+struct Run<'a, V: Unit> {
+    across: &'a mut Across<V>,
+    step: Step,
+}
+
+#[expect(clippy::inline_always, reason = "compiled with the unit's instructions")]
+impl<V: Unit> Task for Run<'_, V> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<U: Unit>(self, _: U) {
+        match self.step {
+            Step::Multiply => self.across.multiply(),
+            Step::Square => self.across.square(),
+            Step::Reduce => self.across.reduce(),
+        }
+    }
+}
+
+impl<V: Unit> Drop for Across<V> {
+    fn drop(&mut self) {
+        let digit = self.unit.digit(0);
+        let [right, right_high] = &mut self.right;
+        for digits in [&mut self.modulus, &mut self.inverse, right, right_high] {
+            digits.fill([digit; LANES]);
+            black_box(digits);
+        }
+        for digits in self.left.iter_mut().chain([&mut self.wide]) {
+            digits.fill(digit);
+            black_box(digits);
+        }
+        self.operands.iter_mut().chain(&mut self.columns).for_each(Zeroize::zeroize);
+        for digits in [&mut self.less_one, &mut self.remainder, &mut self.quotient, &mut self.high] {
+            digits.zeroize();
+        }
+    }
+}
+
+#[expect(clippy::inline_always, reason = "compiled with the unit's instructions")]
+impl<V: Unit> Across<V> {
+    #[inline(always)]
+    pub(super) fn new(unit: V, constants: &Constants) -> Self {
+        let n = constants.digits();
+        let vectors = n.div_ceil(LANES);
+        let zero = unit.digit(0);
+        let digits = || vec![0; vectors * LANES];
+        let factors = || vec![[zero; LANES]; vectors];
+        let mut across = Self {
+            unit,
+            n,
+            vectors,
+            square: constants.square,
+            less_one: constants.less_one.clone(),
+            modulus: factors(),
+            inverse: factors(),
+            operands: [0; 4].map(|_| digits()),
+            left: [0; 2].map(|_| vec![zero; vectors]),
+            right: [0; 2].map(|_| factors()),
+            columns: [0; 2].map(|_| vec![0; 2 * vectors * LANES]),
+            remainder: digits(),
+            quotient: digits(),
+            wide: vec![zero; vectors],
+            high: vec![0; 2 * vectors * LANES],
+        };
+        for (digits, out) in
+            [(&constants.modulus, &mut across.modulus), (&constants.long_inverse, &mut across.inverse)]
+        {
+            across.quotient[..n].copy_from_slice(digits);
+            factor(unit, &across.quotient, out);
+        }
+        across
+    }
+
+    #[inline(always)]
+    fn multiply(&mut self) {
+        let unit = self.unit;
+        let all = 0..2 * self.vectors;
+        let ([left, left_high], [right, right_high]) = (&mut self.left, &mut self.right);
+        vectors(unit, &self.operands[0], left);
+        factor(unit, &self.operands[2], right);
+        product(unit, [(left, right)], all.clone(), &mut self.columns[0]);
+        if self.square {
+            vectors(unit, &self.operands[1], left_high);
+            factor(unit, &self.operands[3], right_high);
+            let terms = [(&**left, &**right_high), (&**left_high, &**right)];
+            product(unit, terms, all, &mut self.columns[1]);
+        }
+        self.reduce();
+    }
+
+    #[inline(always)]
+    fn square(&mut self) {
+        let unit = self.unit;
+        let ([left, left_high], [right, _]) = (&mut self.left, &mut self.right);
+        vectors(unit, &self.operands[0], left);
+        factor(unit, &self.operands[0], right);
+        square(unit, left, right, &mut self.columns[0]);
+        if self.square {
+            let mut carry = 0;
+            for digit in &mut self.operands[1][..self.n] {
+                carry += 2 * *digit;
+                *digit = carry & DIGIT_MASK;
+                carry >>= DIGIT_BITS;
+            }
+            vectors(unit, &self.operands[1], left_high);
+            product(unit, [(left_high, right)], 0..2 * self.vectors, &mut self.columns[1]);
+        }
+        self.reduce();
+    }
+
+    #[inline(always)]
+    fn reduce(&mut self) {
+        self.reduce_one(0);
+        if self.square {
+            // As everywhere: - m / R is (R - 1 - m + 1) / R + s - 1 modulo s.
+            let (low, high) = self.columns[1].split_at_mut(self.n);
+            for (column, digit) in low.iter_mut().zip(&self.quotient) {
+                *column += DIGIT_MASK - digit;
+            }
+            low[0] += 1;
+            for (column, digit) in high.iter_mut().zip(&self.less_one) {
+                *column += digit;
+            }
+            self.reduce_one(1);
+        }
+    }
+
+    /// Replaces the columns beyond the lowest n by the digits of `(t + m s) / R`.
+    #[inline(always)]
+    fn reduce_one(&mut self, which: usize) {
+        let (unit, n) = (self.unit, self.n);
+        let columns = &mut self.columns[which];
+        columns[n] += carry_out(&columns[..n], &mut self.remainder);
+        vectors(unit, &self.remainder, &mut self.wide);
+        product(unit, [(&self.wide, &self.inverse)], 0..self.vectors, &mut self.high);
+        carry_out(&self.high[..n], &mut self.quotient);
+        vectors(unit, &self.quotient, &mut self.wide);
+        // From one below the vector with the second digit below R on: the first of a range is not complete.
+        let range = ((n - 2) / LANES).saturating_sub(1)..2 * self.vectors;
+        product(unit, [(&self.wide, &self.modulus)], range, &mut self.high);
+        // The digits below R sum up to a multiple of R, so their highest two tell which.
+        let [second, first] =
+            [n - 2, n - 1].map(|digit| u128::from(self.remainder[digit] + self.high[digit]));
+        let below = (first << DIGIT_BITS) + second;
+        let unit_of_radix = 1 << (2 * DIGIT_BITS);
+        let mut carry = ((below + unit_of_radix - 1) >> (2 * DIGIT_BITS)) as u64;
+        for (column, more) in columns[n..2 * n].iter_mut().zip(&self.high[n..]) {
+            carry += *column + more;
+            *column = carry & DIGIT_MASK;
+            carry >>= DIGIT_BITS;
+        }
+    }
+}
+
+impl<V: Unit> Alone for Across<V> {
+    fn operand(&mut self, operand: usize) -> &mut [u64] {
+        &mut self.operands[operand][..self.n]
+    }
+
+    fn wide(&mut self) -> &mut [u64] {
+        self.columns[1].fill(0);
+        &mut self.columns[0][..2 * self.n]
+    }
+
+    fn run(&mut self, step: Step) {
+        self.unit.vectorize(Run { across: self, step });
+    }
+
+    fn result(&self, high: bool) -> &[u64] {
+        &self.columns[usize::from(high)][self.n..2 * self.n]
+    }
+}
+
+/// Digits from columns, and what is carried beyond them.
+fn carry_out(columns: &[u64], digits: &mut [u64]) -> u64 {
+    let mut carry = 0;
+    for (digit, column) in digits.iter_mut().zip(columns) {
+        carry += column;
+        *digit = carry & DIGIT_MASK;
+        carry >>= DIGIT_BITS;
+    }
+    carry
+}
+
+#[expect(clippy::inline_always, reason = "compiled with the unit's instructions")]
+#[inline(always)]
+fn vectors<V: Unit>(unit: V, digits: &[u64], out: &mut [V::Digit]) {
+    for (out, lanes) in out.iter_mut().zip(digits.chunks_exact(LANES)) {
+        *out = unit.load(lanes);
+    }
+}
+
+/// Every digit in all lanes.
+#[expect(clippy::inline_always, reason = "compiled with the unit's instructions")]
+#[inline(always)]
+fn factor<V: Unit>(unit: V, digits: &[u64], out: &mut [[V::Digit; LANES]]) {
+    for (out, digits) in out.iter_mut().zip(digits.chunks_exact(LANES)) {
+        for (out, digit) in out.iter_mut().zip(digits) {
+            *out = unit.digit(*digit);
+        }
+    }
+}
+
+/// The sums of one column of vectors: what is to be added 0 to 8 digits up.
+type Offsets<V> = [<V as Unit>::Sum; LANES + 1];
+
+/// A left factor in vectors, and a right factor.
+type Term<'a, V> = (&'a [<V as Unit>::Digit], &'a [[<V as Unit>::Digit; LANES]]);
+
+/// As many products as go into one column, without their biases.
+#[expect(clippy::inline_always, reason = "compiled with the unit's instructions")]
+#[inline(always)]
+fn start<V: Unit>(unit: V, products: usize) -> Offsets<V> {
+    let minus = |bias: u64| 0_u64.wrapping_sub(bias.wrapping_mul(products as u64));
+    let mut sums = [unit.sum(minus(V::LOW_BIAS.wrapping_add(V::HIGH_BIAS))); LANES + 1];
+    sums[0] = unit.sum(minus(V::LOW_BIAS));
+    sums[LANES] = unit.sum(minus(V::HIGH_BIAS));
+    sums
+}
+
+/// Adds a vector times the eight digits of another.
+#[expect(clippy::inline_always, reason = "compiled with the unit's instructions")]
+#[inline(always)]
+fn add_block<V: Unit>(unit: V, sums: &mut Offsets<V>, vector: V::Digit, digits: &[V::Digit; LANES]) {
+    for (offset, digit) in digits.iter().enumerate() {
+        (sums[offset], sums[offset + 1]) = unit.multiply_add(sums[offset], sums[offset + 1], vector, *digit);
+    }
+}
+
+/// The digits of one column from its sums and those of the column below.
+#[expect(clippy::inline_always, reason = "compiled with the unit's instructions")]
+#[inline(always)]
+fn put_together<V: Unit>(unit: V, sums: &Offsets<V>, below: &Offsets<V>, out: &mut [u64]) {
+    let one = unit.align::<7>(sums[1], below[1]);
+    let two = unit.align::<6>(sums[2], below[2]);
+    let three = unit.align::<5>(sums[3], below[3]);
+    let four = unit.align::<4>(sums[4], below[4]);
+    let five = unit.align::<3>(sums[5], below[5]);
+    let six = unit.align::<2>(sums[6], below[6]);
+    let seven = unit.align::<1>(sums[7], below[7]);
+    let low = unit.add(unit.add(sums[0], one), unit.add(two, three));
+    let high = unit.add(unit.add(four, five), unit.add(six, seven));
+    unit.store_sum(unit.add(unit.add(low, high), below[8]), out);
+}
+
+/// The columns of vectors `range` of the sum of the terms' products; what reaches into the first from below it is missing.
+#[expect(clippy::inline_always, reason = "compiled with the unit's instructions")]
+#[inline(always)]
+fn product<V: Unit, const TERMS: usize>(
+    unit: V,
+    terms: [Term<'_, V>; TERMS],
+    range: Range<usize>,
+    out: &mut [u64],
+) {
+    let count = terms[0].0.len();
+    let mut below = start(unit, 0);
+    for (column, out) in range.clone().zip(out[LANES * range.start..].chunks_exact_mut(LANES)) {
+        let lefts = (column + 1).saturating_sub(count)..count.min(column + 1);
+        let mut sums = start(unit, TERMS * lefts.len());
+        for left in lefts {
+            for (vectors, digits) in &terms {
+                add_block(unit, &mut sums, vectors[left], &digits[column - left]);
+            }
+        }
+        put_together(unit, &sums, &below, out);
+        below = sums;
+    }
+}
+
+/// All columns of a square: every pair of different vectors once, doubled, and the squares of vectors.
+#[expect(clippy::inline_always, reason = "compiled with the unit's instructions")]
+#[inline(always)]
+fn square<V: Unit>(unit: V, vectors: &[V::Digit], digits: &[[V::Digit; LANES]], out: &mut [u64]) {
+    let count = vectors.len();
+    let mut below = start(unit, 0);
+    for (column, out) in out.chunks_exact_mut(LANES).enumerate() {
+        let lefts = (column + 1).saturating_sub(count)..count.min(column.div_ceil(2));
+        let mut sums = start(unit, lefts.len());
+        for left in lefts {
+            add_block(unit, &mut sums, vectors[left], &digits[column - left]);
+        }
+        for sum in &mut sums {
+            *sum = unit.add(*sum, *sum);
+        }
+        if column % 2 == 0 && column / 2 < count {
+            for (sum, start) in sums.iter_mut().zip(start(unit, 1)) {
+                *sum = unit.add(*sum, start);
+            }
+            add_block(unit, &mut sums, vectors[column / 2], &digits[column / 2]);
+        }
+        put_together(unit, &sums, &below, out);
+        below = sums;
+    }
+}
