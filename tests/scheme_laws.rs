@@ -13,6 +13,7 @@ use henn::{
     math::stream::Stream,
     scheme::{
         additive::{AdditiveScheme, SchemeError},
+        bgn::Bgn,
         elgamal::ElGamal,
         encoding::centred,
         okamoto_uchiyama::OkamotoUchiyama,
@@ -51,6 +52,13 @@ fn elgamal_obeys_the_laws_with_messages_of_8_bits() {
 #[test]
 fn elgamal_obeys_the_laws_with_messages_of_20_bits() {
     laws(&ElGamal::try_new(20).unwrap(), 16);
+}
+
+#[test]
+fn bgn_obeys_the_laws_before_and_after_its_product() {
+    let scheme = Bgn::try_new(12).unwrap();
+    laws(&scheme, 8);
+    laws(&scheme.products(), 8);
 }
 
 #[test]

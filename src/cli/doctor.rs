@@ -4,6 +4,7 @@ use std::process::Command;
 
 use crate::cli::{CliError, Context, ExitStatus, names, say};
 use crate::dataset;
+use crate::math::vector::Engine;
 use crate::runner::provenance;
 
 pub(super) fn main(context: &Context) -> Result<ExitStatus, CliError> {
@@ -19,6 +20,12 @@ pub(super) fn main(context: &Context) -> Result<ExitStatus, CliError> {
     let unknown = || "unknown".to_owned();
     line("processor", true, provenance::cpu_model().unwrap_or_else(unknown));
     line("vector extensions", true, provenance::cpu_features().map_or_else(unknown, |found| found.join(" ")));
+    let vector = Engine::fastest();
+    let choice = match vector.lanes() {
+        1 => format!("{vector}: big integers one at a time"),
+        lanes => format!("{vector}: {lanes} big integers at once"),
+    };
+    line("vector unit in use", true, choice);
     let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
     line("threads", true, format!("{} of {cores} cores", rayon::current_num_threads()));
     let memory = provenance::memory_bytes().map_or_else(unknown, |bytes| format!("{} MiB", bytes >> 20));

@@ -259,7 +259,7 @@ fn scheme(spec: &Spec, checker: &mut Checker<'_>) -> Option<Scheme> {
     let refused = match name {
         SchemeName::Paillier => Paillier::try_new(bits).err(),
         SchemeName::OkamotoUchiyama => OkamotoUchiyama::try_new(bits).err(),
-        SchemeName::ElGamal => None,
+        SchemeName::ElGamal | SchemeName::Bgn => None,
     };
     if let Some(error) = refused {
         checker.error(

@@ -378,7 +378,8 @@ impl<'c, U: Unit> Multiplier<'c, U> {
             let mut digits = [self.unit.digit(0); AT_ONCE];
             for (number, entry) in (0_u64..).zip(table) {
                 let difference = number ^ index;
-                let equal = (difference.wrapping_sub(1) & !difference) >> 63;
+                // Opaque: the compiler would make a branch of a flag that it knows to be 0 or 1.
+                let equal = black_box((difference.wrapping_sub(1) & !difference) >> 63);
                 let flag = self.unit.sum(equal);
                 for (digit, candidate) in digits.iter_mut().zip(&half(entry)[at..]) {
                     *digit = self.unit.select(flag, *candidate, *digit);

@@ -12,6 +12,7 @@ use sha2::{Digest, Sha256};
 use crate::dataset;
 use crate::experiment::plan::Plan;
 use crate::experiment::spec::Randomness;
+use crate::math::vector::Engine;
 use crate::runner::RunError;
 use crate::runner::sweep::Options;
 
@@ -63,6 +64,7 @@ pub fn manifest(
         "target": format!("{}-{}", std::env::consts::ARCH, std::env::consts::OS),
         "cpu": cpu_model(),
         "cpu_features": cpu_features(),
+        "vector_unit": Engine::fastest().name(),
         "cores": std::thread::available_parallelism().map(std::num::NonZero::get).ok(),
         "threads": rayon::current_num_threads(),
         "memory_bytes": memory_bytes(),

@@ -148,7 +148,7 @@ pub(crate) fn check_lengths(left: usize, right: usize) -> Result<(), SchemeError
 }
 
 /// Whether `inputs` numbers are a whole number of samples for these rows of weights.
-pub(crate) fn check_rows(inputs: usize, rows: &[&[BigInt]]) -> Result<(), SchemeError> {
+pub(crate) fn check_rows<W>(inputs: usize, rows: &[&[W]]) -> Result<(), SchemeError> {
     let columns = rows.first().map_or(0, |row| row.len());
     if let Some(row) = rows.iter().find(|row| row.len() != columns) {
         return Err(SchemeError::LengthMismatch { left: columns, right: row.len() });

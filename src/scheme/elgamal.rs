@@ -34,7 +34,7 @@ use crate::{
 mod key;
 pub mod multiplicative;
 mod search;
-mod straus;
+pub(in crate::scheme) mod straus;
 
 pub use key::{PublicKey, SecretKey};
 

@@ -7,11 +7,11 @@ use serde::{Deserialize, Serialize};
 
 use crate::math::ring::Arithmetic;
 use crate::scheme::additive::{AdditiveScheme, SchemeError};
-use crate::scheme::elgamal;
 use crate::scheme::elgamal::ElGamal;
 use crate::scheme::okamoto_uchiyama::OkamotoUchiyama;
 use crate::scheme::paillier::{Options, Paillier};
 use crate::scheme::security::factoring_security_bits;
+use crate::scheme::{bgn, elgamal};
 
 /// Cryptosystems.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
@@ -23,11 +23,13 @@ pub enum SchemeName {
     OkamotoUchiyama,
     /// Exponential ElGamal over ristretto255: the same for short messages.
     ElGamal,
+    /// Boneh-Goh-Nissim over BLS12-381: one product of ciphertexts too, for short messages.
+    Bgn,
 }
 
 impl SchemeName {
     /// All of them.
-    pub const ALL: [Self; 3] = [Self::Paillier, Self::OkamotoUchiyama, Self::ElGamal];
+    pub const ALL: [Self; 4] = [Self::Paillier, Self::OkamotoUchiyama, Self::ElGamal, Self::Bgn];
 
     /// As written in files.
     pub fn name(self) -> &'static str {
@@ -35,6 +37,7 @@ impl SchemeName {
             Self::Paillier => "paillier",
             Self::OkamotoUchiyama => "okamoto_uchiyama",
             Self::ElGamal => "el_gamal",
+            Self::Bgn => "bgn",
         }
     }
 
@@ -48,6 +51,7 @@ impl SchemeName {
         match self {
             Self::Paillier | Self::OkamotoUchiyama => None,
             Self::ElGamal => Some(elgamal::MAX_BOUND_BITS),
+            Self::Bgn => Some(bgn::MAX_BOUND_BITS),
         }
     }
 }
@@ -100,6 +104,7 @@ impl Parameters {
             SchemeName::OkamotoUchiyama => visitor
                 .visit(OkamotoUchiyama::try_new(self.modulus_bits)?.with_arithmetic(self.options.arithmetic)),
             SchemeName::ElGamal => visitor.visit(ElGamal::try_new(bits)?),
+            SchemeName::Bgn => visitor.visit(bgn::Bgn::try_new(bits)?),
         })
     }
 
@@ -108,6 +113,7 @@ impl Parameters {
         match self.name {
             SchemeName::Paillier | SchemeName::OkamotoUchiyama => factoring_security_bits(self.modulus_bits),
             SchemeName::ElGamal => elgamal::SECURITY_BITS,
+            SchemeName::Bgn => bgn::SECURITY_BITS,
         }
     }
 
@@ -116,6 +122,7 @@ impl Parameters {
         match self.name {
             SchemeName::Paillier | SchemeName::OkamotoUchiyama => "NIST SP 800-57",
             SchemeName::ElGamal => "NIST SP 800-186",
+            SchemeName::Bgn => "Guillevic, PKC 2020",
         }
     }
 
@@ -127,7 +134,7 @@ impl Parameters {
                 // Its bound is one of magnitude: a sign and the middle third go on top.
                 OkamotoUchiyama::try_new(self.modulus_bits).map_or(0, |scheme| scheme.message_bits() + 2)
             }
-            SchemeName::ElGamal => u64::from(self.message_bits.unwrap_or(0)) + 2,
+            SchemeName::ElGamal | SchemeName::Bgn => u64::from(self.message_bits.unwrap_or(0)) + 2,
         }
     }
 

@@ -1,5 +1,7 @@
 //! One lane in ordinary integers: the twin that every other unit is tested against.
 
+use std::hint::black_box;
+
 use super::{DIGIT_BITS, DIGIT_MASK, Engine, Task, Unit};
 
 /// One lane, digits in 64-bit and sums in 128-bit integers; and an engine that may do better with a single number.
@@ -70,7 +72,7 @@ impl Unit for Portable {
         let masked = |(at, entry): (u64, &u64)| {
             let difference = at ^ index;
             // All ones where the difference is zero: then only the subtraction borrows into the top bit.
-            let equal = (difference.wrapping_sub(1) & !difference) >> 63;
+            let equal = black_box((difference.wrapping_sub(1) & !difference) >> 63);
             entry & 0_u64.wrapping_sub(equal)
         };
         (0..).zip(entries).map(masked).fold(0, |picked, entry| picked | entry)
@@ -118,7 +120,8 @@ impl Unit for Portable {
 
     #[inline(always)]
     fn select(self, flag: u128, first: u64, second: u64) -> u64 {
-        let mask = 0_u64.wrapping_sub(flag as u64);
+        // Opaque: the compiler would make a branch of a flag that it knows to be 0 or 1.
+        let mask = 0_u64.wrapping_sub(black_box(flag as u64));
         (first & mask) | (second & !mask)
     }
 }

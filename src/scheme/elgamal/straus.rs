@@ -10,15 +10,41 @@ use num_bigint::{BigInt, BigUint, Sign};
 use num_integer::Integer;
 use rayon::prelude::*;
 
-/// Two elements that are always multiplied by the same number.
-pub(super) type Pair = [RistrettoPoint; 2];
+/// What is summed: some group elements that are always multiplied by the same number.
+pub(in crate::scheme) trait Summand: Copy + Send + Sync {
+    /// The neutral element.
+    fn zero() -> Self;
+
+    /// The sum.
+    fn plus(&self, other: &Self) -> Self;
+
+    /// The difference.
+    fn minus(&self, other: &Self) -> Self;
+
+    /// The double.
+    fn twice(&self) -> Self {
+        self.plus(self)
+    }
+}
+
+impl Summand for [RistrettoPoint; 2] {
+    fn zero() -> Self {
+        [RistrettoPoint::identity(); 2]
+    }
+
+    fn plus(&self, other: &Self) -> Self {
+        [self[0] + other[0], self[1] + other[1]]
+    }
+
+    fn minus(&self, other: &Self) -> Self {
+        [self[0] - other[0], self[1] - other[1]]
+    }
+}
 
 /// Inputs that one task has tables for. More would save doublings, fewer memory: the greatest tables have 64 pairs each.
 const INPUTS_PER_TASK: usize = 256;
 /// Widths of the digits: from no table to tables of 64 entries.
 const WIDTHS: std::ops::RangeInclusive<u32> = 2..=8;
-/// Weights longer than this are reduced modulo the order first.
-const LONG_BITS: u64 = 251;
 
 /// A digit that is not zero, and the input that it belongs to.
 struct Term {
@@ -28,8 +54,12 @@ struct Term {
 
 /// For every sample, a stretch of as many inputs as a row is long, and every row, sample by sample, the sum of weighted
 /// inputs. Rows are equally long; where they are empty there is one sample.
-pub(super) fn dot_products(inputs: &[Pair], rows: &[&[BigInt]], order: &BigUint) -> Vec<Pair> {
-    let zero = || vec![[RistrettoPoint::identity(); 2]; rows.len()];
+pub(in crate::scheme) fn dot_products<S: Summand>(
+    inputs: &[S],
+    rows: &[&[BigInt]],
+    order: &BigUint,
+) -> Vec<S> {
+    let zero = || vec![S::zero(); rows.len()];
     let columns = rows.first().map_or(0, |row| row.len());
     if columns == 0 {
         return zero();
@@ -38,7 +68,7 @@ pub(super) fn dot_products(inputs: &[Pair], rows: &[&[BigInt]], order: &BigUint)
     let plans: Vec<_> = starts.par_iter().map(|&start| Plan::new(start, rows, order)).collect();
     let sums = inputs.par_chunks_exact(columns).flat_map_iter(|sample| {
         let parts = plans.par_iter().map(|plan| plan.sums(&sample[plan.start..]));
-        parts.reduce(zero, |left, right| left.iter().zip(&right).map(|(a, b)| add(a, b)).collect())
+        parts.reduce(zero, |left, right| left.iter().zip(&right).map(|(a, b)| a.plus(b)).collect())
     });
     sums.collect()
 }
@@ -65,21 +95,23 @@ impl Plan {
     }
 
     /// The sums over the inputs of the stretch, which are those in front.
-    fn sums(&self, inputs: &[Pair]) -> Vec<Pair> {
+    fn sums<S: Summand>(&self, inputs: &[S]) -> Vec<S> {
         let inputs = &inputs[..self.inputs];
         let tables: Vec<_> = inputs.par_iter().map(|input| odd_multiples(input, self.width)).collect();
         self.rows.par_iter().map(|row| dot_product(&tables, row)).collect()
     }
 }
 
-/// The weight, or the number of least magnitude that is congruent to it.
+/// The weight, or where it is about as long as the order or longer, a number below the order in magnitude that is congruent
+/// to it.
 fn shorten(weight: &BigInt, order: &BigUint) -> BigInt {
-    if weight.bits() <= LONG_BITS {
+    let long = order.bits() - 2;
+    if weight.bits() <= long {
         return weight.clone();
     }
     let order = BigInt::from(order.clone());
     let residue = weight.mod_floor(&order);
-    if residue.bits() > LONG_BITS { residue - order } else { residue }
+    if residue.bits() > long { residue - order } else { residue }
 }
 
 /// The width that makes the least additions.
@@ -94,13 +126,13 @@ fn best_width(rows: &[Vec<BigInt>]) -> u32 {
 }
 
 /// The input times 1, 3, 5, ... below `2^(width - 1)`.
-fn odd_multiples(input: &Pair, width: u32) -> Vec<Pair> {
+fn odd_multiples<S: Summand>(input: &S, width: u32) -> Vec<S> {
     let count = 1 << (width - 2);
     if count == 1 {
         return vec![*input];
     }
-    let twice = add(input, input);
-    std::iter::successors(Some(*input), |multiple| Some(add(multiple, &twice))).take(count).collect()
+    let twice = input.twice();
+    std::iter::successors(Some(*input), |multiple| Some(multiple.plus(&twice))).take(count).collect()
 }
 
 /// The digits of a row that are not zero, by position, lowest first.
@@ -151,18 +183,13 @@ fn non_adjacent_form(number: &BigUint, width: u32) -> Vec<(usize, i16)> {
 }
 
 /// The sum of one row from the digits of its weights and the odd multiples of its inputs.
-fn dot_product(tables: &[Vec<Pair>], positions: &[Vec<Term>]) -> Pair {
-    let zero = [RistrettoPoint::identity(); 2];
-    positions.iter().rev().fold(zero, |sum, terms| {
-        terms.iter().fold(add(&sum, &sum), |sum, term| {
+fn dot_product<S: Summand>(tables: &[Vec<S>], positions: &[Vec<Term>]) -> S {
+    positions.iter().rev().fold(S::zero(), |sum, terms| {
+        terms.iter().fold(sum.twice(), |sum, term| {
             let multiple = &tables[usize::from(term.input)][usize::from(term.digit.unsigned_abs() / 2)];
-            if term.digit < 0 { [sum[0] - multiple[0], sum[1] - multiple[1]] } else { add(&sum, multiple) }
+            if term.digit < 0 { sum.minus(multiple) } else { sum.plus(multiple) }
         })
     })
-}
-
-fn add(left: &Pair, right: &Pair) -> Pair {
-    [left[0] + right[0], left[1] + right[1]]
 }
 
 #[cfg(test)]
@@ -172,6 +199,8 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+
+    type Pair = [RistrettoPoint; 2];
 
     fn order() -> BigUint {
         BigUint::from_bytes_le((-Scalar::ONE).as_bytes()) + 1_u32

@@ -31,14 +31,20 @@ impl Drop for Windows {
 }
 
 impl Windows {
-    /// `count` windows of `width` bits.
+    /// `count` windows of `width` bits, taken from whole words: a test of single bits may become a branch.
     fn new(exponent: &BigUint, width: u32, count: usize) -> Self {
-        let window = |index: u64| {
-            (0..width).fold(0, |window, bit| {
-                window | u64::from(exponent.bit(index * u64::from(width) + u64::from(bit))) << bit
-            })
+        let mut words: Vec<u64> = exponent.iter_u64_digits().collect();
+        let word = |index: usize| words.get(index).map_or(0, |word| u128::from(*word));
+        let window = |index: usize| {
+            let at = index * width as usize;
+            let two = word(at / 64) | (word(at / 64 + 1) << 64);
+            #[expect(clippy::cast_possible_truncation, reason = "masked to a window")]
+            let window = (two >> (at % 64)) as u64 & ((1 << width) - 1);
+            window
         };
-        Self((0..count as u64).map(window).collect())
+        let windows = Self((0..count).map(window).collect());
+        words.zeroize();
+        windows
     }
 
     fn count(bits: u64, width: u32) -> usize {
