@@ -101,7 +101,8 @@ fn encrypted_equals_simulated_in_every_integer_and_every_count() {
         &["scheme.multi_exponentiation=false"],
         &["scheme.name=okamoto_uchiyama", "scheme.modulus_bits=768"],
         &["scheme.name=okamoto_uchiyama", "scheme.modulus_bits=768", "protocol.packing=true"],
-        SHORT_MESSAGES,
+        &[&["scheme.name=el_gamal"], SHORT_MESSAGES].concat(),
+        &[&["scheme.name=bgn", "scheme.security=paper"], SHORT_MESSAGES].concat(),
     ] {
         let plan = plan(set);
         let (simulated, encrypted) = (compute(&plan, Variant::Simulated), compute(&plan, Variant::Encrypted));
@@ -114,7 +115,6 @@ fn encrypted_equals_simulated_in_every_integer_and_every_count() {
 
 /// A circuit whose sums a search finds.
 const SHORT_MESSAGES: &[&str] = &[
-    "scheme.name=el_gamal",
     "protocol.training_iterations=0",
     "protocol.activation_bits=6",
     "protocol.gradient_bits=2",
