@@ -83,9 +83,20 @@ impl Lanes {
         count: usize,
         work: impl Fn(Range<usize>, Group) -> Vec<T> + Sync,
     ) -> Vec<T> {
+        self.in_groups_of(1, count, work)
+    }
+
+    /// The same with groups of as many numbers as fill the lanes up to `rounds` times, where that leaves work for all threads.
+    fn in_groups_of<T: Send>(
+        &self,
+        rounds: usize,
+        count: usize,
+        work: impl Fn(Range<usize>, Group) -> Vec<T> + Sync,
+    ) -> Vec<T> {
         let lanes = self.engine.lanes();
         let full = if count % lanes > self.engine.few() { count } else { count - count % lanes };
-        let groups = (0..full).step_by(lanes).map(|start| start..full.min(start + lanes));
+        let rounds = full.div_ceil(lanes).div_ceil(rayon::current_num_threads()).clamp(1, rounds);
+        let groups = (0..full).step_by(rounds * lanes).map(|start| start..full.min(start + rounds * lanes));
         let groups: Vec<_> = groups.chain((full..count).map(|one| one..one + 1)).collect();
         groups
             .into_par_iter()

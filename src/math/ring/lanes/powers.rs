@@ -10,11 +10,13 @@ use crate::math::{
 };
 
 /// Bits of a window in tables of a fixed base.
-const FIXED_WINDOW: u32 = 5;
+const FIXED_WINDOW: u32 = 6;
 /// Powers in a table for one window.
 const ENTRIES: usize = 1 << FIXED_WINDOW;
+/// How many times the lanes are filled while one window of a fixed base's table stays in the cache.
+const ROUNDS: usize = 4;
 
-/// For every window k of a fixed base's exponents, the powers `base^(e 2^(5k))` for e below 32. The base is public.
+/// For every window k of a fixed base's exponents, the powers `base^(e 2^(6k))` for e below 64. The base is public.
 pub(in crate::math::ring) struct Powers {
     /// window, digit, entry
     table: Vec<u64>,
@@ -107,7 +109,7 @@ impl Lanes {
         bits: u64,
     ) -> Vec<Residue> {
         let count = Windows::count(bits, FIXED_WINDOW).min(powers.windows);
-        self.in_groups(exponents.len(), |items, engine| {
+        self.in_groups_of(ROUNDS, exponents.len(), |items, engine| {
             let windows: Vec<_> =
                 exponents[items].iter().map(|exponent| Windows::new(exponent, FIXED_WINDOW, count)).collect();
             engine.run(FixedPower { ring: self, powers, windows: &windows })
@@ -165,7 +167,7 @@ impl Task for Power<'_> {
     }
 }
 
-/// base^(2^(5k)) for every window k.
+/// base^(2^(6k)) for every window k.
 struct Doublings<'a> {
     ring: &'a Lanes,
     base: &'a [u64],
@@ -236,24 +238,60 @@ impl Task for FixedPower<'_> {
 
     #[inline(always)]
     fn run<U: Unit>(self, unit: U) -> Self::Output {
-        let count = self.windows.len();
         let mut multiplier = Multiplier::new(unit, &self.ring.constants);
-        let mut power = multiplier.load(&[&self.ring.one]);
+        let rounds: Vec<&[Windows]> = self.windows.chunks(U::LANES).collect();
+        let mut powers: Vec<_> = rounds.iter().map(|_| multiplier.load(&[&self.ring.one])).collect();
         let mut factor = multiplier.zero();
         let windows = self.windows.first().map_or(0, |windows| windows.0.len());
         let mut lanes = [0; 8];
+        let mut digits = vec![0; if U::LANES == 1 { self.ring.constants.residue_digits() } else { 0 }];
         let length = self.ring.constants.residue_digits() * ENTRIES;
         for (window, rows) in self.powers.table.chunks_exact(length).take(windows).enumerate() {
-            for (lane, index) in lanes[..U::LANES].iter_mut().enumerate() {
-                *index = self.windows[lane.min(count - 1)].0[window];
+            for (round, power) in rounds.iter().zip(&mut powers) {
+                for (lane, index) in lanes[..U::LANES].iter_mut().enumerate() {
+                    *index = round[lane.min(round.len() - 1)].0[window];
+                }
+                if U::LANES == 1 {
+                    // A vector reads the table faster.
+                    unit.engine().run(Pick { rows, index: lanes[0], digits: &mut digits });
+                    for (digit, value) in factor.digits_mut().zip(&digits) {
+                        *digit = unit.load(std::slice::from_ref(value));
+                    }
+                } else {
+                    let index = unit.load_sum(&lanes[..U::LANES]);
+                    for (digit, entries) in factor.digits_mut().zip(rows.chunks_exact(ENTRIES)) {
+                        *digit = unit.pick(entries, index);
+                    }
+                }
+                multiplier.multiply(power, &factor);
             }
-            let index = unit.load_sum(&lanes[..U::LANES]);
-            for (digit, entries) in factor.digits_mut().zip(rows.chunks_exact(ENTRIES)) {
-                *digit = unit.pick(entries, index);
-            }
-            multiplier.multiply(&mut power, &factor);
         }
         lanes.zeroize();
-        multiplier.store(&power, count)
+        digits.zeroize();
+        let stored = powers.iter().zip(&rounds).map(|(power, round)| (power, round.len()));
+        stored.flat_map(|(power, count)| multiplier.store(power, count)).collect()
+    }
+}
+
+/// The digits of one power from the table of a window.
+struct Pick<'a> {
+    rows: &'a [u64],
+    index: u64,
+    digits: &'a mut [u64],
+}
+
+#[expect(clippy::inline_always, reason = "compiled with the unit's instructions")]
+impl Task for Pick<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<U: Unit>(self, unit: U) {
+        let index = unit.sum(self.index);
+        let mut lanes = [0; 8];
+        for (digit, entries) in self.digits.iter_mut().zip(self.rows.chunks_exact(ENTRIES)) {
+            unit.store(unit.pick(entries, index), &mut lanes[..U::LANES]);
+            *digit = lanes[0];
+        }
+        lanes.zeroize();
     }
 }
