@@ -150,7 +150,7 @@ proptest! {
 
 /// The greatest message of the greatest bound, on either side.
 #[test]
-#[ignore = "makes the greatest table and goes to the end of it: half a minute without optimisation"]
+#[ignore = "makes the greatest table and goes to the end of it: half a minute without optimisation; .ci/run runs it"]
 fn the_greatest_message_is_found() {
     let bound = (1_i64 << MAX_BOUND_BITS) - 1;
     let scheme = scheme(MAX_BOUND_BITS);
