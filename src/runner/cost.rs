@@ -70,8 +70,12 @@ impl UnitCosts {
         let secret = scheme.generate_keys(&randomness)?;
         let keys = start.elapsed().as_secs_f64();
         let public = scheme.public_key(&secret);
+        let message = BigUint::from(12_345_u32);
+        // A circuit of short sums may have a bound below it.
+        let message =
+            scheme.message_bound().map_or_else(|| message.clone(), |bound| bound.min(message.clone()));
         let encrypt = |batch: usize| {
-            let messages = vec![BigUint::from(12_345_u32); batch];
+            let messages = vec![message.clone(); batch];
             let start = Instant::now();
             let ciphertexts = scheme.encrypt_own(&secret, &messages, &randomness.derive("encrypt"))?;
             Ok((ciphertexts, start.elapsed().as_secs_f64() / batch as f64))
