@@ -27,7 +27,7 @@ use num_traits::One;
 use zeroize::Zeroize;
 
 use self::{across::Across, words::Words};
-use super::vector::{DIGIT_BITS, DIGIT_MASK, Task, Unit};
+use super::vector::{DIGIT_BITS, DIGIT_MASK, Task, Unit, run_portable};
 
 mod across;
 mod words;
@@ -36,6 +36,8 @@ mod words;
 const SLACK_BITS: u64 = 8;
 /// Least number of digits: a sweep covers four rows.
 const LEAST_DIGITS: usize = 5;
+/// Entries of the longest table that can be read whole: windows of six bits.
+const LONGEST_TABLE: usize = 64;
 /// Rows in one sweep.
 const WIDE: usize = 4;
 
@@ -181,6 +183,8 @@ trait Alone {
     fn wide(&mut self) -> &mut [u64];
     /// Computes what [`result`](Self::result) then has.
     fn run(&mut self, step: Step);
+    /// Makes the result the left operand.
+    fn again(&mut self);
     /// The digits of the result: of its low or of its high half.
     fn result(&self, high: bool) -> &[u64];
 }
@@ -220,6 +224,68 @@ impl<U: Unit> Task for Kernel<'_, '_, U> {
     }
 }
 
+/// Numbers to choose from, one after the other in memory. Wiped when dropped.
+pub(crate) struct Table<U: Unit> {
+    unit: U,
+    /// entry, digit
+    digits: Vec<U::Digit>,
+    /// digits of an entry
+    stride: usize,
+}
+
+impl<U: Unit> Drop for Table<U> {
+    fn drop(&mut self) {
+        self.digits.fill(self.unit.digit(0));
+        black_box(&self.digits);
+    }
+}
+
+/// A lookup, which is vectors of the processor's own making where there is one lane.
+struct Pick<'a, U: Unit> {
+    table: &'a Table<U>,
+    index: u64,
+    /// as many digits as an entry has
+    picked: &'a mut [U::Digit],
+}
+
+#[expect(clippy::inline_always, reason = "compiled with the unit's instructions")]
+impl<U: Unit> Task for Pick<'_, U> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<V: Unit>(self, _: V) {
+        // So many digits stay in registers while the table goes by.
+        const AT_ONCE: usize = 4;
+        let (unit, stride) = (self.table.unit, self.table.stride);
+        let choice = |number: u64| {
+            let difference = number ^ self.index;
+            // Opaque: the compiler would make a branch of a flag that it knows to be 0 or 1.
+            unit.choice(unit.sum(black_box((difference.wrapping_sub(1) & !difference) >> 63)))
+        };
+        let mut choices = [choice(0); LONGEST_TABLE];
+        let choices = &mut choices[..self.table.digits.len() / stride];
+        for (number, entry) in (0..).zip(&mut *choices) {
+            *entry = choice(number);
+        }
+        let entries = || choices.iter().zip(self.table.digits.chunks_exact(stride));
+        let (chunks, rest) = self.picked[..stride].as_chunks_mut::<AT_ONCE>();
+        for (start, chunk) in (0..).step_by(AT_ONCE).zip(&mut *chunks) {
+            let mut digits = *chunk;
+            for (choice, entry) in entries() {
+                for (digit, candidate) in digits.iter_mut().zip(&entry[start..start + AT_ONCE]) {
+                    *digit = unit.select(*choice, *candidate, *digit);
+                }
+            }
+            *chunk = digits;
+        }
+        for (start, digit) in (AT_ONCE * chunks.len()..).zip(rest) {
+            for (choice, entry) in entries() {
+                *digit = unit.select(*choice, entry[start], *digit);
+            }
+        }
+    }
+}
+
 /// The constants as vectors, and the memory that multiplications need.
 pub(crate) struct Multiplier<'c, U: Unit> {
     unit: U,
@@ -232,6 +298,7 @@ pub(crate) struct Multiplier<'c, U: Unit> {
     first: Vec<U::Sum>,
     second: Vec<U::Sum>,
     doubled: Vec<U::Digit>,
+    picked: Vec<U::Digit>,
     /// in place of all that, where there is one lane
     alone: Option<Box<dyn Alone>>,
 }
@@ -239,7 +306,7 @@ pub(crate) struct Multiplier<'c, U: Unit> {
 impl<U: Unit> Drop for Multiplier<'_, U> {
     fn drop(&mut self) {
         let (digit, sum) = (self.unit.digit(0), self.unit.sum(0));
-        for digits in [&mut self.modulus, &mut self.doubled] {
+        for digits in [&mut self.modulus, &mut self.doubled, &mut self.picked] {
             digits.fill(digit);
             black_box(digits);
         }
@@ -275,6 +342,7 @@ impl<'c, U: Unit> Multiplier<'c, U> {
             first: columns(),
             second: if constants.square { columns() } else { Vec::new() },
             doubled: vec![unit.digit(0); if constants.square { n } else { 0 }],
+            picked: vec![unit.digit(0); constants.residue_digits()],
             alone: (U::LANES == 1).then(|| unit.engine().run(ChooseAlone(constants))),
         }
     }
@@ -354,39 +422,24 @@ impl<'c, U: Unit> Multiplier<'c, U> {
         lanes.zeroize();
     }
 
-    /// `table[index]`, reading all of the table.
+    /// A table of these numbers, at most 64.
     #[inline(always)]
-    pub(crate) fn pick(&self, table: &[Number<U>], index: u64) -> Number<U> {
-        let mut picked = self.zero();
-        self.pick_half(table, index, &mut picked.low, |entry| &entry.low);
-        self.pick_half(table, index, &mut picked.high, |entry| &entry.high);
-        picked
+    pub(crate) fn table(&self, numbers: &[Number<U>]) -> Table<U> {
+        let digits = numbers.iter().flat_map(Number::digits).copied().collect();
+        Table { unit: self.unit, digits, stride: self.constants.residue_digits() }
     }
 
+    /// Changes a number into an entry of a table, reading all of the table.
     #[inline(always)]
-    fn pick_half(
-        &self,
-        table: &[Number<U>],
-        index: u64,
-        picked: &mut [U::Digit],
-        half: impl Fn(&Number<U>) -> &[U::Digit],
-    ) {
-        // So many digits stay in registers while the table goes by.
-        const AT_ONCE: usize = 8;
-        let mut at = 0;
-        for chunk in picked.chunks_mut(AT_ONCE) {
-            let mut digits = [self.unit.digit(0); AT_ONCE];
-            for (number, entry) in (0_u64..).zip(table) {
-                let difference = number ^ index;
-                // Opaque: the compiler would make a branch of a flag that it knows to be 0 or 1.
-                let equal = black_box((difference.wrapping_sub(1) & !difference) >> 63);
-                let flag = self.unit.sum(equal);
-                for (digit, candidate) in digits.iter_mut().zip(&half(entry)[at..]) {
-                    *digit = self.unit.select(flag, *candidate, *digit);
-                }
-            }
-            chunk.copy_from_slice(&digits[..chunk.len()]);
-            at += chunk.len();
+    pub(crate) fn pick(&mut self, table: &Table<U>, index: u64, number: &mut Number<U>) {
+        let pick = Pick { table, index, picked: &mut self.picked };
+        if U::LANES == 1 {
+            run_portable(pick);
+        } else {
+            pick.run(self.unit);
+        }
+        for (digit, picked) in number.digits_mut().zip(&self.picked) {
+            *digit = *picked;
         }
     }
 
@@ -406,8 +459,9 @@ impl<'c, U: Unit> Multiplier<'c, U> {
             plain = unit.carry(plain);
             less = unit.carry(less);
         }
+        let choice = unit.choice(less);
         for (digit, difference) in digits.iter_mut().zip(&*differences) {
-            *digit = unit.select(less, unit.low_digit(*difference), *digit);
+            *digit = unit.select(choice, unit.low_digit(*difference), *digit);
         }
         less
     }
@@ -416,7 +470,7 @@ impl<'c, U: Unit> Multiplier<'c, U> {
     #[inline(always)]
     pub(crate) fn multiply(&mut self, left: &mut Number<U>, right: &Number<U>) {
         if U::LANES == 1 {
-            return self.run_alone(Step::Multiply, left, Some(right));
+            return self.run_alone(Step::Multiply, 1, left, Some(right));
         }
         self.unit.vectorize(Kernel {
             multiplier: self,
@@ -426,13 +480,15 @@ impl<'c, U: Unit> Multiplier<'c, U> {
         });
     }
 
-    /// `number^2 / R`.
+    /// `number^2 / R`, so many times.
     #[inline(always)]
-    pub(crate) fn square(&mut self, number: &mut Number<U>) {
+    pub(crate) fn square(&mut self, number: &mut Number<U>, times: u32) {
         if U::LANES == 1 {
-            return self.run_alone(Step::Square, number, None);
+            return self.run_alone(Step::Square, times, number, None);
         }
-        self.unit.vectorize(Kernel { multiplier: self, number, right: None, step: Step::Square });
+        for _ in 0..times {
+            self.unit.vectorize(Kernel { multiplier: self, number, right: None, step: Step::Square });
+        }
     }
 
     /// `wide / R` for one number a lane, which is below `R s`, from its 2n digits.
@@ -442,7 +498,7 @@ impl<'c, U: Unit> Multiplier<'c, U> {
         let mut number = self.zero();
         if let Some(alone) = &mut self.alone {
             alone.wide().copy_from_slice(wide[0]);
-            self.run_alone(Step::Reduce, &mut number, None);
+            self.run_alone(Step::Reduce, 1, &mut number, None);
             return number;
         }
         self.start_first(1);
@@ -461,9 +517,12 @@ impl<'c, U: Unit> Multiplier<'c, U> {
         number
     }
 
-    /// A step with one number, which is the left operand and takes the result.
-    fn run_alone(&mut self, step: Step, number: &mut Number<U>, right: Option<&Number<U>>) {
+    /// A step with one number, which is the left operand and takes the result, so many times.
+    fn run_alone(&mut self, step: Step, times: u32, number: &mut Number<U>, right: Option<&Number<U>>) {
         let (unit, Some(alone)) = (self.unit, &mut self.alone) else { return };
+        if times == 0 {
+            return;
+        }
         let right = right.map(|right| [&right.low, &right.high]);
         if !matches!(step, Step::Reduce) {
             let halves = [&number.low, &number.high].into_iter().chain(right.into_iter().flatten());
@@ -473,7 +532,12 @@ impl<'c, U: Unit> Multiplier<'c, U> {
                 }
             }
         }
-        alone.run(step);
+        for time in 0..times {
+            if time > 0 {
+                alone.again();
+            }
+            alone.run(step);
+        }
         for (high, half) in [(false, &mut number.low), (true, &mut number.high)] {
             for (digit, value) in half.iter_mut().zip(alone.result(high)) {
                 *digit = unit.load(std::slice::from_ref(value));

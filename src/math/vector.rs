@@ -41,6 +41,8 @@ pub(crate) trait Unit: Copy + Send + Sync + 'static {
     /// A sum of digits or of products of digits of every lane. Sums wrap, so differences may be taken as long as the final
     /// value is not negative.
     type Sum: Copy + Send + Sync;
+    /// A choice between two digits in every lane.
+    type Choice: Copy;
 
     /// How many numbers are computed at once.
     const LANES: usize;
@@ -86,6 +88,9 @@ pub(crate) trait Unit: Copy + Send + Sync + 'static {
     fn low_product(self, sum: Self::Sum, factor: Self::Digit) -> Self::Digit;
     /// The lanes of `low` and then of `high` without the first `SKIP`, for units of more than one lane.
     fn align<const SKIP: i32>(self, high: Self::Sum, low: Self::Sum) -> Self::Sum;
+    /// Makes digits, each below 2^52, of the columns of one number, which the lanes of these vectors are in turn: adds `carry`
+    /// to the first, and returns what is carried beyond the last. Columns of units of more than one lane are below 2^64.
+    fn settle(self, columns: &mut [Self::Sum], carry: u64) -> u64;
     /// Wrapping addition.
     fn add(self, left: Self::Sum, right: Self::Sum) -> Self::Sum;
     /// Wrapping subtraction.
@@ -96,8 +101,11 @@ pub(crate) trait Unit: Copy + Send + Sync + 'static {
     fn low_digit(self, sum: Self::Sum) -> Self::Digit;
     /// A digit as a sum.
     fn widen(self, digit: Self::Digit) -> Self::Sum;
-    /// In every lane the first digit where `flag` is 1, the second where it is 0; in constant time.
-    fn select(self, flag: Self::Sum, first: Self::Digit, second: Self::Digit) -> Self::Digit;
+    /// The choice of the first digit in lanes where `flag` is 1, of the second where it is 0; units of one lane hide it
+    /// from the compiler.
+    fn choice(self, flag: Self::Sum) -> Self::Choice;
+    /// The chosen digits; in constant time.
+    fn select(self, choice: Self::Choice, first: Self::Digit, second: Self::Digit) -> Self::Digit;
 }
 
 /// The units that this processor can be asked for.

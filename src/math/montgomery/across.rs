@@ -23,7 +23,8 @@ const LANES: usize = 8;
 /// Every digit of a number in all lanes, in groups of eight.
 type Factor<V> = Vec<[<V as Unit>::Digit; LANES]>;
 
-/// The constants as vectors, and the memory that multiplications need. Wiped when dropped.
+/// The constants as vectors, and the memory that multiplications need. Wiped when dropped. Rows of digits and of columns
+/// fill vectors; what they have beyond a number's digits is zero.
 pub(super) struct Across<V: Unit> {
     unit: V,
     /// digits of a number
@@ -31,8 +32,10 @@ pub(super) struct Across<V: Unit> {
     /// vectors of a number
     vectors: usize,
     square: bool,
-    /// s - 1
-    less_one: Vec<u64>,
+    /// which lanes of a number's last vector have digits
+    within: V::Choice,
+    /// (s - 1) R + R, in columns
+    correction: Vec<u64>,
     /// s, as a factor
     modulus: Factor<V>,
     /// -1 / s modulo R, as a factor
@@ -42,13 +45,16 @@ pub(super) struct Across<V: Unit> {
     /// the same as vectors on the left of a product, and as factors on its right
     left: [Vec<V::Digit>; 2],
     right: [Factor<V>; 2],
-    /// the product of the low halves, and the mixed products
+    /// the product of the low halves, and the mixed products; and a vector of zeros
     columns: [Vec<u64>; 2],
-    /// t modulo R, then m
-    remainder: Vec<u64>,
-    quotient: Vec<u64>,
-    wide: Vec<V::Digit>,
-    high: Vec<u64>,
+    /// the products of their reductions, likewise
+    high: [Vec<u64>; 2],
+    /// t modulo R, then m, of both
+    quotient: [Vec<V::Digit>; 2],
+    /// what is being carried out
+    sums: Vec<V::Sum>,
+    /// digits of the results
+    results: [Vec<u64>; 2],
 }
 
 struct Run<'a, V: Unit> {
@@ -65,7 +71,7 @@ impl<V: Unit> Task for Run<'_, V> {
         match self.step {
             Step::Multiply => self.across.multiply(),
             Step::Square => self.across.square(),
-            Step::Reduce => self.across.reduce(),
+            Step::Reduce => self.across.reduce(Step::Reduce),
         }
     }
 }
@@ -78,14 +84,14 @@ impl<V: Unit> Drop for Across<V> {
             digits.fill([digit; LANES]);
             black_box(digits);
         }
-        for digits in self.left.iter_mut().chain([&mut self.wide]) {
+        for digits in self.left.iter_mut().chain(&mut self.quotient) {
             digits.fill(digit);
             black_box(digits);
         }
-        self.operands.iter_mut().chain(&mut self.columns).for_each(Zeroize::zeroize);
-        for digits in [&mut self.less_one, &mut self.remainder, &mut self.quotient, &mut self.high] {
-            digits.zeroize();
-        }
+        self.sums.fill(self.unit.sum(0));
+        black_box(&mut self.sums);
+        let rows = self.operands.iter_mut().chain(&mut self.columns).chain(&mut self.high);
+        rows.chain(&mut self.results).chain([&mut self.correction]).for_each(Zeroize::zeroize);
     }
 }
 
@@ -97,110 +103,162 @@ impl<V: Unit> Across<V> {
         let vectors = n.div_ceil(LANES);
         let zero = unit.digit(0);
         let digits = || vec![0; vectors * LANES];
+        let columns = || vec![0; (2 * vectors + 1) * LANES];
         let factors = || vec![[zero; LANES]; vectors];
+        let mut correction = columns();
+        correction[..n].fill(DIGIT_MASK);
+        correction[0] += 1;
+        correction[n..2 * n].copy_from_slice(&constants.less_one);
+        let mut within = [0; LANES];
+        within[..n - (vectors - 1) * LANES].fill(1);
         let mut across = Self {
             unit,
             n,
             vectors,
             square: constants.square,
-            less_one: constants.less_one.clone(),
+            within: unit.choice(unit.load_sum(&within)),
+            correction,
             modulus: factors(),
             inverse: factors(),
             operands: [0; 4].map(|_| digits()),
             left: [0; 2].map(|_| vec![zero; vectors]),
             right: [0; 2].map(|_| factors()),
-            columns: [0; 2].map(|_| vec![0; 2 * vectors * LANES]),
-            remainder: digits(),
-            quotient: digits(),
-            wide: vec![zero; vectors],
-            high: vec![0; 2 * vectors * LANES],
+            columns: [0; 2].map(|_| columns()),
+            high: [0; 2].map(|_| columns()),
+            quotient: [0; 2].map(|_| vec![zero; vectors]),
+            sums: vec![unit.sum(0); vectors],
+            results: [0; 2].map(|_| digits()),
         };
+        let mut row = digits();
         for (digits, out) in
             [(&constants.modulus, &mut across.modulus), (&constants.long_inverse, &mut across.inverse)]
         {
-            across.quotient[..n].copy_from_slice(digits);
-            factor(unit, &across.quotient, out);
+            row[..n].copy_from_slice(digits);
+            factor(unit, &row, out);
         }
+        row.zeroize();
         across
     }
 
     #[inline(always)]
     fn multiply(&mut self) {
         let unit = self.unit;
-        let all = 0..2 * self.vectors;
-        let ([left, left_high], [right, right_high]) = (&mut self.left, &mut self.right);
+        let ([left, _], [right, _]) = (&mut self.left, &mut self.right);
         vectors(unit, &self.operands[0], left);
         factor(unit, &self.operands[2], right);
-        product(unit, [(left, right)], all.clone(), &mut self.columns[0]);
-        if self.square {
-            vectors(unit, &self.operands[1], left_high);
-            factor(unit, &self.operands[3], right_high);
-            let terms = [(&**left, &**right_high), (&**left_high, &**right)];
-            product(unit, terms, all, &mut self.columns[1]);
-        }
-        self.reduce();
+        product(unit, [(left, right)], 0..2 * self.vectors, &mut self.columns[0]);
+        self.reduce(Step::Multiply);
     }
 
     #[inline(always)]
     fn square(&mut self) {
         let unit = self.unit;
-        let ([left, left_high], [right, _]) = (&mut self.left, &mut self.right);
+        let ([left, _], [right, _]) = (&mut self.left, &mut self.right);
         vectors(unit, &self.operands[0], left);
         factor(unit, &self.operands[0], right);
         square(unit, left, right, &mut self.columns[0]);
-        if self.square {
-            let mut carry = 0;
-            for digit in &mut self.operands[1][..self.n] {
-                carry += 2 * *digit;
-                *digit = carry & DIGIT_MASK;
-                carry >>= DIGIT_BITS;
-            }
-            vectors(unit, &self.operands[1], left_high);
-            product(unit, [(left_high, right)], 0..2 * self.vectors, &mut self.columns[1]);
-        }
-        self.reduce();
+        self.reduce(Step::Square);
     }
 
+    /// The mixed products, for factors whose low halves are there already.
     #[inline(always)]
-    fn reduce(&mut self) {
-        self.reduce_one(0);
-        if self.square {
-            // As everywhere: - m / R is (R - 1 - m + 1) / R + s - 1 modulo s.
-            let (low, high) = self.columns[1].split_at_mut(self.n);
-            for (column, digit) in low.iter_mut().zip(&self.quotient) {
-                *column += DIGIT_MASK - digit;
+    fn mix(&mut self, step: Step) {
+        let (unit, all) = (self.unit, 0..2 * self.vectors);
+        let ([left, left_high], [right, right_high]) = (&mut self.left, &mut self.right);
+        vectors(unit, &self.operands[1], left_high);
+        let columns = &mut self.columns[1];
+        match step {
+            Step::Multiply => {
+                factor(unit, &self.operands[3], right_high);
+                product(unit, [(&*left, &*right_high), (&*left_high, &*right)], all, columns);
             }
-            low[0] += 1;
-            for (column, digit) in high.iter_mut().zip(&self.less_one) {
-                *column += digit;
+            Step::Square => {
+                product(unit, [(left_high, right)], all, columns);
+                for column in columns {
+                    *column *= 2;
+                }
             }
-            self.reduce_one(1);
+            Step::Reduce => {}
         }
     }
 
-    /// Replaces the columns beyond the lowest n by the digits of `(t + m s) / R`.
+    /// Reduces the columns. A step that stands between two others which wait for each other does not wait for either.
     #[inline(always)]
-    fn reduce_one(&mut self, which: usize) {
-        let (unit, n) = (self.unit, self.n);
-        let columns = &mut self.columns[which];
-        columns[n] += carry_out(&columns[..n], &mut self.remainder);
-        vectors(unit, &self.remainder, &mut self.wide);
-        product(unit, [(&self.wide, &self.inverse)], 0..self.vectors, &mut self.high);
-        carry_out(&self.high[..n], &mut self.quotient);
-        vectors(unit, &self.quotient, &mut self.wide);
+    fn reduce(&mut self, step: Step) {
+        self.begin(0);
+        if !self.square {
+            self.find_quotient(0);
+            return self.finish(0);
+        }
+        self.mix(step);
+        self.find_quotient(0);
+        // As everywhere: - m / R is (R - 1 - m + 1) / R + s - 1 modulo s.
+        let unit = self.unit;
+        for (column, correction) in self.columns[1].iter_mut().zip(&self.correction) {
+            *column += correction;
+        }
+        for (columns, digit) in self.columns[1].chunks_exact_mut(LANES).zip(&self.quotient[0]) {
+            unit.store_sum(unit.subtract(unit.load_sum(columns), unit.widen(*digit)), columns);
+        }
+        self.begin(1);
+        self.finish(0);
+        self.find_quotient(1);
+        self.finish(1);
+    }
+
+    /// The columns of m from those of t, of which the lowest become digits.
+    #[inline(always)]
+    fn begin(&mut self, which: usize) {
+        let unit = self.unit;
+        let (columns, quotient) = (&mut *self.columns[which], &mut *self.quotient[which]);
+        // Lanes beyond n are carried out with the others; of the low product they reach nothing that is used.
+        load_sums(unit, columns, &mut self.sums);
+        let carry = unit.settle(&mut self.sums, 0);
+        for ((sum, columns), digit) in
+            self.sums.iter().zip(columns.chunks_exact_mut(LANES)).zip(&mut *quotient)
+        {
+            unit.store_sum(*sum, columns);
+            *digit = unit.low_digit(*sum);
+        }
+        columns[self.vectors * LANES] += carry;
+        product(unit, [(&*quotient, &self.inverse)], 0..self.vectors, &mut self.high[which]);
+    }
+
+    /// m, and the columns of m s.
+    #[inline(always)]
+    fn find_quotient(&mut self, which: usize) {
+        let unit = self.unit;
+        let (high, quotient) = (&mut *self.high[which], &mut *self.quotient[which]);
+        load_sums(unit, high, &mut self.sums);
+        unit.settle(&mut self.sums, 0);
+        for (sum, digit) in self.sums.iter().zip(&mut *quotient) {
+            *digit = unit.low_digit(*sum);
+        }
+        if let Some(last) = quotient.last_mut() {
+            *last = unit.select(self.within, *last, unit.digit(0));
+        }
         // From one below the vector with the second digit below R on: the first of a range is not complete.
-        let range = ((n - 2) / LANES).saturating_sub(1)..2 * self.vectors;
-        product(unit, [(&self.wide, &self.modulus)], range, &mut self.high);
+        let range = ((self.n - 2) / LANES).saturating_sub(1)..2 * self.vectors;
+        product(unit, [(&*quotient, &self.modulus)], range, high);
+    }
+
+    /// The digits of `(t + m s) / R`.
+    #[inline(always)]
+    fn finish(&mut self, which: usize) {
+        let (unit, n) = (self.unit, self.n);
+        let (columns, high) = (&*self.columns[which], &*self.high[which]);
         // The digits below R sum up to a multiple of R, so their highest two tell which.
-        let [second, first] =
-            [n - 2, n - 1].map(|digit| u128::from(self.remainder[digit] + self.high[digit]));
+        let [second, first] = [n - 2, n - 1].map(|digit| u128::from(columns[digit] + high[digit]));
         let below = (first << DIGIT_BITS) + second;
         let unit_of_radix = 1 << (2 * DIGIT_BITS);
-        let mut carry = ((below + unit_of_radix - 1) >> (2 * DIGIT_BITS)) as u64;
-        for (column, more) in columns[n..2 * n].iter_mut().zip(&self.high[n..]) {
-            carry += *column + more;
-            *column = carry & DIGIT_MASK;
-            carry >>= DIGIT_BITS;
+        let carry = ((below + unit_of_radix - 1) >> (2 * DIGIT_BITS)) as u64;
+        let rows = columns[n..].chunks_exact(LANES).zip(high[n..].chunks_exact(LANES));
+        for (sum, (columns, high)) in self.sums.iter_mut().zip(rows) {
+            *sum = unit.add(unit.load_sum(columns), unit.load_sum(high));
+        }
+        unit.settle(&mut self.sums, carry);
+        for (sum, digits) in self.sums.iter().zip(self.results[which].chunks_exact_mut(LANES)) {
+            unit.store_sum(*sum, digits);
         }
     }
 }
@@ -219,20 +277,21 @@ impl<V: Unit> Alone for Across<V> {
         self.unit.vectorize(Run { across: self, step });
     }
 
+    fn again(&mut self) {
+        self.operands[..2].swap_with_slice(&mut self.results);
+    }
+
     fn result(&self, high: bool) -> &[u64] {
-        &self.columns[usize::from(high)][self.n..2 * self.n]
+        &self.results[usize::from(high)][..self.n]
     }
 }
 
-/// Digits from columns, and what is carried beyond them.
-fn carry_out(columns: &[u64], digits: &mut [u64]) -> u64 {
-    let mut carry = 0;
-    for (digit, column) in digits.iter_mut().zip(columns) {
-        carry += column;
-        *digit = carry & DIGIT_MASK;
-        carry >>= DIGIT_BITS;
+#[expect(clippy::inline_always, reason = "compiled with the unit's instructions")]
+#[inline(always)]
+fn load_sums<V: Unit>(unit: V, columns: &[u64], out: &mut [V::Sum]) {
+    for (out, lanes) in out.iter_mut().zip(columns.chunks_exact(LANES)) {
+        *out = unit.load_sum(lanes);
     }
-    carry
 }
 
 #[expect(clippy::inline_always, reason = "compiled with the unit's instructions")]

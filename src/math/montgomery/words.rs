@@ -171,6 +171,10 @@ impl Alone for Words {
         }
     }
 
+    fn again(&mut self) {
+        self.given[..2].swap_with_slice(&mut self.taken);
+    }
+
     fn result(&self, high: bool) -> &[u64] {
         &self.taken[usize::from(high)]
     }

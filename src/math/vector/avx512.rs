@@ -11,11 +11,12 @@
 
 use std::arch::x86_64::{
     __m512d, __m512i, __mmask8, _MM_FROUND_NO_EXC, _MM_FROUND_TO_ZERO, _mm512_add_epi64, _mm512_alignr_epi64,
-    _mm512_and_si512, _mm512_castpd_si512, _mm512_castsi512_pd, _mm512_cmpeq_epi64_mask, _mm512_cvtepu64_pd,
-    _mm512_cvtpd_epu64, _mm512_fmadd_round_pd, _mm512_i64gather_epi64, _mm512_loadu_si512,
-    _mm512_madd52hi_epu64, _mm512_madd52lo_epu64, _mm512_mask_blend_epi64, _mm512_mask_blend_pd,
-    _mm512_maskz_permutexvar_epi64, _mm512_or_si512, _mm512_set1_epi64, _mm512_set1_pd, _mm512_setzero_si512,
-    _mm512_srli_epi64, _mm512_storeu_si512, _mm512_sub_epi64, _mm512_sub_pd, _mm512_test_epi64_mask,
+    _mm512_and_si512, _mm512_castpd_si512, _mm512_castsi512_pd, _mm512_cmpeq_epi64_mask,
+    _mm512_cmpgt_epu64_mask, _mm512_cvtepu64_pd, _mm512_cvtpd_epu64, _mm512_fmadd_round_pd,
+    _mm512_i64gather_epi64, _mm512_loadu_si512, _mm512_madd52hi_epu64, _mm512_madd52lo_epu64,
+    _mm512_mask_add_epi64, _mm512_mask_blend_epi64, _mm512_mask_blend_pd, _mm512_maskz_permutexvar_epi64,
+    _mm512_or_si512, _mm512_set1_epi64, _mm512_set1_pd, _mm512_setzero_si512, _mm512_srli_epi64,
+    _mm512_storeu_si512, _mm512_sub_epi64, _mm512_sub_pd, _mm512_test_epi64_mask,
 };
 
 use super::{DIGIT_MASK, Engine, Task, Unit, portable::Portable};
@@ -52,15 +53,15 @@ impl Float512 {
     }
 }
 
-/// Runs a task portably, compiled with the products of words without flags that newer x86 processors
-/// have; an error hands it back where this one lacks them.
+/// Runs a task portably, compiled with the products of words without flags and the vectors of 256 bits that newer x86
+/// processors have; an error hands it back where this one lacks them.
 pub(crate) fn run_portable<T: Task>(task: T) -> Result<T::Output, T> {
-    #[target_feature(enable = "bmi2")]
+    #[target_feature(enable = "bmi2,avx2")]
     fn run<T: Task>(task: T) -> T::Output {
         Portable(Engine::Portable).vectorize(task)
     }
-    if is_x86_feature_detected!("bmi2") {
-        // SAFETY: the feature was just found.
+    if is_x86_feature_detected!("bmi2") && is_x86_feature_detected!("avx2") {
+        // SAFETY: the features were just found.
         return Ok(unsafe { run(task) });
     }
     Err(task)
@@ -70,9 +71,9 @@ pub(crate) fn run_portable<T: Task>(task: T) -> Result<T::Output, T> {
 mod lanes {
     use super::{
         __m512i, __mmask8, _mm512_add_epi64, _mm512_alignr_epi64, _mm512_and_si512, _mm512_cmpeq_epi64_mask,
-        _mm512_i64gather_epi64, _mm512_loadu_si512, _mm512_maskz_permutexvar_epi64, _mm512_or_si512,
-        _mm512_set1_epi64, _mm512_srli_epi64, _mm512_storeu_si512, _mm512_sub_epi64, _mm512_test_epi64_mask,
-        DIGIT_MASK, LANES,
+        _mm512_cmpgt_epu64_mask, _mm512_i64gather_epi64, _mm512_loadu_si512, _mm512_mask_add_epi64,
+        _mm512_maskz_permutexvar_epi64, _mm512_or_si512, _mm512_set1_epi64, _mm512_srli_epi64,
+        _mm512_storeu_si512, _mm512_sub_epi64, _mm512_test_epi64_mask, DIGIT_MASK, LANES,
     };
 
     #[inline(always)]
@@ -160,11 +161,49 @@ mod lanes {
         // SAFETY: as above.
         unsafe { _mm512_test_epi64_mask(flag, flag) }
     }
+
+    /// After one round of carries every column is below 2^53. What then still has to move is one bit a column: as when two
+    /// numbers of one bit a column are added, those that overflow by themselves generate it and those full of ones hand it on.
+    #[inline(always)]
+    pub(super) fn settle(columns: &mut [__m512i], carry: u64) -> u64 {
+        // So many vectors have their flags in one word, with a bit to spare for the carry.
+        const AT_ONCE: usize = 7;
+        let mut below = splat(carry);
+        let mut bit = 0;
+        for block in columns.chunks_mut(AT_ONCE) {
+            let (mut generate, mut hand_on) = (0_u64, 0_u64);
+            for (at, column) in (0..).step_by(LANES).zip(&mut *block) {
+                let high = self::carry(*column);
+                *column = add(low_bits(*column), align::<7>(high, below));
+                below = high;
+                // SAFETY: as above.
+                let flags = unsafe {
+                    let full = _mm512_set1_epi64(DIGIT_MASK as i64);
+                    [_mm512_cmpgt_epu64_mask(*column, full), _mm512_cmpeq_epi64_mask(*column, full)]
+                };
+                generate |= u64::from(flags[0]) << at;
+                hand_on |= u64::from(flags[1]) << at;
+            }
+            let carries = (hand_on + (generate << 1 | bit)) ^ hand_on;
+            for (at, column) in (0..).step_by(LANES).zip(&mut *block) {
+                // SAFETY: as above.
+                let carried = unsafe {
+                    _mm512_mask_add_epi64(*column, (carries >> at) as __mmask8, *column, _mm512_set1_epi64(1))
+                };
+                *column = low_bits(carried);
+            }
+            bit = carries >> (LANES * block.len()) & 1;
+        }
+        let mut last = [0; LANES];
+        store(below, &mut last);
+        last[LANES - 1] + bit
+    }
 }
 
 impl Unit for Ifma512 {
     type Digit = __m512i;
     type Sum = __m512i;
+    type Choice = __mmask8;
 
     const LANES: usize = LANES;
     const LOW_BIAS: u64 = 0;
@@ -243,6 +282,11 @@ impl Unit for Ifma512 {
     }
 
     #[inline(always)]
+    fn settle(self, columns: &mut [__m512i], carry: u64) -> u64 {
+        lanes::settle(columns, carry)
+    }
+
+    #[inline(always)]
     fn add(self, left: __m512i, right: __m512i) -> __m512i {
         lanes::add(left, right)
     }
@@ -268,9 +312,14 @@ impl Unit for Ifma512 {
     }
 
     #[inline(always)]
-    fn select(self, flag: __m512i, first: __m512i, second: __m512i) -> __m512i {
+    fn choice(self, flag: __m512i) -> __mmask8 {
+        lanes::is_set(flag)
+    }
+
+    #[inline(always)]
+    fn select(self, choice: __mmask8, first: __m512i, second: __m512i) -> __m512i {
         // SAFETY: `self` proves AVX-512 F; register arithmetic only.
-        unsafe { _mm512_mask_blend_epi64(lanes::is_set(flag), second, first) }
+        unsafe { _mm512_mask_blend_epi64(choice, second, first) }
     }
 }
 
@@ -298,6 +347,7 @@ fn halves(left: __m512d, right: __m512d) -> (__m512i, __m512i) {
 impl Unit for Float512 {
     type Digit = __m512d;
     type Sum = __m512i;
+    type Choice = __mmask8;
 
     const LANES: usize = LANES;
     const LOW_BIAS: u64 = TWO_52.to_bits();
@@ -377,6 +427,11 @@ impl Unit for Float512 {
     }
 
     #[inline(always)]
+    fn settle(self, columns: &mut [__m512i], carry: u64) -> u64 {
+        lanes::settle(columns, carry)
+    }
+
+    #[inline(always)]
     fn add(self, left: __m512i, right: __m512i) -> __m512i {
         lanes::add(left, right)
     }
@@ -404,8 +459,13 @@ impl Unit for Float512 {
     }
 
     #[inline(always)]
-    fn select(self, flag: __m512i, first: __m512d, second: __m512d) -> __m512d {
+    fn choice(self, flag: __m512i) -> __mmask8 {
+        lanes::is_set(flag)
+    }
+
+    #[inline(always)]
+    fn select(self, choice: __mmask8, first: __m512d, second: __m512d) -> __m512d {
         // SAFETY: `self` proves AVX-512 F; register arithmetic only.
-        unsafe { _mm512_mask_blend_pd(lanes::is_set(flag), second, first) }
+        unsafe { _mm512_mask_blend_pd(choice, second, first) }
     }
 }

@@ -16,6 +16,7 @@ pub(crate) struct Portable(pub(super) Engine);
 impl Unit for Portable {
     type Digit = u64;
     type Sum = u128;
+    type Choice = u64;
 
     const LANES: usize = 1;
     const LOW_BIAS: u64 = 0;
@@ -89,6 +90,17 @@ impl Unit for Portable {
     }
 
     #[inline(always)]
+    fn settle(self, columns: &mut [u128], carry: u64) -> u64 {
+        let mut carry = u128::from(carry);
+        for column in columns {
+            carry += *column;
+            *column = carry & u128::from(DIGIT_MASK);
+            carry >>= DIGIT_BITS;
+        }
+        carry as u64
+    }
+
+    #[inline(always)]
     fn align<const SKIP: i32>(self, high: u128, _: u128) -> u128 {
         high
     }
@@ -119,9 +131,13 @@ impl Unit for Portable {
     }
 
     #[inline(always)]
-    fn select(self, flag: u128, first: u64, second: u64) -> u64 {
+    fn choice(self, flag: u128) -> u64 {
         // Opaque: the compiler would make a branch of a flag that it knows to be 0 or 1.
-        let mask = 0_u64.wrapping_sub(black_box(flag as u64));
+        0_u64.wrapping_sub(black_box(flag as u64))
+    }
+
+    #[inline(always)]
+    fn select(self, mask: u64, first: u64, second: u64) -> u64 {
         (first & mask) | (second & !mask)
     }
 }

@@ -61,7 +61,7 @@ impl Task for Everything<'_> {
                 unit.pick(&table[..8], index),
                 unit.pick(&table[..16], index),
                 unit.pick(&table, index),
-                unit.select(flag, a, b),
+                unit.select(unit.choice(flag), a, b),
                 unit.gather_vartime(&table, &at, 16),
                 unit.digit(left[0]),
             ];
@@ -132,5 +132,50 @@ fn one_number_is_computed_alone() {
             [Group::Alone(engine), Group::Lanes(engine), Group::Lanes(engine)]
         );
         assert_eq!(engine.group(1).lanes(), 1);
+    }
+}
+
+/// The digits of a number's columns, lanes first, and what is carried beyond them.
+struct Settle<'a> {
+    columns: &'a [u64],
+    carry: u64,
+}
+
+impl Task for Settle<'_> {
+    type Output = (Vec<u64>, u64);
+
+    fn run<U: Unit>(self, unit: U) -> Self::Output {
+        let mut sums: Vec<_> = self.columns.chunks(U::LANES).map(|lanes| unit.load_sum(lanes)).collect();
+        let carry = unit.settle(&mut sums, self.carry);
+        let mut digits = vec![0; self.columns.len()];
+        for (sum, lanes) in sums.iter().zip(digits.chunks_mut(U::LANES)) {
+            unit.store_sum(*sum, lanes);
+        }
+        (digits, carry)
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(1000))]
+    /// Up to three blocks of flags, with rows of full digits that hand a carry on over all of them.
+    #[test]
+    fn carries_run_through_all_lanes(
+        columns in prop::collection::vec(
+            prop_oneof![6 => Just(DIGIT_MASK), 1 => digit(), 1 => any::<u64>()], 8..160,
+        ),
+        carry in prop_oneof![Just(0), Just(1), digit()],
+    ) {
+        let columns = &columns[..columns.len() / 8 * 8];
+        let mut sum = u128::from(carry);
+        let digits: Vec<u64> = columns.iter().map(|column| {
+            sum += u128::from(*column);
+            let digit = u64::try_from(sum & u128::from(DIGIT_MASK)).unwrap();
+            sum >>= DIGIT_BITS;
+            digit
+        }).collect();
+        let expected = (digits, u64::try_from(sum).unwrap());
+        for engine in engines() {
+            prop_assert_eq!(&engine.run(Settle { columns, carry }), &expected, "{}", engine);
+        }
     }
 }

@@ -142,20 +142,18 @@ impl Task for Power<'_> {
             entry = next;
         }
         table.push(entry);
+        let secret = (!self.vartime).then(|| multiplier.table(&table));
         let mut power = table[0].clone();
+        let mut factor = multiplier.zero();
         for (number, window) in self.windows.0.iter().rev().enumerate() {
             if number > 0 {
-                for _ in 0..self.width {
-                    multiplier.square(&mut power);
-                }
+                multiplier.square(&mut power, self.width);
             }
-            if self.vartime {
-                if *window > 0 {
-                    multiplier.multiply(&mut power, &table[usize::try_from(*window).unwrap_or(0)]);
-                }
-            } else {
-                let factor = multiplier.pick(&table, *window);
+            if let Some(secret) = &secret {
+                multiplier.pick(secret, *window, &mut factor);
                 multiplier.multiply(&mut power, &factor);
+            } else if *window > 0 {
+                multiplier.multiply(&mut power, &table[usize::try_from(*window).unwrap_or(0)]);
             }
         }
         let power = multiplier.store(&power, self.bases.len());
@@ -185,9 +183,7 @@ impl Task for Doublings<'_> {
         let mut out = Vec::with_capacity(self.count);
         for k in 0..self.count {
             if k > 0 {
-                for _ in 0..FIXED_WINDOW {
-                    multiplier.square(&mut power);
-                }
+                multiplier.square(&mut power, FIXED_WINDOW);
             }
             out.extend(multiplier.store(&power, 1));
         }

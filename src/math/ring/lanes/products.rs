@@ -181,9 +181,7 @@ impl Task for Join<'_> {
             let highest = windows.next().cloned();
             let mut product = highest.unwrap_or_else(|| multiplier.load(&[&ring.one]));
             for part in windows {
-                for _ in 0..exponents.width {
-                    multiplier.square(&mut product);
-                }
+                multiplier.square(&mut product, exponents.width);
                 multiplier.multiply(&mut product, part);
             }
             out.push(multiplier.store(&product, self.count));

@@ -150,19 +150,19 @@ impl Task for Accumulate<'_> {
                 } else {
                     (empty[window], empty[exponents.windows + window]) = (false, false);
                     // Each lane continues the product of its sign.
-                    let flag = unit.load_sum(&flags[..U::LANES]);
+                    let is_minus = unit.choice(unit.load_sum(&flags[..U::LANES]));
                     let (plus, minus) = products.split_at_mut(exponents.windows);
                     let (plus, minus) = (&mut plus[window], &mut minus[window]);
                     let mut chosen = plus.clone();
                     for (digit, minus) in chosen.digits_mut().zip(minus.digits()) {
-                        *digit = unit.select(flag, *minus, *digit);
+                        *digit = unit.select(is_minus, *minus, *digit);
                     }
                     multiplier.multiply(&mut chosen, &factor);
                     for ((plus, minus), digit) in
                         plus.digits_mut().zip(minus.digits_mut()).zip(chosen.digits())
                     {
-                        *minus = unit.select(flag, *digit, *minus);
-                        *plus = unit.select(flag, *plus, *digit);
+                        *minus = unit.select(is_minus, *digit, *minus);
+                        *plus = unit.select(is_minus, *plus, *digit);
                     }
                 }
             }
