@@ -4,6 +4,7 @@ pub mod additive;
 pub mod bgn;
 pub mod elgamal;
 pub mod encoding;
+mod exponential;
 pub mod multiplicative;
 pub mod okamoto_uchiyama;
 pub mod packing;

@@ -48,7 +48,10 @@ use crate::{
     math::stream::Stream,
     scheme::{
         additive::{AdditiveScheme, SchemeError, check_lengths, check_rows},
-        elgamal::straus::{self, Summand},
+        exponential::{
+            self, CHEAP_ITEMS, read_each,
+            straus::{self, Summand},
+        },
     },
 };
 
@@ -74,9 +77,6 @@ pub const MAX_BOUND_BITS: u32 = 40;
 /// at 2^126 by Guillevic, "A short-list of pairing-friendly curves resistant to special TNFS at the 128-bit security level" (PKC
 /// 2020). Earlier and rougher estimates for the curve are as low as 2^117.
 pub const SECURITY_BITS: u32 = 126;
-
-/// Items of a batch whose work is not worth a task of its own.
-const CHEAP_ITEMS: usize = 64;
 
 /// The groups' order.
 static ORDER: LazyLock<BigUint> =
@@ -104,12 +104,8 @@ impl Bgn {
     /// # Errors
     /// [`SchemeError::BoundBits`].
     pub fn try_new(bound_bits: u32) -> Result<Self, SchemeError> {
-        let (min, max) = (MIN_BOUND_BITS, MAX_BOUND_BITS);
-        if (min..=max).contains(&bound_bits) {
-            Ok(Self { bound_bits })
-        } else {
-            Err(SchemeError::BoundBits { bits: bound_bits, min, max })
-        }
+        let range = MIN_BOUND_BITS..=MAX_BOUND_BITS;
+        exponential::check_bound_bits(bound_bits, &range).map(|bound_bits| Self { bound_bits })
     }
 
     /// Bits of the greatest message.
@@ -227,7 +223,7 @@ impl AdditiveScheme for Bgn {
     }
 
     fn message_bound(&self) -> Option<BigUint> {
-        Some(bound(self.bound_bits))
+        Some(exponential::bound(self.bound_bits))
     }
 
     /// The first decryption of a process makes a table for the search, which takes about as long as the search for 64
@@ -235,7 +231,7 @@ impl AdditiveScheme for Bgn {
     fn decrypt(&self, key: &SecretKey, ciphertexts: &[Ciphertext]) -> Result<Vec<BigUint>, SchemeError> {
         let points: Vec<_> =
             ciphertexts.par_iter().map(|Ciphertext { left, .. }| left[1] - left[0] * **key.left()).collect();
-        messages(&points, self.bound_bits)
+        exponential::messages(&points, self.bound_bits, &ORDER)
     }
 
     fn add(
@@ -355,32 +351,13 @@ impl From<Halves> for Ciphertext {
     }
 }
 
-/// The greatest message of so many bits.
-fn bound(bits: u32) -> BigUint {
-    ((1_u64 << bits) - 1).into()
-}
-
-/// The messages in the exponents of bare elements.
-fn messages<E: search::Searchable>(elements: &[E], bound_bits: u32) -> Result<Vec<BigUint>, SchemeError> {
-    let found = search::logarithms(elements, bound_bits)
-        .map_err(|index| SchemeError::BeyondBound { index, bound: bound(bound_bits) })?;
-    let residue = |message: i64| {
-        let magnitude = message.unsigned_abs();
-        if message < 0 { &*ORDER - magnitude } else { magnitude.into() }
-    };
-    Ok(found.into_iter().map(residue).collect())
-}
-
 /// Applies `encrypt` to every message and its randomness.
 fn encrypt_each<T: Send, const N: usize>(
     residues: &[BigUint],
     randomness: &Stream,
     encrypt: impl Fn(&Scalar, [&Scalar; N]) -> T + Sync,
 ) -> Result<Vec<T>, SchemeError> {
-    let bits = ORDER.bits();
-    if let Some(index) = residues.iter().position(|residue| *residue >= *ORDER) {
-        return Err(SchemeError::MessageRange { index, bits });
-    }
+    exponential::check_residues(residues, &ORDER)?;
     Ok(randomised(residues, randomness, |residue, random| encrypt(&scalar_of(residue), random)))
 }
 
@@ -390,27 +367,10 @@ fn randomised<T: Sync, U: Send, const N: usize>(
     randomness: &Stream,
     change: impl Fn(&T, [&Scalar; N]) -> U + Sync,
 ) -> Vec<U> {
-    let numbered: Vec<_> = (0_u64..).zip(items).collect();
-    let changed = numbered.into_par_iter().map(|(index, item)| {
-        let mut rng = randomness.item(index).rng();
-        let scalars: [SecretScalar; N] = std::array::from_fn(|_| random_scalar(&mut rng));
+    exponential::randomised(items, randomness, |item, rng| {
+        let scalars: [SecretScalar; N] = std::array::from_fn(|_| random_scalar(rng));
         change(item, scalars.each_ref().map(|scalar| &**scalar))
-    });
-    changed.collect()
-}
-
-/// Decodes ciphertexts of a given length.
-fn read_each<T: Send>(
-    bytes: &[u8],
-    expected: usize,
-    decode: impl Fn(&[u8]) -> Option<T> + Send + Sync,
-) -> Result<Vec<T>, SchemeError> {
-    if !bytes.len().is_multiple_of(expected) {
-        return Err(SchemeError::Length { what: "ciphertexts", bytes: bytes.len(), expected });
-    }
-    let read: Vec<_> = bytes.par_chunks_exact(expected).map(decode).collect();
-    let checked = read.into_iter().enumerate();
-    checked.map(|(index, read)| read.ok_or(SchemeError::NotAnElement { what: "ciphertext", index })).collect()
+    })
 }
 
 #[cfg(test)]

@@ -28,13 +28,15 @@ use zeroize::{Zeroize, Zeroizing};
 
 use crate::{
     math::stream::Stream,
-    scheme::additive::{AdditiveScheme, SchemeError, check_lengths, check_rows},
+    scheme::{
+        additive::{AdditiveScheme, SchemeError, check_lengths, check_rows},
+        exponential::{self, CHEAP_ITEMS, straus},
+    },
 };
 
 mod key;
 pub mod multiplicative;
 mod search;
-pub(in crate::scheme) mod straus;
 
 pub use key::{PublicKey, SecretKey};
 
@@ -52,8 +54,6 @@ pub const SECURITY_BITS: u32 = 128;
 
 /// Bytes of an encoded group element.
 const POINT_BYTES: usize = 32;
-/// Items of a batch whose work is not worth a task of its own.
-const CHEAP_ITEMS: usize = 64;
 
 /// The group's order.
 static ORDER: LazyLock<BigUint> = LazyLock::new(|| BigUint::from_bytes_le((-Scalar::ONE).as_bytes()) + 1_u32);
@@ -80,22 +80,13 @@ impl ElGamal {
     /// # Errors
     /// [`SchemeError::BoundBits`].
     pub fn try_new(bound_bits: u32) -> Result<Self, SchemeError> {
-        let (min, max) = (MIN_BOUND_BITS, MAX_BOUND_BITS);
-        if (min..=max).contains(&bound_bits) {
-            Ok(Self { bound_bits })
-        } else {
-            Err(SchemeError::BoundBits { bits: bound_bits, min, max })
-        }
+        let range = MIN_BOUND_BITS..=MAX_BOUND_BITS;
+        exponential::check_bound_bits(bound_bits, &range).map(|bound_bits| Self { bound_bits })
     }
 
     /// Bits of the greatest message.
     pub fn bound_bits(&self) -> u32 {
         self.bound_bits
-    }
-
-    /// 2^bits - 1
-    fn bound(self) -> u64 {
-        (1 << self.bound_bits) - 1
     }
 }
 
@@ -143,7 +134,7 @@ impl AdditiveScheme for ElGamal {
     }
 
     fn message_bound(&self) -> Option<BigUint> {
-        Some(self.bound().into())
+        Some(exponential::bound(self.bound_bits))
     }
 
     /// The first decryption of a process makes a table for the search, which takes about as long as the search for 64
@@ -153,13 +144,7 @@ impl AdditiveScheme for ElGamal {
             .par_iter()
             .map(|ciphertext| ciphertext.body - ciphertext.mask * key.exponent())
             .collect();
-        let found = search::logarithms(&points, self.bound_bits)
-            .map_err(|index| SchemeError::BeyondBound { index, bound: self.bound().into() })?;
-        let residue = |message: i64| {
-            let magnitude = message.unsigned_abs();
-            if message < 0 { &*ORDER - magnitude } else { magnitude.into() }
-        };
-        Ok(found.into_iter().map(residue).collect())
+        exponential::messages(&points, self.bound_bits, &ORDER)
     }
 
     fn add(
@@ -208,14 +193,13 @@ impl AdditiveScheme for ElGamal {
         ciphertexts: &[Ciphertext],
         randomness: &Stream,
     ) -> Vec<Ciphertext> {
-        let fresh = (0_u64..).zip(ciphertexts).collect::<Vec<_>>().into_par_iter().map(|(index, old)| {
-            let random = random_scalar(&mut randomness.item(index).rng());
+        exponential::randomised(ciphertexts, randomness, |old, rng| {
+            let random = random_scalar(rng);
             Ciphertext {
                 mask: old.mask + RistrettoPoint::mul_base(&random),
                 body: old.body + key.multiply(&random),
             }
-        });
-        fresh.collect()
+        })
     }
 
     fn public_key_bytes(&self) -> usize {
@@ -252,21 +236,10 @@ impl AdditiveScheme for ElGamal {
     }
 
     fn read_ciphertexts(&self, _key: &PublicKey, bytes: &[u8]) -> Result<Vec<Ciphertext>, SchemeError> {
-        let expected = self.ciphertext_bytes();
-        if !bytes.len().is_multiple_of(expected) {
-            return Err(SchemeError::Length { what: "ciphertexts", bytes: bytes.len(), expected });
-        }
-        let read: Vec<_> = bytes
-            .par_chunks_exact(expected)
-            .map(|bytes| {
-                let (mask, body) = bytes.split_at(POINT_BYTES);
-                Some(Ciphertext { mask: decode(mask)?, body: decode(body)? })
-            })
-            .collect();
-        let checked = read.into_iter().enumerate();
-        checked
-            .map(|(index, read)| read.ok_or(SchemeError::NotAnElement { what: "ciphertext", index }))
-            .collect()
+        exponential::read_each(bytes, self.ciphertext_bytes(), |bytes| {
+            let (mask, body) = bytes.split_at(POINT_BYTES);
+            Some(Ciphertext { mask: decode(mask)?, body: decode(body)? })
+        })
     }
 }
 
@@ -276,15 +249,9 @@ fn encrypt_each(
     randomness: &Stream,
     encrypt: impl Fn(&Scalar, &Scalar) -> Ciphertext + Sync,
 ) -> Result<Vec<Ciphertext>, SchemeError> {
-    let bits = ORDER.bits();
-    if let Some(index) = residues.iter().position(|residue| *residue >= *ORDER) {
-        return Err(SchemeError::MessageRange { index, bits });
-    }
-    let numbered: Vec<_> = (0_u64..).zip(residues).collect();
-    let encrypted = numbered.into_par_iter().map(|(index, residue)| {
-        encrypt(&scalar_of(residue), &random_scalar(&mut randomness.item(index).rng()))
-    });
-    Ok(encrypted.collect())
+    exponential::check_residues(residues, &ORDER)?;
+    let encrypt = |residue: &BigUint, rng: &mut _| encrypt(&scalar_of(residue), &random_scalar(rng));
+    Ok(exponential::randomised(residues, randomness, encrypt))
 }
 
 /// A uniform scalar from 64 random bytes.

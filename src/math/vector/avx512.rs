@@ -6,7 +6,8 @@
 #![expect(
     clippy::inline_always,
     clippy::cast_possible_wrap,
-    reason = "a task is compiled as one function; lanes are handed over as signed integers"
+    clippy::cast_possible_truncation,
+    reason = "a task is compiled as one function; lanes are handed over as signed integers and flags of eight lanes in the lowest bits"
 )]
 
 use std::arch::x86_64::{

@@ -19,14 +19,17 @@ use rayon::prelude::*;
 use super::{
     Bgn, ORDER, PublicKey, SecretKey, encrypt_each,
     group_element::{GT_BYTES, T_TABLE, decode_gt, encode_gt, secret_sum},
-    messages, randomised, read_each,
+    randomised,
     scalar::{SecretScalar, scalar_of},
 };
 use crate::{
     math::stream::Stream,
     scheme::{
         additive::{AdditiveScheme, SchemeError, check_lengths, check_rows},
-        elgamal::straus::{self, Summand},
+        exponential::{
+            self, CHEAP_ITEMS, read_each,
+            straus::{self, Summand},
+        },
     },
 };
 
@@ -104,7 +107,7 @@ impl AdditiveScheme for Products {
         let bare = ciphertexts.par_iter().map(|Product([both, left, right, last])| {
             last + secret_sum(&[(-left, key.left()), (-right, key.right()), (*both, key.both())])
         });
-        messages(&bare.collect::<Vec<_>>(), self.first.bound_bits)
+        exponential::messages(&bare.collect::<Vec<_>>(), self.first.bound_bits, &ORDER)
     }
 
     fn add(
@@ -114,7 +117,7 @@ impl AdditiveScheme for Products {
         right: &[Product],
     ) -> Result<Vec<Product>, SchemeError> {
         check_lengths(left.len(), right.len())?;
-        let pairs = left.par_iter().zip(right).with_min_len(super::CHEAP_ITEMS);
+        let pairs = left.par_iter().zip(right).with_min_len(CHEAP_ITEMS);
         Ok(pairs.map(|(a, b)| Product(a.0.plus(&b.0))).collect())
     }
 

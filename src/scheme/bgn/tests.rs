@@ -10,6 +10,7 @@ use super::{
     group_element::{Element, GT_BYTES, T_TABLE, Table, decode_gt, encode_gt, secret_sum},
     *,
 };
+use crate::scheme::exponential::logarithm::{Searchable, logarithms};
 
 fn scheme(bits: u32) -> Bgn {
     Bgn::try_new(bits).unwrap()
@@ -224,14 +225,14 @@ mod products_of_ciphertexts {
 mod search_for_messages {
     use super::*;
 
-    fn check<E: search::Searchable + Debug>() {
+    fn check<E: Searchable + Element + Debug>() {
         for bits in [1, 2, 3, 7] {
             let bound = (1 << bits) - 1;
             let within: Vec<_> = (-bound..=bound).collect();
-            assert_eq!(search::logarithms(&bare::<E>(&within), bits), Ok(within));
+            assert_eq!(logarithms(&bare::<E>(&within), bits), Ok(within));
             for beyond in [bound + 1, bound + 2, 2 * bound + 2, 1 << 40] {
                 for beyond in [beyond, -beyond] {
-                    assert_eq!(search::logarithms(&bare::<E>(&[0, beyond]), bits), Err(1), "{beyond}");
+                    assert_eq!(logarithms(&bare::<E>(&[0, beyond]), bits), Err(1), "{beyond}");
                 }
             }
         }
@@ -242,8 +243,8 @@ mod search_for_messages {
         let messages: Vec<_> =
             near.filter(|message| *message <= bound).flat_map(|message| [message, -message]).collect();
         assert!(messages.len() > 300);
-        assert_eq!(search::logarithms(&bare::<E>(&messages), 18), Ok(messages));
-        assert_eq!(search::logarithms(&bare::<E>(&[bound, -bound, -bound - 1]), 18), Err(2));
+        assert_eq!(logarithms(&bare::<E>(&messages), 18), Ok(messages));
+        assert_eq!(logarithms(&bare::<E>(&[bound, -bound, -bound - 1]), 18), Err(2));
     }
 
     #[test]
@@ -263,7 +264,7 @@ mod search_for_messages {
         messages[32] = -65_536;
         messages[90] = 1 << 50;
         for threads in [1, 3] {
-            let found = with_threads(threads, || search::logarithms(&bare::<Gt>(&messages), 16));
+            let found = with_threads(threads, || logarithms(&bare::<Gt>(&messages), 16));
             assert_eq!(found, Err(31));
         }
     }
@@ -271,10 +272,8 @@ mod search_for_messages {
     /// Two threads that need the same table at once, from inside tasks of the pool.
     #[test]
     fn decryptions_inside_of_tasks_do_not_wait_for_each_other() {
-        let found: Vec<_> = (0..16_i64)
-            .into_par_iter()
-            .map(|i| search::logarithms(&bare::<G1Projective>(&[-i << 16]), 21))
-            .collect();
+        let found: Vec<_> =
+            (0..16_i64).into_par_iter().map(|i| logarithms(&bare::<G1Projective>(&[-i << 16]), 21)).collect();
         assert_eq!(found, (0..16).map(|i| Ok(vec![-i << 16])).collect::<Vec<_>>());
     }
 }

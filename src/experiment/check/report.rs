@@ -1,0 +1,122 @@
+//! The rules of `[table]`, `[figure]` and `[[claim]]`.
+
+use super::Checker;
+use crate::{
+    backend::Variant,
+    experiment::{
+        claim::{Relation, RelationError},
+        diagnostic::{Code, Diagnostic, nearest},
+        metric::{self, CellExpression},
+        plan::{Claim, Figure, Table},
+        spec::{ClaimSpec, FigureSpec, TableSpec},
+    },
+};
+
+/// Keys that are not of the file but of the cell.
+const CELL_KEYS: [&str; 2] = ["variant", "repetition"];
+
+/// Reports a key of a table or chart that tells no cells apart.
+fn cell_key(path: &str, key: &str, keys: &[String], checker: &mut Checker<'_>) -> bool {
+    let known = CELL_KEYS.contains(&key)
+        || keys.iter().any(|label| label == key && checker.document.get(label).is_some());
+    let swept = keys.iter().any(|label| label == key) && key.contains('.');
+    if known || swept {
+        return true;
+    }
+    let names: Vec<&str> = CELL_KEYS.into_iter().chain(keys.iter().map(String::as_str)).collect();
+    checker.unknown(path, "key", key, names.iter().copied());
+    false
+}
+
+fn unknown_metric(path: &str, name: &str, checker: &mut Checker<'_>) {
+    let span = checker.document.span(path);
+    let names: Vec<&str> = metric::METRICS.iter().map(|metric| metric.name).collect();
+    let mut diagnostic = Diagnostic::error(Code::UnknownName, span, format!("unknown metric `{name}`"))
+        .help(&format!("allowed, each alone or followed by `± std`: {}", names.join(", ")));
+    if let Some(right) = metric::suggest(name) {
+        diagnostic = diagnostic.label(&format!("did you mean `{right}`?"));
+    }
+    checker.found.push(diagnostic);
+}
+
+/// Checks `[table]`.
+pub fn table(spec: &TableSpec, keys: &[String], checker: &mut Checker<'_>) -> Option<Table> {
+    let mut fine = cell_key("table.rows", &spec.rows, keys, checker);
+    for (index, column) in spec.columns.iter().enumerate() {
+        fine &= cell_key(&format!("table.columns.{index}"), column, keys, checker);
+    }
+    let mut cells = Vec::new();
+    for cell in spec.cell.as_slice() {
+        match CellExpression::parse(cell) {
+            Ok(cell) => cells.push(cell),
+            Err(name) => {
+                unknown_metric("table.cell", &name, checker);
+                fine = false;
+            }
+        }
+    }
+    fine.then(|| Table { rows: spec.rows.clone(), columns: spec.columns.clone(), cells })
+}
+
+/// Checks `[figure]`.
+pub fn figure(spec: &FigureSpec, keys: &[String], checker: &mut Checker<'_>) -> Option<Figure> {
+    let mut fine = cell_key("figure.x", &spec.x, keys, checker);
+    if let Some(series) = &spec.series {
+        fine &= cell_key("figure.series", series, keys, checker);
+    }
+    if let Some([low, high]) = spec.y_range
+        && !(low < high && (!spec.y_logarithmic || low > 0.0))
+    {
+        checker.error(
+            "figure.y_range",
+            Code::Range,
+            format!("`figure.y_range` is [{low}, {high}]"),
+            "allowed: a lower bound below the upper; above 0 on a logarithmic axis",
+        );
+        fine = false;
+    }
+    let Some(y) = metric::find(&spec.y) else {
+        unknown_metric("figure.y", &spec.y, checker);
+        return None;
+    };
+    fine.then(|| Figure {
+        kind: spec.kind,
+        x: spec.x.clone(),
+        y,
+        series: spec.series.clone(),
+        x_label: spec.x_label.clone(),
+        y_label: spec.y_label.clone(),
+        y_range: spec.y_range.map(|[low, high]| (low, high)),
+        y_logarithmic: spec.y_logarithmic,
+    })
+}
+
+/// Checks the `[[claim]]`s.
+pub fn claims(specs: &[ClaimSpec], checker: &mut Checker<'_>) -> Vec<Claim> {
+    let mut claims = Vec::new();
+    for (index, spec) in specs.iter().enumerate() {
+        let path = format!("claim.{index}.holds");
+        match Relation::parse(&spec.holds) {
+            Ok(relation) => {
+                claims.push(Claim { text: spec.text.clone(), source: spec.holds.clone(), relation });
+            }
+            Err(error) => {
+                let span = checker.document.span(&path);
+                let mut diagnostic = Diagnostic::error(Code::Expression, span, error.to_string())
+                    .help("for example `encrypted.accuracy >= plain.accuracy - 0.01`");
+                let right = match &error {
+                    RelationError::Metric(name) => metric::suggest(name),
+                    RelationError::Variant(name) => {
+                        nearest(name, Variant::ALL.into_iter().map(Variant::name))
+                    }
+                    _ => None,
+                };
+                if let Some(right) = right {
+                    diagnostic = diagnostic.label(&format!("did you mean `{right}`?"));
+                }
+                checker.found.push(diagnostic);
+            }
+        }
+    }
+    claims
+}
