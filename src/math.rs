@@ -4,6 +4,7 @@ pub mod modexp;
 pub(crate) mod montgomery;
 pub mod prime;
 pub mod ring;
+pub mod rns;
 pub mod stream;
 pub mod uniform;
 pub mod vector;

@@ -1,0 +1,132 @@
+//! From residues modulo some primes to residues modulo others.
+//!
+//! A number modulo Q = q_1 ... q_k is `sum y_i Q/q_i - v Q` with `y_i = x (Q/q_i)^-1` modulo q_i, and v is the sum of the `y_i / q_i`,
+//! rounded: to the nearest integer for the number of least magnitude. The sum is taken in double precision
+//! (Halevi, Polyakov and Shoup, CT-RSA 2019, section 2.2), whose error matters only for numbers within Q 2^-45 of
+//! Q/2, and there gives x + Q or x - Q in place of x: the same for all target primes.
+
+use num_bigint::BigUint;
+use num_traits::One;
+use rayon::prelude::*;
+
+use super::Prime;
+
+/// Coefficients that are converted together.
+const BLOCK: usize = 1024;
+
+/// The constants of a conversion.
+#[derive(Debug, Clone)]
+pub struct Conversion {
+    from: Vec<Prime>,
+    to: Vec<Prime>,
+    /// (Q/q_i)^-1 modulo q_i
+    inverses: Vec<u64>,
+    /// 1 / q_i
+    reciprocals: Vec<f64>,
+    /// for every target prime: Q/q_i, and -Q
+    factors: Vec<(Vec<u64>, u64)>,
+}
+
+impl Conversion {
+    /// From residues modulo distinct primes to residues modulo others.
+    pub fn new(from: &[Prime], to: &[Prime]) -> Self {
+        let product: BigUint = from.iter().fold(BigUint::one(), |product, prime| product * prime.value());
+        let others: Vec<BigUint> = from.iter().map(|prime| &product / prime.value()).collect();
+        let inverse = |(prime, others): (&Prime, &BigUint)| prime.invert(prime.reduce_big(others));
+        let factors = to.iter().map(|prime| {
+            let factors = others.iter().map(|others| prime.reduce_big(others)).collect();
+            (factors, prime.negate(prime.reduce_big(&product)))
+        });
+        Self {
+            from: from.to_vec(),
+            to: to.to_vec(),
+            inverses: from.iter().zip(&others).map(inverse).collect(),
+            reciprocals: from.iter().map(|prime| 1.0 / prime.value() as f64).collect(),
+            factors: factors.collect(),
+        }
+    }
+
+    /// Rows of coefficients modulo the targets, one after the other, from such rows modulo the sources: of the integers of least magnitude.
+    ///
+    /// # Panics
+    /// When there is not one source row of `degree` coefficients a prime.
+    pub fn convert(&self, rows: &[u64], degree: usize) -> Vec<u64> {
+        assert_eq!(rows.len(), degree * self.from.len(), "one row a prime");
+        let rows: Vec<&[u64]> = rows.chunks_exact(degree).collect();
+        let mut out = vec![0; degree * self.to.len()];
+        let mut blocks: Vec<Vec<&mut [u64]>> = (0..degree.div_ceil(BLOCK)).map(|_| Vec::new()).collect();
+        for row in out.chunks_exact_mut(degree) {
+            for (block, part) in blocks.iter_mut().zip(row.chunks_mut(BLOCK)) {
+                block.push(part);
+            }
+        }
+        blocks.into_par_iter().enumerate().for_each(|(block, targets)| {
+            let range = block * BLOCK..degree.min((block + 1) * BLOCK);
+            self.convert_block(&rows, range, targets);
+        });
+        out
+    }
+
+    fn convert_block(&self, rows: &[&[u64]], range: std::ops::Range<usize>, targets: Vec<&mut [u64]>) {
+        let mut scaled = vec![0; range.len() * self.from.len()];
+        let mut quotients = vec![0.0; range.len()];
+        let sources = self.from.iter().zip(&self.inverses).zip(&self.reciprocals).zip(rows);
+        for ((((prime, inverse), reciprocal), row), out) in sources.zip(scaled.chunks_exact_mut(range.len()))
+        {
+            for ((out, quotient), residue) in out.iter_mut().zip(&mut quotients).zip(&row[range.clone()]) {
+                *out = prime.multiply(*residue, *inverse);
+                *quotient += *out as f64 * reciprocal;
+            }
+        }
+        #[expect(
+            clippy::cast_possible_truncation,
+            clippy::cast_sign_loss,
+            reason = "below the number of primes"
+        )]
+        let quotients: Vec<u64> = quotients.iter().map(|quotient| libm::rint(*quotient) as u64).collect();
+        for ((prime, (factors, less)), target) in self.to.iter().zip(&self.factors).zip(targets) {
+            for (out, quotient) in target.iter_mut().zip(&quotients) {
+                *out = prime.multiply(prime.reduce(*quotient), *less);
+            }
+            for (factor, scaled) in factors.iter().zip(scaled.chunks_exact(range.len())) {
+                for (out, scaled) in target.iter_mut().zip(scaled) {
+                    *out = prime.add(*out, prime.multiply(prime.reduce(*scaled), *factor));
+                }
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use num_bigint::BigInt;
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::math::rns::prime::transform_primes;
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(300))]
+        #[test]
+        fn residues_are_those_of_the_integer_of_least_magnitude(
+            count in 1_usize..6,
+            bits in prop::sample::select(vec![30_u32, 45, 50]),
+            words in prop::collection::vec(any::<u32>(), 10),
+            shift in 0_u32..300,
+        ) {
+            let from: Vec<_> = transform_primes(bits, 16, count, &[]).unwrap();
+            let to = [transform_primes(50, 16, 2, &from).unwrap(), vec![65_537, 17]].concat();
+            let primes = |list: &[u64]| list.iter().map(|&prime| Prime::try_new(prime).unwrap()).collect::<Vec<_>>();
+            let (from, to) = (primes(&from), primes(&to));
+            let product: BigUint = from.iter().map(|prime| BigUint::from(prime.value())).product();
+            let number = (BigUint::from_slice(&words) >> shift) % &product;
+            let centred = if &number * 2_u32 > product { BigInt::from(number.clone()) - BigInt::from(product) } else { number.clone().into() };
+            let rows: Vec<u64> = from.iter().map(|prime| prime.reduce_big(&number)).collect();
+            let expected: Vec<u64> = to.iter().map(|prime| {
+                let residue = prime.reduce_big(centred.magnitude());
+                if centred < BigInt::ZERO { prime.negate(residue) } else { residue }
+            }).collect();
+            prop_assert_eq!(Conversion::new(&from, &to).convert(&rows, 1), expected);
+        }
+    }
+}

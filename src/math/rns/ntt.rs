@@ -1,0 +1,150 @@
+//! The negacyclic number-theoretic transform modulo one prime.
+//!
+//! The transform itself is `tfhe-ntt`'s, which is level with Intel HEXL for primes below 2^50 (the measurements are in `benches/ntt.rs`).
+//! What is added here is the order of its values, which rotations need.
+
+use std::fmt;
+
+use tfhe_ntt::prime64::Plan;
+
+use super::Prime;
+
+/// Least degree that the transform takes.
+pub const MIN_DEGREE: usize = 16;
+
+/// Tables for polynomials of one degree modulo one prime.
+pub struct Ntt {
+    prime: Prime,
+    plan: Plan,
+}
+
+impl fmt::Debug for Ntt {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Ntt({} mod {})", self.degree(), self.prime.value())
+    }
+}
+
+impl Ntt {
+    /// For polynomials modulo X^`degree` + 1; `None` unless `degree` is a power of two from [`MIN_DEGREE`] on and `prime` a prime
+    /// that is 1 modulo twice that.
+    pub fn try_new(degree: usize, prime: u64) -> Option<Self> {
+        Some(Self { prime: Prime::try_new(prime)?, plan: Plan::try_new(degree, prime)? })
+    }
+
+    /// N
+    pub fn degree(&self) -> usize {
+        self.plan.ntt_size()
+    }
+
+    /// The prime.
+    pub fn prime(&self) -> Prime {
+        self.prime
+    }
+
+    /// Coefficients to values.
+    ///
+    /// # Panics
+    /// Here and below, when a slice has not the length [`degree`](Self::degree).
+    pub fn forward(&self, row: &mut [u64]) {
+        self.plan.fwd(row);
+    }
+
+    /// Values to coefficients.
+    pub fn inverse(&self, row: &mut [u64]) {
+        self.plan.inv(row);
+        self.plan.normalize(row);
+    }
+
+    /// `sum += left right`, value by value.
+    pub fn multiply_add(&self, sum: &mut [u64], left: &[u64], right: &[u64]) {
+        self.plan.mul_accumulate(sum, left, right);
+    }
+
+    /// For every value the odd exponent e below 2N, such that it is the polynomial's value at the e-th power of one primitive 2N-th root of
+    /// unity. The same for all primes.
+    pub fn exponents(&self) -> Vec<usize> {
+        let (n, prime) = (self.degree(), self.prime);
+        let mut x = vec![0; n];
+        if let Some(coefficient) = x.get_mut(1) {
+            *coefficient = 1;
+        }
+        self.forward(&mut x);
+        let root = x.first().copied().unwrap_or(1);
+        let powers = std::iter::successors(Some(1), |power| Some(prime.multiply(*power, root)));
+        let exponent: std::collections::HashMap<u64, usize> = powers.take(2 * n).zip(0..).collect();
+        x.iter().map(|value| exponent.get(value).copied().unwrap_or_default()).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::math::rns::prime::transform_primes;
+
+    /// The definition: X^N is -1.
+    fn schoolbook(prime: Prime, left: &[u64], right: &[u64]) -> Vec<u64> {
+        let n = left.len();
+        let mut product = vec![0; n];
+        for (i, a) in left.iter().enumerate() {
+            for (j, b) in right.iter().enumerate() {
+                let term = prime.multiply(*a, *b);
+                let place = &mut product[(i + j) % n];
+                *place = if i + j < n { prime.add(*place, term) } else { prime.subtract(*place, term) };
+            }
+        }
+        product
+    }
+
+    proptest! {
+        #[test]
+        fn products_of_values_are_products_of_polynomials(
+            log_degree in 4_u32..8,
+            bits in prop::sample::select(vec![20_u32, 30, 49, 50, 51, 60]),
+            seed: u64,
+        ) {
+            let n = 1_usize << log_degree;
+            let value = transform_primes(bits, n, 1, &[]).unwrap()[0];
+            let ntt = Ntt::try_new(n, value).unwrap();
+            let mut state = seed;
+            let mut next = || {
+                state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+                if state % 5 == 0 { value - 1 } else { (state >> 2) % value }
+            };
+            let (left, right): (Vec<_>, Vec<_>) = (0..n).map(|_| (next(), next())).unzip();
+            let expected = schoolbook(ntt.prime(), &left, &right);
+            let (mut a, mut b, mut product) = (left.clone(), right, vec![0; n]);
+            ntt.forward(&mut a);
+            ntt.forward(&mut b);
+            ntt.multiply_add(&mut product, &a, &b);
+            ntt.inverse(&mut product);
+            prop_assert_eq!(product, expected);
+            ntt.inverse(&mut a);
+            prop_assert_eq!(a, left);
+        }
+    }
+
+    #[test]
+    fn the_order_of_values_is_one_of_odd_exponents_and_the_same_for_all_primes() {
+        for log_degree in [4, 7, 12] {
+            let n = 1_usize << log_degree;
+            let primes = transform_primes(45, n, 3, &[]).unwrap();
+            let orders: Vec<_> =
+                primes.iter().map(|&prime| Ntt::try_new(n, prime).unwrap().exponents()).collect();
+            assert!(orders.iter().all(|order| *order == orders[0]));
+            let mut sorted = orders[0].clone();
+            sorted.sort_unstable();
+            assert_eq!(sorted, (0..n).map(|i| 2 * i + 1).collect::<Vec<_>>());
+        }
+    }
+
+    #[test]
+    fn what_has_no_transform_is_refused() {
+        assert!(Ntt::try_new(8, 65_537).is_none());
+        assert!(Ntt::try_new(24, 65_537).is_none());
+        assert!(Ntt::try_new(1 << 16, 65_537).is_none());
+        assert!(Ntt::try_new(16, 33 * 65).is_none());
+        assert!(Ntt::try_new(1 << 15, 65_537).is_some());
+    }
+}
