@@ -5,6 +5,7 @@ pub(crate) mod montgomery;
 pub mod prime;
 pub mod ring;
 pub mod rns;
+pub mod sampling;
 pub mod stream;
 pub mod uniform;
 pub mod vector;

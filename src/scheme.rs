@@ -2,6 +2,7 @@
 
 pub mod additive;
 pub mod bgn;
+pub mod bgv;
 pub mod elgamal;
 pub mod encoding;
 mod exponential;
@@ -11,5 +12,6 @@ pub mod packing;
 pub mod paillier;
 pub mod registry;
 pub mod residue;
+pub mod rlwe;
 pub mod security;
 pub mod twin;

@@ -1,0 +1,410 @@
+//! BGV: exact arithmetic on vectors of residues modulo a prime t.
+//!
+//! Brakerski, Gentry and Vaikuntanathan, "(Leveled) fully homomorphic encryption without bootstrapping" (ITCS 2012). The phase of a
+//! ciphertext is `f m + t e` modulo Q, with the message m in the lowest digit. A plaintext is a vector of N residues modulo t (Smart and
+//! Vercauteren 2014): the values of m at the roots of X^N + 1, in two rows of N/2 slots each, which rotate together; a third automorphism
+//! swaps the rows.
+//!
+//! Dropping a prime divides the phase by it, and so multiplies the message by its inverse modulo t. That *factor* f is kept beside
+//! the ciphertext and taken out when it is decrypted; sums bring their terms to one factor first.
+//!
+//! # Security
+//! That of [`rlwe`](crate::scheme::rlwe). Ciphertexts are malleable, and what computes with them learns the plaintexts that it is given.
+
+use std::collections::BTreeMap;
+
+use crate::{
+    math::{
+        rns::{Ntt, Polynomial, Prime, prime::MAX_BITS},
+        stream::Stream,
+    },
+    scheme::rlwe::{Context, Literal, Parameters, PublicKey, RlweError, SecretKey, SwitchingKey},
+};
+
+/// Generates, with -1, the odd powers modulo 2N: a rotation by k steps is the automorphism X -> X^(5^k).
+const GENERATOR: usize = 5;
+
+/// The scheme with its parameters.
+#[derive(Debug)]
+pub struct Bgv {
+    context: Context,
+    /// the transform modulo t
+    transform: Ntt,
+    /// where the value of each slot is
+    places: Vec<usize>,
+}
+
+/// A message as a polynomial: coefficients of least magnitude modulo t.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Plaintext {
+    coefficients: Vec<i64>,
+}
+
+/// An encrypted message.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Ciphertext {
+    /// in values modulo the primes of the level
+    parts: Vec<Polynomial>,
+    level: usize,
+    /// f
+    factor: u64,
+}
+
+impl Ciphertext {
+    /// Primes that are left.
+    pub fn level(&self) -> usize {
+        self.level
+    }
+
+    /// Polynomials: two, or three after a product that was not relinearised.
+    pub fn parts(&self) -> usize {
+        self.parts.len()
+    }
+}
+
+/// Keys for rotations by some numbers of steps.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RotationKeys {
+    /// by the automorphism's power
+    keys: BTreeMap<usize, SwitchingKey>,
+}
+
+impl Bgv {
+    /// The scheme for a plaintext modulus, a prime of at most 60 bits that is 1 modulo 2N and none of the ciphertext's.
+    pub fn try_new(literal: &Literal, plaintext_modulus: u64) -> Result<Self, RlweError> {
+        let parameters = Parameters::try_new(literal)?;
+        let (degree, log_step) = (parameters.degree(), parameters.log_degree() + 1);
+        let refused = RlweError::PlaintextModulus { modulus: plaintext_modulus, log_step };
+        let taken = parameters.modulus().with(parameters.special());
+        let fits = plaintext_modulus >> (MAX_BITS - 1) == 0
+            && taken.primes().all(|prime| prime.value() != plaintext_modulus);
+        let transform = Ntt::try_new(degree, plaintext_modulus).filter(|_| fits).ok_or(refused)?;
+        let mut position = vec![0; 2 * degree];
+        for (at, exponent) in transform.exponents().into_iter().enumerate() {
+            position[exponent] = at;
+        }
+        let row = std::iter::successors(Some(1), |power| Some(power * GENERATOR % (2 * degree)));
+        let row: Vec<usize> = row.take(degree / 2).collect();
+        let places = row.iter().map(|&power| position[power]);
+        let places = places.chain(row.iter().map(|&power| position[2 * degree - power])).collect();
+        Ok(Self { context: Context::new(parameters, plaintext_modulus), transform, places })
+    }
+
+    /// The parameters.
+    pub fn parameters(&self) -> &Parameters {
+        self.context.parameters()
+    }
+
+    /// t
+    pub fn plaintext_modulus(&self) -> u64 {
+        self.context.plaintext_modulus()
+    }
+
+    /// N slots, two rows of half as many.
+    pub fn slots(&self) -> usize {
+        self.parameters().degree()
+    }
+
+    fn prime(&self) -> Prime {
+        self.transform.prime()
+    }
+
+    /// A fresh secret key.
+    pub fn generate_secret_key(&self, randomness: &Stream) -> SecretKey {
+        SecretKey::generate(&self.context, randomness)
+    }
+
+    /// A public key of a secret key.
+    pub fn generate_public_key(&self, secret: &SecretKey, randomness: &Stream) -> PublicKey {
+        PublicKey::generate(&self.context, secret, randomness)
+    }
+
+    /// The key that makes products of two parts again.
+    pub fn generate_relinearisation_key(&self, secret: &SecretKey, randomness: &Stream) -> SwitchingKey {
+        let all = self.context.extended(self.parameters().levels());
+        let square = all.multiply(secret.values(), secret.values());
+        SwitchingKey::generate(&self.context, secret, &square, randomness)
+    }
+
+    /// Keys for rotations by these numbers of steps, and for the swap of the rows.
+    pub fn generate_rotation_keys(
+        &self,
+        secret: &SecretKey,
+        steps: &[i64],
+        swap: bool,
+        randomness: &Stream,
+    ) -> RotationKeys {
+        let powers = steps.iter().map(|&steps| self.power(steps)).chain(swap.then_some(self.swap()));
+        let key = |power: usize| {
+            let other = self.context.permute(secret.values(), &self.context.automorphism(power));
+            (power, SwitchingKey::generate(&self.context, secret, &other, &randomness.item(power as u64)))
+        };
+        RotationKeys { keys: powers.map(key).collect() }
+    }
+
+    /// 5^steps modulo 2N: to the left for positive steps.
+    fn power(&self, steps: i64) -> usize {
+        let half = (self.slots() / 2).cast_signed();
+        #[expect(clippy::cast_possible_truncation, reason = "reduced by a number of slots")]
+        let steps = steps.rem_euclid(half as i64) as usize;
+        (0..steps).fold(1, |power, _| power * GENERATOR % (2 * self.slots()))
+    }
+
+    /// -1 modulo 2N
+    fn swap(&self) -> usize {
+        2 * self.slots() - 1
+    }
+
+    /// The plaintext of residues of least magnitude, the first row of slots first; what is missing is 0.
+    pub fn encode(&self, values: &[i64]) -> Result<Plaintext, RlweError> {
+        if values.len() > self.slots() {
+            return Err(RlweError::Slots { values: values.len(), slots: self.slots() });
+        }
+        let (prime, max) = (self.prime(), self.plaintext_modulus() / 2);
+        if let Some(index) = values.iter().position(|value| value.unsigned_abs() > max) {
+            return Err(RlweError::Value { index, value: values[index], max });
+        }
+        let mut row = vec![0; self.slots()];
+        for (value, place) in values.iter().zip(&self.places) {
+            row[*place] = prime.reduce_signed(*value);
+        }
+        self.transform.inverse(&mut row);
+        Ok(Plaintext { coefficients: row.into_iter().map(|residue| prime.centre(residue)).collect() })
+    }
+
+    /// All slots of a plaintext.
+    pub fn decode(&self, plaintext: &Plaintext) -> Vec<i64> {
+        let prime = self.prime();
+        let mut row: Vec<u64> =
+            plaintext.coefficients.iter().map(|&value| prime.reduce_signed(value)).collect();
+        self.transform.forward(&mut row);
+        self.places.iter().map(|&place| prime.centre(row[place])).collect()
+    }
+
+    /// Encrypts at the highest level.
+    pub fn encrypt(&self, key: &PublicKey, plaintext: &Plaintext, randomness: &Stream) -> Ciphertext {
+        let level = self.parameters().levels();
+        let basis = self.context.basis(level);
+        let mut parts = key.encrypt_zero(&self.context, randomness);
+        basis.add(&mut parts[0], &self.values(plaintext, level, 1));
+        Ciphertext { parts: parts.into(), level, factor: 1 }
+    }
+
+    /// A plaintext times a factor modulo t, in values.
+    fn values(&self, plaintext: &Plaintext, level: usize, factor: u64) -> Polynomial {
+        let (basis, prime) = (self.context.basis(level), self.prime());
+        let mut polynomial = if factor == 1 {
+            basis.polynomial(&plaintext.coefficients)
+        } else {
+            let scaled = plaintext.coefficients.iter();
+            let scaled =
+                scaled.map(|&value| prime.centre(prime.multiply(prime.reduce_signed(value), factor)));
+            basis.polynomial(&scaled.collect::<Vec<_>>())
+        };
+        basis.forward(&mut polynomial);
+        polynomial
+    }
+
+    /// Decrypts. The result is the message as long as the error has not passed a quarter of the modulus; the exact circuit is the oracle of
+    /// that.
+    pub fn decrypt(&self, key: &SecretKey, ciphertext: &Ciphertext) -> Plaintext {
+        let (level, prime) = (ciphertext.level, self.prime());
+        let mut phase = key.phase(&self.context, &ciphertext.parts, level);
+        let basis = self.context.basis(level);
+        basis.inverse(&mut phase);
+        let from: Vec<Prime> = basis.primes().collect();
+        let conversion = crate::math::rns::Conversion::new(&from, &[prime]);
+        let inverse = prime.invert(ciphertext.factor);
+        let residues = conversion.convert(phase.residues(), self.slots());
+        let coefficients = residues.into_iter().map(|residue| prime.centre(prime.multiply(residue, inverse)));
+        Plaintext { coefficients: coefficients.collect() }
+    }
+
+    /// Bits between the greatest coefficient of the phase and half of the modulus: what is left for errors to grow. 0 when the
+    /// message may be lost. For tests and reports: it takes the secret key.
+    pub fn noise_budget(&self, key: &SecretKey, ciphertext: &Ciphertext) -> u64 {
+        let basis = self.context.basis(ciphertext.level);
+        let phase = basis.lift(&key.phase(&self.context, &ciphertext.parts, ciphertext.level));
+        let greatest = phase.iter().map(num_bigint::BigInt::bits).max().unwrap_or(0);
+        (basis.product().bits() - 1).saturating_sub(greatest)
+    }
+
+    /// Drops the last prime: the error shrinks with the modulus.
+    pub fn switch_modulus(&self, ciphertext: &Ciphertext) -> Result<Ciphertext, RlweError> {
+        let level = ciphertext.level;
+        if level < 2 {
+            return Err(RlweError::Level { operation: "modulus switching", level, needed: 2 });
+        }
+        let division = self.context.by_last(level);
+        let prime = self.prime();
+        let last = self.parameters().modulus().primes().nth(level - 1).map_or(1, Prime::value);
+        let factor = prime.multiply(ciphertext.factor, prime.invert(prime.reduce(last)));
+        let parts = ciphertext.parts.iter().map(|part| division.apply(part.clone())).collect();
+        Ok(Ciphertext { parts, level: level - 1, factor })
+    }
+
+    /// Drops primes until a level is reached.
+    pub fn switch_to(&self, ciphertext: &Ciphertext, level: usize) -> Result<Ciphertext, RlweError> {
+        if level < 1 || level > ciphertext.level {
+            let operation = "modulus switching";
+            return Err(RlweError::Level { operation, level: ciphertext.level, needed: level.max(1) });
+        }
+        let mut switched = ciphertext.clone();
+        while switched.level > level {
+            switched = self.switch_modulus(&switched)?;
+        }
+        Ok(switched)
+    }
+
+    /// Both at the lower level.
+    fn levelled(&self, left: &Ciphertext, right: &Ciphertext) -> Result<[Ciphertext; 2], RlweError> {
+        let level = left.level.min(right.level);
+        Ok([self.switch_to(left, level)?, self.switch_to(right, level)?])
+    }
+
+    /// The sum; at the lower level of the two.
+    pub fn add(&self, left: &Ciphertext, right: &Ciphertext) -> Result<Ciphertext, RlweError> {
+        let [mut sum, mut other] = self.levelled(left, right)?;
+        let (basis, prime) = (self.context.basis(sum.level), self.prime());
+        if sum.factor != other.factor {
+            // Of least magnitude, so that the error grows least.
+            let ratio = prime.centre(prime.multiply(sum.factor, prime.invert(other.factor)));
+            let residues: Vec<u64> = basis.primes().map(|prime| prime.reduce_signed(ratio)).collect();
+            other.parts.iter_mut().for_each(|part| basis.scale(part, &residues));
+        }
+        if sum.parts.len() < other.parts.len() {
+            std::mem::swap(&mut sum.parts, &mut other.parts);
+        }
+        for (part, other) in sum.parts.iter_mut().zip(&other.parts) {
+            basis.add(part, other);
+        }
+        Ok(sum)
+    }
+
+    /// The negative.
+    #[must_use]
+    pub fn negate(&self, ciphertext: &Ciphertext) -> Ciphertext {
+        let mut negative = ciphertext.clone();
+        let basis = self.context.basis(negative.level);
+        negative.parts.iter_mut().for_each(|part| basis.negate(part));
+        negative
+    }
+
+    /// The sum with a plaintext.
+    #[must_use]
+    pub fn add_plain(&self, ciphertext: &Ciphertext, plaintext: &Plaintext) -> Ciphertext {
+        let mut sum = ciphertext.clone();
+        let values = self.values(plaintext, sum.level, sum.factor);
+        if let Some(part) = sum.parts.first_mut() {
+            self.context.basis(sum.level).add(part, &values);
+        }
+        sum
+    }
+
+    /// The product with a plaintext, slot by slot.
+    #[must_use]
+    pub fn multiply_plain(&self, ciphertext: &Ciphertext, plaintext: &Plaintext) -> Ciphertext {
+        let basis = self.context.basis(ciphertext.level);
+        let values = self.values(plaintext, ciphertext.level, 1);
+        let parts = ciphertext.parts.iter().map(|part| basis.multiply(part, &values)).collect();
+        Ciphertext { parts, ..*ciphertext }
+    }
+
+    /// The product, slot by slot, at the lower level of the two, in one part more than the factors have together less one.
+    pub fn multiply(&self, left: &Ciphertext, right: &Ciphertext) -> Result<Ciphertext, RlweError> {
+        let [left, right] = self.levelled(left, right)?;
+        let basis = self.context.basis(left.level);
+        let zero = || basis.zero(crate::math::rns::polynomial::Domain::Values);
+        let mut parts: Vec<Polynomial> = (1..left.parts.len() + right.parts.len()).map(|_| zero()).collect();
+        for (i, a) in left.parts.iter().enumerate() {
+            for (b, sum) in right.parts.iter().zip(&mut parts[i..]) {
+                basis.multiply_add(sum, a, b);
+            }
+        }
+        let factor = self.prime().multiply(left.factor, right.factor);
+        Ok(Ciphertext { parts, level: left.level, factor })
+    }
+
+    /// A ciphertext of three parts in two.
+    #[must_use]
+    pub fn relinearise(&self, ciphertext: &Ciphertext, key: &SwitchingKey) -> Ciphertext {
+        match &ciphertext.parts[..] {
+            [first, second, third] => {
+                let digits = self.context.decompose(third, ciphertext.level);
+                let parts = self.switched(&[first, second], &digits, key, ciphertext.level);
+                Ciphertext { parts, ..*ciphertext }
+            }
+            _ => ciphertext.clone(),
+        }
+    }
+
+    /// The parts with what stands for the digits' polynomial under s.
+    fn switched(
+        &self,
+        parts: &[&Polynomial],
+        digits: &[Polynomial],
+        key: &SwitchingKey,
+        level: usize,
+    ) -> Vec<Polynomial> {
+        let basis = self.context.basis(level);
+        let mut switched = self.context.switch(digits, key, level);
+        for (sum, part) in switched.iter_mut().zip(parts) {
+            basis.add(sum, part);
+        }
+        switched.into()
+    }
+
+    /// Both rows rotated to the left by each of these numbers of steps; what the rotations share is computed once (hoisting, Halevi and Shoup,
+    /// CRYPTO 2018).
+    pub fn rotate_many(
+        &self,
+        ciphertext: &Ciphertext,
+        steps: &[i64],
+        keys: &RotationKeys,
+    ) -> Result<Vec<Ciphertext>, RlweError> {
+        let powers: Vec<usize> = steps.iter().map(|&steps| self.power(steps)).collect();
+        self.automorphisms(ciphertext, &powers, keys, steps)
+    }
+
+    /// Both rows rotated to the left.
+    pub fn rotate(
+        &self,
+        ciphertext: &Ciphertext,
+        steps: i64,
+        keys: &RotationKeys,
+    ) -> Result<Ciphertext, RlweError> {
+        let rotated = self.rotate_many(ciphertext, &[steps], keys)?;
+        Ok(rotated.into_iter().next().unwrap_or_else(|| ciphertext.clone()))
+    }
+
+    /// The rows in each other's place.
+    pub fn swap_rows(&self, ciphertext: &Ciphertext, keys: &RotationKeys) -> Result<Ciphertext, RlweError> {
+        let swapped = self.automorphisms(ciphertext, &[self.swap()], keys, &[0])?;
+        Ok(swapped.into_iter().next().unwrap_or_else(|| ciphertext.clone()))
+    }
+
+    fn automorphisms(
+        &self,
+        ciphertext: &Ciphertext,
+        powers: &[usize],
+        keys: &RotationKeys,
+        steps: &[i64],
+    ) -> Result<Vec<Ciphertext>, RlweError> {
+        let [first, second] = &ciphertext.parts[..] else {
+            return Err(RlweError::Mixed { what: "a ciphertext of three parts" });
+        };
+        let digits = self.context.decompose(second, ciphertext.level);
+        let rotated = powers.iter().zip(steps).map(|(power, &steps)| {
+            let key = keys.keys.get(power).ok_or(RlweError::Rotation { steps })?;
+            let places = self.context.automorphism(*power);
+            let digits: Vec<_> = digits.iter().map(|digit| self.context.permute(digit, &places)).collect();
+            let first = self.context.permute(first, &places);
+            let parts = self.switched(&[&first], &digits, key, ciphertext.level);
+            Ok(Ciphertext { parts, ..*ciphertext })
+        });
+        rotated.collect()
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,161 @@
+//! Keys: the secret, encryptions of zero under it, and encryptions of other secrets for switching.
+
+use zeroize::{Zeroize, Zeroizing};
+
+use super::Context;
+use crate::math::{
+    rns::{Basis, Polynomial, polynomial::Domain},
+    sampling::{centred_binomial, ternary, uniform},
+    stream::Stream,
+};
+
+/// A ternary secret s, in values modulo all primes. No `Debug`, no `Clone`; wiped when dropped.
+pub struct SecretKey {
+    values: Polynomial,
+}
+
+impl Drop for SecretKey {
+    fn drop(&mut self) {
+        self.values.zeroize();
+    }
+}
+
+impl SecretKey {
+    /// A fresh secret.
+    pub fn generate(context: &Context, randomness: &Stream) -> Self {
+        let parameters = context.parameters();
+        let coefficients =
+            Zeroizing::new(ternary(parameters.degree(), &mut randomness.derive("secret").rng()));
+        let extended = context.extended(parameters.levels());
+        let mut values = extended.polynomial(&coefficients);
+        extended.forward(&mut values);
+        Self { values }
+    }
+
+    /// s modulo the primes of a level.
+    pub(in crate::scheme) fn at(&self, level: usize) -> Polynomial {
+        self.values.first_rows(level)
+    }
+
+    /// s modulo all primes.
+    pub(in crate::scheme) fn values(&self) -> &Polynomial {
+        &self.values
+    }
+
+    /// The phase `c_0 + c_1 s + c_2 s^2 + …` of a ciphertext.
+    pub(in crate::scheme) fn phase(
+        &self,
+        context: &Context,
+        parts: &[Polynomial],
+        level: usize,
+    ) -> Polynomial {
+        let basis = context.basis(level);
+        let secret = self.at(level);
+        let mut sum: Option<Polynomial> = None;
+        for part in parts.iter().rev() {
+            sum = Some(match sum {
+                None => part.clone(),
+                Some(sum) => {
+                    let mut product = part.clone();
+                    basis.multiply_add(&mut product, &sum, &secret);
+                    product
+                }
+            });
+        }
+        sum.unwrap_or_else(|| basis.zero(Domain::Values))
+    }
+}
+
+/// An encryption of zero under a secret: `(t e - a s, a)`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PublicKey {
+    parts: [Polynomial; 2],
+}
+
+impl PublicKey {
+    /// A public key of a secret.
+    pub fn generate(context: &Context, secret: &SecretKey, randomness: &Stream) -> Self {
+        let level = context.parameters().levels();
+        let parts = zero(context, &context.basis(level), &secret.at(level), randomness);
+        Self { parts }
+    }
+
+    /// A fresh encryption of zero: `u` times the key, and errors.
+    pub(in crate::scheme) fn encrypt_zero(&self, context: &Context, randomness: &Stream) -> [Polynomial; 2] {
+        let parameters = context.parameters();
+        let basis = context.basis(parameters.levels());
+        let small = |numbers: Vec<i64>, factor: u64| {
+            let numbers = Zeroizing::new(numbers);
+            let mut polynomial = basis.polynomial(&numbers);
+            basis.scale(&mut polynomial, &basis.residues(&factor.into()));
+            basis.forward(&mut polynomial);
+            polynomial
+        };
+        let degree = parameters.degree();
+        let mask = small(ternary(degree, &mut randomness.derive("mask").rng()), 1);
+        let mut errors = [0, 1].map(|half| {
+            let mut rng = randomness.derive("error").item(half).rng();
+            small(centred_binomial(degree, &mut rng), context.plaintext_modulus())
+        });
+        for (error, part) in errors.iter_mut().zip(&self.parts) {
+            basis.multiply_add(error, &mask, part);
+        }
+        errors
+    }
+}
+
+/// Encryptions under s, a digit each, of P times another secret s'.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SwitchingKey {
+    digits: Vec<[Polynomial; 2]>,
+}
+
+impl SwitchingKey {
+    /// The key from `other`, in values modulo all primes, to `secret`.
+    pub(in crate::scheme) fn generate(
+        context: &Context,
+        secret: &SecretKey,
+        other: &Polynomial,
+        randomness: &Stream,
+    ) -> Self {
+        let parameters = context.parameters();
+        let extended = context.extended(parameters.levels());
+        let special = parameters.special().product();
+        let digits = parameters.digits(parameters.levels());
+        let digits = (0_u64..).zip(digits).map(|(index, digit)| {
+            let mut parts = zero(context, &extended, secret.values(), &randomness.item(index));
+            let degree = parameters.degree();
+            let rows = parts[0].rows_mut().zip(other.residues().chunks_exact(degree)).zip(extended.primes());
+            for ((out, other), prime) in rows.skip(digit.start).take(digit.len()) {
+                let factor = prime.reduce_big(&special);
+                for (out, other) in out.iter_mut().zip(other) {
+                    *out = prime.add(*out, prime.multiply(*other, factor));
+                }
+            }
+            parts
+        });
+        Self { digits: digits.collect() }
+    }
+
+    /// A pair a digit.
+    pub(in crate::scheme) fn digits(&self) -> &[[Polynomial; 2]] {
+        &self.digits
+    }
+
+    /// Bytes of its residues.
+    pub fn bytes(&self) -> usize {
+        self.digits.iter().flatten().map(|part| 8 * part.residues().len()).sum()
+    }
+}
+
+/// `(t e - a s, a)` in values of a basis.
+fn zero(context: &Context, basis: &Basis, secret: &Polynomial, randomness: &Stream) -> [Polynomial; 2] {
+    let a = uniform(basis, &mut randomness.derive("uniform").rng());
+    let error = centred_binomial(basis.degree(), &mut randomness.derive("error").rng());
+    let error = Zeroizing::new(error);
+    let mut body = basis.polynomial(&error);
+    basis.scale(&mut body, &basis.residues(&context.plaintext_modulus().into()));
+    basis.forward(&mut body);
+    basis.subtract(&mut body, &basis.multiply(&a, secret));
+    [body, a]
+}
