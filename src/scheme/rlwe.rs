@@ -1,6 +1,6 @@
 //! What the schemes over rings share (BGV, BFV, CKKS): parameters, keys, and switching of keys and moduli.
 //!
-//! R is the ring of integer polynomials modulo X^N + 1. A ciphertext is a list of polynomials c_0, c_1, … modulo Q whose
+//! R is the ring of integer polynomials modulo X^N + 1. A ciphertext is a list of polynomials `c_0`, `c_1`, … modulo Q whose
 //! *phase* `c_0 + c_1 s + …` under the secret s carries the message and a small error. The primes of Q are dropped one
 //! by one as products make the error grow: a *level* is the number of primes that are left.
 //!

@@ -1,6 +1,6 @@
 //! From residues modulo some primes to residues modulo others.
 //!
-//! A number modulo Q = q_1 ... q_k is `sum y_i Q/q_i - v Q` with `y_i = x (Q/q_i)^-1` modulo q_i, and v is the sum of the `y_i / q_i`,
+//! A number modulo Q = `q_1` ... `q_k` is `sum y_i Q/q_i - v Q` with `y_i = x (Q/q_i)^-1` modulo `q_i`, and v is the sum of the `y_i / q_i`,
 //! rounded: to the nearest integer for the number of least magnitude. The sum is taken in double precision
 //! (Halevi, Polyakov and Shoup, CT-RSA 2019, section 2.2), whose error matters only for numbers within Q 2^-45 of
 //! Q/2, and there gives x + Q or x - Q in place of x: the same for all target primes.
@@ -19,11 +19,11 @@ const BLOCK: usize = 1024;
 pub struct Conversion {
     from: Vec<Prime>,
     to: Vec<Prime>,
-    /// (Q/q_i)^-1 modulo q_i
+    /// (Q/q_i)^-1 modulo `q_i`
     inverses: Vec<u64>,
-    /// 1 / q_i
+    /// 1 / `q_i`
     reciprocals: Vec<f64>,
-    /// for every target prime: Q/q_i, and -Q
+    /// for every target prime: `Q/q_i`, and -Q
     factors: Vec<(Vec<u64>, u64)>,
 }
 

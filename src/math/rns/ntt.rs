@@ -71,7 +71,7 @@ impl Ntt {
         self.forward(&mut x);
         let root = x.first().copied().unwrap_or(1);
         let powers = std::iter::successors(Some(1), |power| Some(prime.multiply(*power, root)));
-        let exponent: std::collections::HashMap<u64, usize> = powers.take(2 * n).zip(0..).collect();
+        let exponent: std::collections::BTreeMap<u64, usize> = powers.take(2 * n).zip(0..).collect();
         x.iter().map(|value| exponent.get(value).copied().unwrap_or_default()).collect()
     }
 }

@@ -177,8 +177,7 @@ impl Basis {
         change: impl Fn(&Ntt, &mut [u64], &[u64]) + Sync,
     ) {
         self.check(left);
-        self.check(right);
-        assert_eq!(left.domain, right.domain, "one domain");
+        self.check_domain(right, left.domain);
         left.rows
             .par_chunks_exact_mut(self.degree)
             .zip(right.rows.par_chunks_exact(self.degree))
@@ -232,10 +231,9 @@ impl Basis {
         });
     }
 
-    /// `polynomial *= factor`, for an integer in residues.
+    /// `polynomial *= factor`, for an integer that is given in residues, one a prime.
     pub fn scale(&self, polynomial: &mut Polynomial, factor: &[u64]) {
         self.check(polynomial);
-        assert_eq!(factor.len(), self.len(), "one residue a prime");
         let rows = polynomial.rows.par_chunks_exact_mut(self.degree).zip(&self.transforms).zip(factor);
         rows.for_each(|((row, ntt), factor)| {
             let prime = ntt.prime();
@@ -260,8 +258,7 @@ impl Basis {
     /// `sum += left right`, of values.
     pub fn multiply_add(&self, sum: &mut Polynomial, left: &Polynomial, right: &Polynomial) {
         for polynomial in [&*sum, left, right] {
-            self.check(polynomial);
-            assert_eq!(polynomial.domain, Domain::Values, "values");
+            self.check_domain(polynomial, Domain::Values);
         }
         sum.rows
             .par_chunks_exact_mut(self.degree)
@@ -294,6 +291,11 @@ impl Basis {
                 if value > half { BigInt::from(value) - BigInt::from(modulus.clone()) } else { value.into() }
             })
             .collect()
+    }
+
+    fn check_domain(&self, polynomial: &Polynomial, domain: Domain) {
+        self.check(polynomial);
+        assert_eq!(polynomial.domain, domain, "the domain");
     }
 
     fn check(&self, polynomial: &Polynomial) {

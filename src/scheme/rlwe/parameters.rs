@@ -140,7 +140,7 @@ mod tests {
         assert_eq!(all.iter().map(|prime| prime.bits()).collect::<Vec<_>>(), [40, 30, 40, 40, 30]);
         assert!(all.iter().enumerate().all(|(at, prime)| !all[..at].contains(prime)));
         assert_eq!(parameters.digits(3), [0..2, 2..3]);
-        assert_eq!(parameters.digits(2), [0..2]);
+        assert_eq!(parameters.digits(1).len(), 1);
     }
 
     #[test]
