@@ -7,6 +7,7 @@
 //! Nothing here knows of keys or messages. Results are exact and do not depend on the number of threads.
 
 pub mod conversion;
+mod kernel;
 pub mod ntt;
 pub mod polynomial;
 pub mod prime;

@@ -86,6 +86,17 @@ pub(crate) trait Unit: Copy + Send + Sync + 'static {
     ) -> (Self::Sum, Self::Sum);
     /// `sum * factor` modulo 2^52.
     fn low_product(self, sum: Self::Sum, factor: Self::Digit) -> Self::Digit;
+    /// `x factor - q modulus` with `q = x ratio / 2^52`, rounded down: `x factor` modulo the modulus, below twice that, for a modulus below
+    /// 2^50, a factor below it, `ratio = factor 2^52 / modulus` rounded down, and any x (Shoup's method).
+    fn reduced_product(
+        self,
+        x: Self::Digit,
+        factor: Self::Digit,
+        ratio: Self::Digit,
+        modulus: Self::Digit,
+    ) -> Self::Sum;
+    /// The lesser, of sums as numbers without sign.
+    fn min(self, left: Self::Sum, right: Self::Sum) -> Self::Sum;
     /// The lanes of `low` and then of `high` without the first `SKIP`, for units of more than one lane.
     fn align<const SKIP: i32>(self, high: Self::Sum, low: Self::Sum) -> Self::Sum;
     /// Makes digits, each below 2^52, of the columns of one number, which the lanes of these vectors are in turn: adds `carry`

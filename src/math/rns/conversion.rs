@@ -1,15 +1,19 @@
 //! From residues modulo some primes to residues modulo others.
 //!
 //! A number modulo Q = `q_1` ... `q_k` is `sum y_i Q/q_i - v Q` with `y_i = x (Q/q_i)^-1` modulo `q_i`, and v is the sum of the `y_i / q_i`,
-//! rounded: to the nearest integer for the number of least magnitude. The sum is taken in double precision
-//! (Halevi, Polyakov and Shoup, CT-RSA 2019, section 2.2), whose error matters only for numbers within Q 2^-45 of
+//! rounded: to the nearest integer for the number of least magnitude. The sum is taken in double precision, or in units of 2^-46,
+//! (Halevi, Polyakov and Shoup, CT-RSA 2019, section 2.2), whose error matters only for numbers within Q 2^-40 of
 //! Q/2, and there gives x + Q or x - Q in place of x: the same for all target primes.
 
 use num_bigint::BigUint;
 use num_traits::One;
 use rayon::prelude::*;
 
-use super::Prime;
+use super::{
+    Prime,
+    kernel::{Convert, Tables},
+};
+use crate::math::vector::Engine;
 
 /// Coefficients that are converted together.
 const BLOCK: usize = 1024;
@@ -25,6 +29,8 @@ pub struct Conversion {
     reciprocals: Vec<f64>,
     /// for every target prime: `Q/q_i`, and -Q
     factors: Vec<(Vec<u64>, u64)>,
+    /// the same for vectors, where they take it
+    tables: Option<Tables>,
 }
 
 impl Conversion {
@@ -33,16 +39,24 @@ impl Conversion {
         let product: BigUint = from.iter().fold(BigUint::one(), |product, prime| product * prime.value());
         let others: Vec<BigUint> = from.iter().map(|prime| &product / prime.value()).collect();
         let inverse = |(prime, others): (&Prime, &BigUint)| prime.invert(prime.reduce_big(others));
-        let factors = to.iter().map(|prime| {
-            let factors = others.iter().map(|others| prime.reduce_big(others)).collect();
-            (factors, prime.negate(prime.reduce_big(&product)))
-        });
+        let inverses: Vec<u64> = from.iter().zip(&others).map(inverse).collect();
+        let factors: Vec<(Vec<u64>, u64)> = to
+            .iter()
+            .map(|prime| {
+                let factors = others.iter().map(|others| prime.reduce_big(others)).collect();
+                (factors, prime.negate(prime.reduce_big(&product)))
+            })
+            .collect();
+        let sources: Vec<_> = from.iter().copied().zip(inverses.iter().copied()).collect();
+        let joined = factors.iter().map(|(factors, less)| factors.iter().chain([less]).copied().collect());
+        let targets: Vec<(Prime, Vec<u64>)> = to.iter().copied().zip(joined).collect();
         Self {
+            tables: Tables::try_new(&sources, &targets),
             from: from.to_vec(),
             to: to.to_vec(),
-            inverses: from.iter().zip(&others).map(inverse).collect(),
+            inverses,
             reciprocals: from.iter().map(|prime| 1.0 / prime.value() as f64).collect(),
-            factors: factors.collect(),
+            factors,
         }
     }
 
@@ -51,6 +65,10 @@ impl Conversion {
     /// # Panics
     /// When there is not one source row of `degree` coefficients a prime.
     pub fn convert(&self, rows: &[u64], degree: usize) -> Vec<u64> {
+        self.convert_with(Engine::fastest(), rows, degree)
+    }
+
+    fn convert_with(&self, engine: Engine, rows: &[u64], degree: usize) -> Vec<u64> {
         assert_eq!(rows.len(), degree * self.from.len(), "one row a prime");
         let rows: Vec<&[u64]> = rows.chunks_exact(degree).collect();
         let mut out = vec![0; degree * self.to.len()];
@@ -62,7 +80,13 @@ impl Conversion {
         }
         blocks.into_par_iter().enumerate().for_each(|(block, targets)| {
             let range = block * BLOCK..degree.min((block + 1) * BLOCK);
-            self.convert_block(&rows, range, targets);
+            match self.tables.as_ref().filter(|_| range.len().is_multiple_of(8)) {
+                Some(tables) => {
+                    let rows: Vec<&[u64]> = rows.iter().map(|row| &row[range.clone()]).collect();
+                    engine.run(Convert { tables, rows: &rows, out: targets });
+                }
+                None => self.convert_block(&rows, range, targets),
+            }
         });
         out
     }
@@ -126,7 +150,21 @@ mod tests {
                 let residue = prime.reduce_big(centred.magnitude());
                 if centred < BigInt::ZERO { prime.negate(residue) } else { residue }
             }).collect();
-            prop_assert_eq!(Conversion::new(&from, &to).convert(&rows, 1), expected);
+            // One number in integers, and eight of them in vectors, of which the last is different.
+            let conversion = Conversion::new(&from, &to);
+            prop_assert_eq!(conversion.convert(&rows, 1), expected.clone());
+            let mut many: Vec<u64> = rows.iter().flat_map(|residue| [*residue; 16]).collect();
+            for (row, prime) in many.chunks_exact_mut(16).zip(&from) {
+                row[15] = prime.value() - 1;
+            }
+            let mut wide: Vec<u64> = expected.iter().flat_map(|residue| [*residue; 16]).collect();
+            for (row, prime) in wide.chunks_exact_mut(16).zip(&to) {
+                row[15] = prime.value() - 1;
+            }
+            prop_assert_eq!(conversion.tables.is_some(), true);
+            for engine in Engine::available() {
+                prop_assert_eq!(&conversion.convert_with(engine, &many, 16), &wide, "{}", engine);
+            }
         }
     }
 }

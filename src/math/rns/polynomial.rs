@@ -7,7 +7,10 @@ use num_traits::One;
 use rayon::prelude::*;
 use zeroize::Zeroize;
 
-use super::{Ntt, Prime};
+use super::{
+    Ntt, Prime,
+    kernel::{self, Pointwise},
+};
 
 /// What the numbers of a polynomial's rows are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -204,20 +207,14 @@ impl Basis {
     /// `left += right`
     pub fn add(&self, left: &mut Polynomial, right: &Polynomial) {
         self.each_with(left, right, |ntt, left, right| {
-            let prime = ntt.prime();
-            for (left, right) in left.iter_mut().zip(right) {
-                *left = prime.add(*left, *right);
-            }
+            kernel::combine(ntt.prime(), Pointwise::Add, left, right)
         });
     }
 
     /// `left -= right`
     pub fn subtract(&self, left: &mut Polynomial, right: &Polynomial) {
         self.each_with(left, right, |ntt, left, right| {
-            let prime = ntt.prime();
-            for (left, right) in left.iter_mut().zip(right) {
-                *left = prime.subtract(*left, *right);
-            }
+            kernel::combine(ntt.prime(), Pointwise::Subtract, left, right);
         });
     }
 
@@ -235,12 +232,7 @@ impl Basis {
     pub fn scale(&self, polynomial: &mut Polynomial, factor: &[u64]) {
         self.check(polynomial);
         let rows = polynomial.rows.par_chunks_exact_mut(self.degree).zip(&self.transforms).zip(factor);
-        rows.for_each(|((row, ntt), factor)| {
-            let prime = ntt.prime();
-            for residue in row {
-                *residue = prime.multiply(*residue, *factor);
-            }
-        });
+        rows.for_each(|((row, ntt), factor)| kernel::scale(ntt.prime(), row, *factor));
     }
 
     /// The residues of an integer.

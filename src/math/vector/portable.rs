@@ -90,6 +90,17 @@ impl Unit for Portable {
     }
 
     #[inline(always)]
+    fn reduced_product(self, x: u64, factor: u64, ratio: u64, modulus: u64) -> u128 {
+        let quotient = (u128::from(x) * u128::from(ratio)) >> DIGIT_BITS;
+        u128::from(x) * u128::from(factor) - quotient * u128::from(modulus)
+    }
+
+    #[inline(always)]
+    fn min(self, left: u128, right: u128) -> u128 {
+        left.min(right)
+    }
+
+    #[inline(always)]
     fn settle(self, columns: &mut [u128], carry: u64) -> u64 {
         let mut carry = u128::from(carry);
         for column in columns {
