@@ -11,6 +11,7 @@ mod kernel;
 pub mod ntt;
 pub mod polynomial;
 pub mod prime;
+mod transform;
 
 pub use conversion::Conversion;
 pub use ntt::Ntt;

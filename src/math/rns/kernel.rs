@@ -4,9 +4,9 @@ use super::Prime;
 use crate::math::vector::{DIGIT_BITS, Engine, Task, Unit};
 
 /// Most bits of a prime that the kernels take.
-const MAX_BITS: u32 = 50;
+pub(super) const MAX_BITS: u32 = 50;
 /// Most terms whose products are summed without being reduced.
-const MAX_TERMS: usize = 14;
+pub(super) const MAX_TERMS: usize = 14;
 
 /// Most bits of [`Convert`]'s `shift`: that many more than 2^5 terms need not fit a digit.
 const MAX_SHIFT: u32 = 46;
@@ -18,14 +18,14 @@ fn takes(prime: Prime, degree: usize) -> bool {
 
 /// A residue that many others are multiplied with.
 #[derive(Debug, Clone, Copy)]
-struct Factor {
-    value: u64,
+pub(super) struct Factor {
+    pub(super) value: u64,
     /// value 2^52 / prime, rounded down
-    ratio: u64,
+    pub(super) ratio: u64,
 }
 
 impl Factor {
-    fn new(prime: Prime, value: u64) -> Self {
+    pub(super) fn new(prime: Prime, value: u64) -> Self {
         #[expect(clippy::cast_possible_truncation, reason = "below 2^52, as the value is below the prime")]
         let ratio = ((u128::from(value) << DIGIT_BITS) / u128::from(prime.value())) as u64;
         Self { value, ratio }
@@ -48,7 +48,7 @@ fn digits<U: Unit>(unit: U, factor: Factor) -> [U::Digit; 2] {
 /// `x` or `x - less`, whichever does not wrap.
 #[expect(clippy::inline_always, reason = "part of a task")]
 #[inline(always)]
-fn subtract_once<U: Unit>(unit: U, x: U::Sum, less: U::Sum) -> U::Sum {
+pub(super) fn subtract_once<U: Unit>(unit: U, x: U::Sum, less: U::Sum) -> U::Sum {
     unit.min(x, unit.subtract(x, less))
 }
 

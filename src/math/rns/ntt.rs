@@ -1,21 +1,32 @@
 //! The negacyclic number-theoretic transform modulo one prime.
 //!
-//! The transform itself is `tfhe-ntt`'s, which is level with Intel HEXL for primes below 2^50 (the measurements are in `benches/ntt.rs`).
-//! What is added here is the order of its values, which rotations need.
+//! For primes of at most 50 bits and degrees from 64 on the transform is henn's own, in vectors (`transform`); others go to `tfhe-ntt`, whose
+//! speed for 50-bit primes on processors with IFMA is the measure for ours (`benches/bgv.rs`).
 
 use std::fmt;
 
 use tfhe_ntt::prime64::Plan;
 
-use super::Prime;
+use super::{
+    Prime,
+    kernel::{MAX_BITS, MAX_TERMS},
+    transform::{self, Forward, InnerProduct, Inverse, Transform},
+};
+use crate::math::vector::Engine;
 
 /// Least degree that the transform takes.
 pub const MIN_DEGREE: usize = 16;
 
 /// Tables for polynomials of one degree modulo one prime.
 pub struct Ntt {
+    degree: usize,
     prime: Prime,
-    plan: Plan,
+    kind: Kind,
+}
+
+enum Kind {
+    Vector(Box<Transform>),
+    Long(Box<Plan>),
 }
 
 impl fmt::Debug for Ntt {
@@ -28,12 +39,20 @@ impl Ntt {
     /// For polynomials modulo X^`degree` + 1; `None` unless `degree` is a power of two from [`MIN_DEGREE`] on and `prime` a prime
     /// that is 1 modulo twice that.
     pub fn try_new(degree: usize, prime: u64) -> Option<Self> {
-        Some(Self { prime: Prime::try_new(prime)?, plan: Plan::try_new(degree, prime)? })
+        let value = prime;
+        let prime = Prime::try_new(value)?;
+        let plan = Plan::try_new(degree, value)?;
+        let kind = if prime.bits() <= MAX_BITS && degree >= transform::MIN_DEGREE {
+            Kind::Vector(Box::new(Transform::new(prime, degree, primitive_root(prime, degree)?)))
+        } else {
+            Kind::Long(Box::new(plan))
+        };
+        Some(Self { degree, prime, kind })
     }
 
     /// N
     pub fn degree(&self) -> usize {
-        self.plan.ntt_size()
+        self.degree
     }
 
     /// The prime.
@@ -46,22 +65,50 @@ impl Ntt {
     /// # Panics
     /// Here and below, when a slice has not the length [`degree`](Self::degree).
     pub fn forward(&self, row: &mut [u64]) {
-        self.plan.fwd(row);
+        assert_eq!(row.len(), self.degree, "one residue a coefficient");
+        match &self.kind {
+            Kind::Vector(transform) => Engine::fastest().run(Forward { transform, row }),
+            Kind::Long(plan) => plan.fwd(row),
+        }
     }
 
     /// Values to coefficients.
+    ///
+    /// # Panics
+    /// See [`forward`](Self::forward).
     pub fn inverse(&self, row: &mut [u64]) {
-        self.plan.inv(row);
-        self.plan.normalize(row);
+        assert_eq!(row.len(), self.degree, "one residue a value");
+        match &self.kind {
+            Kind::Vector(transform) => Engine::fastest().run(Inverse { transform, row }),
+            Kind::Long(plan) => {
+                plan.inv(row);
+                plan.normalize(row);
+            }
+        }
     }
 
-    /// `sum += left right`, value by value.
-    pub fn multiply_add(&self, sum: &mut [u64], left: &[u64], right: &[u64]) {
-        self.plan.mul_accumulate(sum, left, right);
+    /// Adds the products of the terms' factors to a sum, value by value.
+    ///
+    /// # Panics
+    /// See [`forward`](Self::forward).
+    pub fn inner_product(&self, sum: &mut [u64], terms: &[(&[u64], &[u64])]) {
+        let lengths =
+            terms.iter().all(|(left, right)| left.len() == self.degree && right.len() == self.degree);
+        assert!(lengths && sum.len() == self.degree, "one residue a value");
+        for terms in terms.chunks(MAX_TERMS) {
+            match &self.kind {
+                Kind::Vector(_) => Engine::fastest().run(InnerProduct { prime: self.prime, sum, terms }),
+                Kind::Long(plan) => {
+                    for (left, right) in terms {
+                        plan.mul_accumulate(sum, left, right);
+                    }
+                }
+            }
+        }
     }
 
     /// For every value the odd exponent e below 2N, such that it is the polynomial's value at the e-th power of one primitive 2N-th root of
-    /// unity. The same for all primes.
+    /// unity. The same for all primes of at most 50 bits, and for all longer ones.
     pub fn exponents(&self) -> Vec<usize> {
         let (n, prime) = (self.degree(), self.prime);
         let mut x = vec![0; n];
@@ -74,6 +121,15 @@ impl Ntt {
         let exponent: std::collections::BTreeMap<u64, usize> = powers.take(2 * n).zip(0..).collect();
         x.iter().map(|value| exponent.get(value).copied().unwrap_or_default()).collect()
     }
+}
+
+/// A primitive 2N-th root of unity, a power of the least number that has one; `None` where the prime has none.
+pub(super) fn primitive_root(prime: Prime, degree: usize) -> Option<u64> {
+    let order = 2 * degree as u64;
+    let cofactor = (prime.value() - 1) / order;
+    let candidates = (2..1000).map(|base| prime.power(prime.reduce(base), cofactor));
+    // Its N-th power is -1, and not 1.
+    candidates.into_iter().find(|root| prime.power(*root, order / 2) == prime.value() - 1)
 }
 
 #[cfg(test)]
@@ -117,7 +173,7 @@ mod tests {
             let (mut a, mut b, mut product) = (left.clone(), right, vec![0; n]);
             ntt.forward(&mut a);
             ntt.forward(&mut b);
-            ntt.multiply_add(&mut product, &a, &b);
+            ntt.inner_product(&mut product, &[(&a, &b)]);
             ntt.inverse(&mut product);
             prop_assert_eq!(product, expected);
             ntt.inverse(&mut a);

@@ -207,7 +207,7 @@ impl Basis {
     /// `left += right`
     pub fn add(&self, left: &mut Polynomial, right: &Polynomial) {
         self.each_with(left, right, |ntt, left, right| {
-            kernel::combine(ntt.prime(), Pointwise::Add, left, right)
+            kernel::combine(ntt.prime(), Pointwise::Add, left, right);
         });
     }
 
@@ -257,7 +257,7 @@ impl Basis {
             .zip(left.rows.par_chunks_exact(self.degree))
             .zip(right.rows.par_chunks_exact(self.degree))
             .zip(&self.transforms)
-            .for_each(|(((sum, left), right), ntt)| ntt.multiply_add(sum, left, right));
+            .for_each(|(((sum, left), right), ntt)| ntt.inner_product(sum, &[(left, right)]));
     }
 
     /// The polynomial's coefficients as integers of least magnitude modulo the product of the primes: exact and slow, for

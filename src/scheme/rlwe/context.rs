@@ -133,10 +133,11 @@ impl Context {
                 // The key has the rows of all levels.
                 let place = if row < level { row } else { row - level + levels };
                 let range = |row: usize| row * degree..(row + 1) * degree;
-                for (digit, key) in digits.iter().zip(key.digits()) {
-                    let (digit, key) = (&digit.residues()[range(row)], &key[half].residues()[range(place)]);
-                    ntt.multiply_add(sum, digit, key);
-                }
+                let terms = digits
+                    .iter()
+                    .zip(key.digits())
+                    .map(|(digit, key)| (&digit.residues()[range(row)], &key[half].residues()[range(place)]));
+                ntt.inner_product(sum, &terms.collect::<Vec<_>>());
             });
             self.by_special(level).apply(sum)
         })
