@@ -3,6 +3,7 @@
 pub mod additive;
 pub mod bgn;
 pub mod bgv;
+pub mod ckks;
 pub mod elgamal;
 pub mod encoding;
 mod exponential;

@@ -11,18 +11,16 @@
 //! # Security
 //! That of [`rlwe`](crate::scheme::rlwe). Ciphertexts are malleable, and what computes with them learns the plaintexts that it is given.
 
-use std::collections::BTreeMap;
-
 use crate::{
     math::{
         rns::{Ntt, Polynomial, Prime, prime::MAX_BITS},
         stream::Stream,
     },
-    scheme::rlwe::{Context, Literal, Parameters, PublicKey, RlweError, SecretKey, SwitchingKey},
+    scheme::rlwe::{
+        Automorphism, Context, GENERATOR, Literal, Parameters, PublicKey, RlweError, RotationKeys, SecretKey,
+        SwitchingKey,
+    },
 };
-
-/// Generates, with -1, the odd powers modulo 2N: a rotation by k steps is the automorphism X -> X^(5^k).
-const GENERATOR: usize = 5;
 
 /// The scheme with its parameters.
 #[derive(Debug)]
@@ -60,13 +58,6 @@ impl Ciphertext {
     pub fn parts(&self) -> usize {
         self.parts.len()
     }
-}
-
-/// Keys for rotations by some numbers of steps.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct RotationKeys {
-    /// by the automorphism's power
-    keys: BTreeMap<usize, SwitchingKey>,
 }
 
 impl Bgv {
@@ -121,9 +112,7 @@ impl Bgv {
 
     /// The key that makes products of two parts again.
     pub fn generate_relinearisation_key(&self, secret: &SecretKey, randomness: &Stream) -> SwitchingKey {
-        let all = self.context.extended(self.parameters().levels());
-        let square = all.multiply(secret.values(), secret.values());
-        SwitchingKey::generate(&self.context, secret, &square, randomness)
+        self.context.relinearisation_key(secret, randomness)
     }
 
     /// Keys for rotations by these numbers of steps, and for the swap of the rows.
@@ -134,25 +123,7 @@ impl Bgv {
         swap: bool,
         randomness: &Stream,
     ) -> RotationKeys {
-        let powers = steps.iter().map(|&steps| self.power(steps)).chain(swap.then_some(self.swap()));
-        let key = |power: usize| {
-            let other = self.context.permute(secret.values(), &self.context.automorphism(power));
-            (power, SwitchingKey::generate(&self.context, secret, &other, &randomness.item(power as u64)))
-        };
-        RotationKeys { keys: powers.map(key).collect() }
-    }
-
-    /// 5^steps modulo 2N: to the left for positive steps.
-    fn power(&self, steps: i64) -> usize {
-        let half = (self.slots() / 2).cast_signed();
-        #[expect(clippy::cast_possible_truncation, reason = "reduced by a number of slots")]
-        let steps = steps.rem_euclid(half as i64) as usize;
-        (0..steps).fold(1, |power, _| power * GENERATOR % (2 * self.slots()))
-    }
-
-    /// -1 modulo 2N
-    fn swap(&self) -> usize {
-        2 * self.slots() - 1
+        self.context.rotation_keys(secret, steps, swap, randomness)
     }
 
     /// The plaintext of residues of least magnitude, the first row of slots first; what is missing is 0.
@@ -272,12 +243,7 @@ impl Bgv {
             let residues: Vec<u64> = basis.primes().map(|prime| prime.reduce_signed(ratio)).collect();
             other.parts.iter_mut().for_each(|part| basis.scale(part, &residues));
         }
-        if sum.parts.len() < other.parts.len() {
-            std::mem::swap(&mut sum.parts, &mut other.parts);
-        }
-        for (part, other) in sum.parts.iter_mut().zip(&other.parts) {
-            basis.add(part, other);
-        }
+        sum.parts = self.context.sum(&sum.parts, &other.parts, sum.level);
         Ok(sum)
     }
 
@@ -313,14 +279,7 @@ impl Bgv {
     /// The product, slot by slot, at the lower level of the two, in one part more than the factors have together less one.
     pub fn multiply(&self, left: &Ciphertext, right: &Ciphertext) -> Result<Ciphertext, RlweError> {
         let [left, right] = self.levelled(left, right)?;
-        let basis = self.context.basis(left.level);
-        let zero = || basis.zero(crate::math::rns::polynomial::Domain::Values);
-        let mut parts: Vec<Polynomial> = (1..left.parts.len() + right.parts.len()).map(|_| zero()).collect();
-        for (i, a) in left.parts.iter().enumerate() {
-            for (b, sum) in right.parts.iter().zip(&mut parts[i..]) {
-                basis.multiply_add(sum, a, b);
-            }
-        }
+        let parts = self.context.product(&left.parts, &right.parts, left.level);
         let factor = self.prime().multiply(left.factor, right.factor);
         Ok(Ciphertext { parts, level: left.level, factor })
     }
@@ -328,30 +287,8 @@ impl Bgv {
     /// A ciphertext of three parts in two.
     #[must_use]
     pub fn relinearise(&self, ciphertext: &Ciphertext, key: &SwitchingKey) -> Ciphertext {
-        match &ciphertext.parts[..] {
-            [first, second, third] => {
-                let digits = self.context.decompose(third, ciphertext.level);
-                let parts = self.switched(&[first, second], &digits, key, ciphertext.level);
-                Ciphertext { parts, ..*ciphertext }
-            }
-            _ => ciphertext.clone(),
-        }
-    }
-
-    /// The parts with what stands for the digits' polynomial under s.
-    fn switched(
-        &self,
-        parts: &[&Polynomial],
-        digits: &[Polynomial],
-        key: &SwitchingKey,
-        level: usize,
-    ) -> Vec<Polynomial> {
-        let basis = self.context.basis(level);
-        let mut switched = self.context.switch(digits, key, level);
-        for (sum, part) in switched.iter_mut().zip(parts) {
-            basis.add(sum, part);
-        }
-        switched.into()
+        let parts = self.context.relinearised(&ciphertext.parts, key, ciphertext.level);
+        Ciphertext { parts, ..*ciphertext }
     }
 
     /// Both rows rotated to the left by each of these numbers of steps; what the rotations share is computed once (hoisting, Halevi and Shoup,
@@ -362,8 +299,8 @@ impl Bgv {
         steps: &[i64],
         keys: &RotationKeys,
     ) -> Result<Vec<Ciphertext>, RlweError> {
-        let powers: Vec<usize> = steps.iter().map(|&steps| self.power(steps)).collect();
-        self.automorphisms(ciphertext, &powers, keys, steps)
+        let rotations: Vec<_> = steps.iter().map(|&steps| Automorphism::Rotation(steps)).collect();
+        self.automorphisms(ciphertext, &rotations, keys)
     }
 
     /// Both rows rotated to the left.
@@ -379,30 +316,18 @@ impl Bgv {
 
     /// The rows in each other's place.
     pub fn swap_rows(&self, ciphertext: &Ciphertext, keys: &RotationKeys) -> Result<Ciphertext, RlweError> {
-        let swapped = self.automorphisms(ciphertext, &[self.swap()], keys, &[0])?;
+        let swapped = self.automorphisms(ciphertext, &[Automorphism::Inversion], keys)?;
         Ok(swapped.into_iter().next().unwrap_or_else(|| ciphertext.clone()))
     }
 
     fn automorphisms(
         &self,
         ciphertext: &Ciphertext,
-        powers: &[usize],
+        automorphisms: &[Automorphism],
         keys: &RotationKeys,
-        steps: &[i64],
     ) -> Result<Vec<Ciphertext>, RlweError> {
-        let [first, second] = &ciphertext.parts[..] else {
-            return Err(RlweError::Mixed { what: "a ciphertext of three parts" });
-        };
-        let digits = self.context.decompose(second, ciphertext.level);
-        let rotated = powers.iter().zip(steps).map(|(power, &steps)| {
-            let key = keys.keys.get(power).ok_or(RlweError::Rotation { steps })?;
-            let places = self.context.automorphism(*power);
-            let digits: Vec<_> = digits.iter().map(|digit| self.context.permute(digit, &places)).collect();
-            let first = self.context.permute(first, &places);
-            let parts = self.switched(&[&first], &digits, key, ciphertext.level);
-            Ok(Ciphertext { parts, ..*ciphertext })
-        });
-        rotated.collect()
+        let moved = self.context.automorphisms(&ciphertext.parts, automorphisms, keys, ciphertext.level)?;
+        Ok(moved.into_iter().map(|parts| Ciphertext { parts, ..*ciphertext }).collect())
     }
 }
 

@@ -20,17 +20,20 @@
 //! but that of sampling uniform numbers by rejection does on public ones.
 
 mod context;
+mod evaluation;
 mod key;
 mod parameters;
 
 use thiserror::Error;
 
 pub use context::{Context, Division};
+pub use evaluation::RotationKeys;
+pub(in crate::scheme) use evaluation::{Automorphism, GENERATOR};
 pub use key::{PublicKey, SecretKey, SwitchingKey};
 pub use parameters::{Literal, Parameters};
 
 /// What cannot be computed, and why.
-#[derive(Debug, Clone, PartialEq, Eq, Error)]
+#[derive(Debug, Clone, PartialEq, Error)]
 pub enum RlweError {
     /// A ring degree outside the range.
     #[error("the ring degree is 2^{log_degree}; allowed: 2^{min} to 2^{max}")]
@@ -116,10 +119,25 @@ pub enum RlweError {
         /// Steps.
         steps: i64,
     },
-    /// Objects that belong to different parameters.
-    #[error("{what} belongs to other parameters")]
-    Mixed {
-        /// What does.
-        what: &'static str,
+    /// The key for the inversion was not made.
+    #[error("no key for the inversion of X, which swaps rows and conjugates")]
+    Inversion,
+    /// A ciphertext that was not relinearised.
+    #[error("{operation} of a ciphertext of {parts} parts; relinearise it first")]
+    Parts {
+        /// What was asked for.
+        operation: &'static str,
+        /// Parts that it has.
+        parts: usize,
+    },
+    /// A scale that cannot be represented, or scales that differ.
+    #[error("{operation} at scale 2^{scale:.2}; needed: {needed}")]
+    Scale {
+        /// What was asked for.
+        operation: &'static str,
+        /// log2 of the scale.
+        scale: f64,
+        /// What it should be.
+        needed: String,
     },
 }

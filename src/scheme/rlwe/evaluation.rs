@@ -1,0 +1,144 @@
+//! What is done with the parts of ciphertexts, whatever their messages mean.
+
+use std::collections::BTreeMap;
+
+use super::{Context, RlweError, SecretKey, SwitchingKey};
+use crate::math::{
+    rns::{Polynomial, polynomial::Domain},
+    stream::Stream,
+};
+
+/// Generates, with -1, the odd powers modulo 2N: a rotation by k steps is the automorphism X -> X^(5^k).
+pub(in crate::scheme) const GENERATOR: usize = 5;
+
+/// Keys for automorphisms: rotations by some numbers of steps, and the one that takes X to its inverse.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RotationKeys {
+    /// by the automorphism's power
+    keys: BTreeMap<usize, SwitchingKey>,
+}
+
+/// An automorphism that ciphertexts are put through.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::scheme) enum Automorphism {
+    /// to the left by so many steps
+    Rotation(i64),
+    /// X to its inverse: the rows of BGV in each other's place, the conjugate of CKKS
+    Inversion,
+}
+
+/// The parts of a ciphertext.
+type Parts = Vec<Polynomial>;
+
+impl Context {
+    /// Keys for rotations by these numbers of steps and, where asked for, for the inversion.
+    pub(in crate::scheme) fn rotation_keys(
+        &self,
+        secret: &SecretKey,
+        steps: &[i64],
+        inversion: bool,
+        randomness: &Stream,
+    ) -> RotationKeys {
+        let rotations = steps.iter().map(|&steps| Automorphism::Rotation(steps));
+        let all = rotations.chain(inversion.then_some(Automorphism::Inversion));
+        let key = |automorphism| {
+            let power = self.power(automorphism);
+            let other = self.permute(secret.values(), &self.automorphism(power));
+            (power, SwitchingKey::generate(self, secret, &other, &randomness.item(power as u64)))
+        };
+        RotationKeys { keys: all.map(key).collect() }
+    }
+
+    /// The key that makes products of two parts again.
+    pub(in crate::scheme) fn relinearisation_key(
+        &self,
+        secret: &SecretKey,
+        randomness: &Stream,
+    ) -> SwitchingKey {
+        let all = self.extended(self.parameters().levels());
+        let square = all.multiply(secret.values(), secret.values());
+        SwitchingKey::generate(self, secret, &square, randomness)
+    }
+
+    /// What X becomes a power of.
+    fn power(&self, automorphism: Automorphism) -> usize {
+        let order = 2 * self.parameters().degree();
+        match automorphism {
+            Automorphism::Rotation(steps) => {
+                let steps = steps.rem_euclid((order / 4).cast_signed() as i64).unsigned_abs();
+                (0..steps).fold(1, |power, _| power * GENERATOR % order)
+            }
+            Automorphism::Inversion => order - 1,
+        }
+    }
+
+    /// The sum.
+    pub(in crate::scheme) fn sum(&self, left: &[Polynomial], right: &[Polynomial], level: usize) -> Parts {
+        let basis = self.basis(level);
+        let (more, fewer) = if left.len() < right.len() { (right, left) } else { (left, right) };
+        let mut sum = more.to_vec();
+        for (sum, part) in sum.iter_mut().zip(fewer) {
+            basis.add(sum, part);
+        }
+        sum
+    }
+
+    /// The product, in one part less than the factors have together.
+    pub(in crate::scheme) fn product(
+        &self,
+        left: &[Polynomial],
+        right: &[Polynomial],
+        level: usize,
+    ) -> Parts {
+        let basis = self.basis(level);
+        let mut parts: Parts = (1..left.len() + right.len()).map(|_| basis.zero(Domain::Values)).collect();
+        for (i, a) in left.iter().enumerate() {
+            for (b, sum) in right.iter().zip(&mut parts[i..]) {
+                basis.multiply_add(sum, a, b);
+            }
+        }
+        parts
+    }
+
+    /// Three parts in two; others as they are.
+    pub(in crate::scheme) fn relinearised(
+        &self,
+        parts: &[Polynomial],
+        key: &SwitchingKey,
+        level: usize,
+    ) -> Parts {
+        match parts {
+            [first, second, third] => {
+                let switched = self.switch(&self.decompose(third, level), key, level);
+                self.sum(&switched, &[first.clone(), second.clone()], level)
+            }
+            _ => parts.to_vec(),
+        }
+    }
+
+    /// Two parts under each of some automorphisms; what these share is computed once (hoisting, Halevi and Shoup, CRYPTO 2018).
+    pub(in crate::scheme) fn automorphisms(
+        &self,
+        parts: &[Polynomial],
+        automorphisms: &[Automorphism],
+        keys: &RotationKeys,
+        level: usize,
+    ) -> Result<Vec<Parts>, RlweError> {
+        let [first, second] = parts else {
+            return Err(RlweError::Parts { operation: "a rotation", parts: parts.len() });
+        };
+        let digits = self.decompose(second, level);
+        let moved = automorphisms.iter().map(|&automorphism| {
+            let power = self.power(automorphism);
+            let key = keys.keys.get(&power).ok_or(match automorphism {
+                Automorphism::Rotation(steps) => RlweError::Rotation { steps },
+                Automorphism::Inversion => RlweError::Inversion,
+            })?;
+            let places = self.automorphism(power);
+            let digits: Vec<_> = digits.iter().map(|digit| self.permute(digit, &places)).collect();
+            let switched = self.switch(&digits, key, level);
+            Ok(self.sum(&switched, &[self.permute(first, &places)], level))
+        });
+        moved.collect()
+    }
+}
