@@ -1,6 +1,7 @@
 //! Cryptosystems, each one file behind a shared interface, and the tables that judge their parameters.
 
 pub mod additive;
+pub mod bfv;
 pub mod bgn;
 pub mod bgv;
 pub mod ckks;

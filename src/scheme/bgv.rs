@@ -13,12 +13,12 @@
 
 use crate::{
     math::{
-        rns::{Ntt, Polynomial, Prime, prime::MAX_BITS},
+        rns::{Conversion, Polynomial, Prime},
         stream::Stream,
     },
     scheme::rlwe::{
-        Automorphism, Context, GENERATOR, Literal, Parameters, PublicKey, RlweError, RotationKeys, SecretKey,
-        SwitchingKey,
+        Automorphism, Batching, Context, Literal, Parameters, Plaintext, PublicKey, RlweError, RotationKeys,
+        SecretKey, SwitchingKey,
     },
 };
 
@@ -26,16 +26,7 @@ use crate::{
 #[derive(Debug)]
 pub struct Bgv {
     context: Context,
-    /// the transform modulo t
-    transform: Ntt,
-    /// where the value of each slot is
-    places: Vec<usize>,
-}
-
-/// A message as a polynomial: coefficients of least magnitude modulo t.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Plaintext {
-    coefficients: Vec<i64>,
+    batching: Batching,
 }
 
 /// An encrypted message.
@@ -64,21 +55,8 @@ impl Bgv {
     /// The scheme for a plaintext modulus, a prime of at most 60 bits that is 1 modulo 2N and none of the ciphertext's.
     pub fn try_new(literal: &Literal, plaintext_modulus: u64) -> Result<Self, RlweError> {
         let parameters = Parameters::try_new(literal)?;
-        let (degree, log_step) = (parameters.degree(), parameters.log_degree() + 1);
-        let refused = RlweError::PlaintextModulus { modulus: plaintext_modulus, log_step };
-        let taken = parameters.modulus().with(parameters.special());
-        let fits = plaintext_modulus >> (MAX_BITS - 1) == 0
-            && taken.primes().all(|prime| prime.value() != plaintext_modulus);
-        let transform = Ntt::try_new(degree, plaintext_modulus).filter(|_| fits).ok_or(refused)?;
-        let mut position = vec![0; 2 * degree];
-        for (at, exponent) in transform.exponents().into_iter().enumerate() {
-            position[exponent] = at;
-        }
-        let row = std::iter::successors(Some(1), |power| Some(power * GENERATOR % (2 * degree)));
-        let row: Vec<usize> = row.take(degree / 2).collect();
-        let places = row.iter().map(|&power| position[power]);
-        let places = places.chain(row.iter().map(|&power| position[2 * degree - power])).collect();
-        Ok(Self { context: Context::new(parameters, plaintext_modulus), transform, places })
+        let batching = Batching::try_new(&parameters, plaintext_modulus)?;
+        Ok(Self { context: Context::new(parameters, plaintext_modulus), batching })
     }
 
     /// The parameters.
@@ -97,7 +75,7 @@ impl Bgv {
     }
 
     fn prime(&self) -> Prime {
-        self.transform.prime()
+        self.batching.prime()
     }
 
     /// A fresh secret key.
@@ -128,28 +106,12 @@ impl Bgv {
 
     /// The plaintext of residues of least magnitude, the first row of slots first; what is missing is 0.
     pub fn encode(&self, values: &[i64]) -> Result<Plaintext, RlweError> {
-        if values.len() > self.slots() {
-            return Err(RlweError::Slots { values: values.len(), slots: self.slots() });
-        }
-        let (prime, max) = (self.prime(), self.plaintext_modulus() / 2);
-        if let Some(index) = values.iter().position(|value| value.unsigned_abs() > max) {
-            return Err(RlweError::Value { index, value: values[index], max });
-        }
-        let mut row = vec![0; self.slots()];
-        for (value, place) in values.iter().zip(&self.places) {
-            row[*place] = prime.reduce_signed(*value);
-        }
-        self.transform.inverse(&mut row);
-        Ok(Plaintext { coefficients: row.into_iter().map(|residue| prime.centre(residue)).collect() })
+        self.batching.encode(values)
     }
 
     /// All slots of a plaintext.
     pub fn decode(&self, plaintext: &Plaintext) -> Vec<i64> {
-        let prime = self.prime();
-        let mut row: Vec<u64> =
-            plaintext.coefficients.iter().map(|&value| prime.reduce_signed(value)).collect();
-        self.transform.forward(&mut row);
-        self.places.iter().map(|&place| prime.centre(row[place])).collect()
+        self.batching.decode(plaintext)
     }
 
     /// Encrypts at the highest level.
@@ -165,9 +127,9 @@ impl Bgv {
     fn values(&self, plaintext: &Plaintext, level: usize, factor: u64) -> Polynomial {
         let (basis, prime) = (self.context.basis(level), self.prime());
         let mut polynomial = if factor == 1 {
-            basis.polynomial(&plaintext.coefficients)
+            basis.polynomial(plaintext.coefficients())
         } else {
-            let scaled = plaintext.coefficients.iter();
+            let scaled = plaintext.coefficients().iter();
             let scaled =
                 scaled.map(|&value| prime.centre(prime.multiply(prime.reduce_signed(value), factor)));
             basis.polynomial(&scaled.collect::<Vec<_>>())
@@ -184,11 +146,12 @@ impl Bgv {
         let basis = self.context.basis(level);
         basis.inverse(&mut phase);
         let from: Vec<Prime> = basis.primes().collect();
-        let conversion = crate::math::rns::Conversion::new(&from, &[prime]);
+        let conversion = Conversion::new(&from, &[prime]);
         let inverse = prime.invert(ciphertext.factor);
         let residues = conversion.convert(phase.residues(), self.slots());
-        let coefficients = residues.into_iter().map(|residue| prime.centre(prime.multiply(residue, inverse)));
-        Plaintext { coefficients: coefficients.collect() }
+        let residues: Vec<u64> =
+            residues.into_iter().map(|residue| prime.multiply(residue, inverse)).collect();
+        self.batching.plaintext(&residues)
     }
 
     /// Bits between the greatest coefficient of the phase and half of the modulus: what is left for errors to grow. 0 when the

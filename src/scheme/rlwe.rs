@@ -19,6 +19,7 @@
 //! with the special primes counted. Secret keys are wiped when dropped. The time of operations does not depend on keys or messages,
 //! but that of sampling uniform numbers by rejection does on public ones.
 
+mod batching;
 mod context;
 mod evaluation;
 mod key;
@@ -26,6 +27,8 @@ mod parameters;
 
 use thiserror::Error;
 
+pub(in crate::scheme) use batching::Batching;
+pub use batching::Plaintext;
 pub use context::{Context, Division};
 pub use evaluation::RotationKeys;
 pub(in crate::scheme) use evaluation::{Automorphism, GENERATOR};
