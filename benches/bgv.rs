@@ -14,7 +14,7 @@ use henn::{
 
 /// log2 N, bits and number of the primes of Q, and of the special primes.
 const SIZES: [(u32, [u32; 2], [u32; 2]); 3] =
-    [(13, [40, 4], [40, 1]), (14, [42, 7], [42, 3]), (15, [47, 12], [47, 5])];
+    [(13, [50, 3], [50, 1]), (14, [42, 7], [42, 3]), (15, [47, 12], [47, 5])];
 
 fn operations(c: &mut Criterion) {
     rayon::ThreadPoolBuilder::new().num_threads(1).build_global().expect("nobody used rayon before");
