@@ -179,7 +179,7 @@ impl Ring {
         }
     }
 
-    /// A table for exponents of up to `bits` bits: 32 powers for every five of them.
+    /// A table for exponents of up to `bits` bits: 64 powers for every six of them.
     pub fn powers_of(&self, base: &Element, bits: u64) -> Powers {
         Powers(match &self.kind {
             Kind::Number(_) => Table::Number { base: base.number().clone() },
