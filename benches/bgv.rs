@@ -9,7 +9,10 @@ use std::hint::black_box;
 use criterion::{Criterion, criterion_group, criterion_main};
 use henn::{
     math::{rns::prime::transform_primes, stream::Stream},
-    scheme::{bgv::Bgv, rlwe::Literal},
+    scheme::{
+        bgv::Bgv,
+        rlwe::{ExactScheme, Literal, RlweScheme},
+    },
 };
 
 /// log2 N, bits and number of the primes of Q, and of the special primes.
@@ -33,7 +36,7 @@ fn operations(c: &mut Criterion) {
             scheme.generate_rotation_keys(&secret, &steps, false, &randomness.derive("rotations"));
         let values: Vec<i64> = (0..1_i64 << log_degree).map(|i| i % 1000).collect();
         let message = scheme.encode(&values).expect("permitted parameters");
-        let a = scheme.encrypt(&public, &message, &randomness.derive("a"));
+        let a = scheme.encrypt(&public, &message, &randomness.derive("a")).expect("permitted parameters");
         let mut group =
             c.benchmark_group(format!("bgv/{}/{}", scheme.slots(), scheme.parameters().modulus_bits()));
         group.sample_size(10);
@@ -52,7 +55,7 @@ fn operations(c: &mut Criterion) {
                 )
             });
         });
-        group.bench_function("switch_modulus", |b| b.iter(|| scheme.switch_modulus(black_box(&a))));
+        group.bench_function("switch_modulus", |b| b.iter(|| scheme.lower(black_box(&a))));
         group.bench_function("rotate", |b| b.iter(|| scheme.rotate(black_box(&a), 3, &rotations)));
         group.bench_function("rotate_16_hoisted", |b| {
             b.iter(|| scheme.rotate_many(black_box(&a), &steps, &rotations));

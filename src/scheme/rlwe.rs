@@ -12,7 +12,8 @@
 //! # Dividing without losing the message
 //! Where the message lies in the lowest digits of the phase (BGV, modulus t) a division by P subtracts a multiple of t that is
 //! c modulo P, not the residue itself; with t = 1 this is division with rounding (BFV, CKKS). [`Division`] is both, for P and for the last
-//! prime of Q.
+//! prime of Q. Where the message shall stay as it is (BGV), the quotient is that of r c, for the residue r of D modulo t of least magnitude;
+//! [`Parameters`] choose primes for which it is small.
 //!
 //! # Security
 //! Ternary secrets, errors from a centred binomial distribution of standard deviation 3.24; [`Parameters::security_bits`] judges them
@@ -20,20 +21,28 @@
 //! but that of sampling uniform numbers by rejection does on public ones.
 
 mod batching;
+mod ciphertext;
 mod context;
 mod evaluation;
 mod key;
+#[cfg(test)]
+pub(in crate::scheme) mod laws;
+mod noise;
 mod parameters;
+mod scheme;
 
 use thiserror::Error;
 
 pub(in crate::scheme) use batching::Batching;
 pub use batching::Plaintext;
+pub use ciphertext::{Ciphertext, Seed, Tag, Untagged};
 pub use context::{Context, Division};
 pub use evaluation::RotationKeys;
 pub(in crate::scheme) use evaluation::{Automorphism, GENERATOR};
 pub use key::{PublicKey, SecretKey, SwitchingKey};
+pub use noise::{Bound, Noise, Place};
 pub use parameters::{Literal, Parameters};
+pub use scheme::{Borrowed, ExactScheme, RlweScheme};
 
 /// What cannot be computed, and why.
 #[derive(Debug, Clone, PartialEq, Error)]
@@ -132,6 +141,28 @@ pub enum RlweError {
         operation: &'static str,
         /// Parts that it has.
         parts: usize,
+    },
+    /// An error, or a message, that passes the modulus.
+    #[error(
+        "{operation} at level {level} needs {needed:.1} bits of the modulus, available are {available:.1}"
+    )]
+    Noise {
+        /// What was asked for.
+        operation: &'static str,
+        /// Primes left.
+        level: usize,
+        /// log2 of what must fit.
+        needed: f64,
+        /// log2 of half of the modulus.
+        available: f64,
+    },
+    /// Bytes that are not what they should be.
+    #[error("{what} cannot be read: {why}")]
+    Bytes {
+        /// What was expected.
+        what: &'static str,
+        /// What is wrong.
+        why: &'static str,
     },
     /// A scale that cannot be represented, or scales that differ.
     #[error("{operation} at scale 2^{scale:.2}; needed: {needed}")]

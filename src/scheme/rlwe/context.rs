@@ -5,7 +5,7 @@ use std::sync::OnceLock;
 use num_bigint::BigUint;
 use rayon::prelude::*;
 
-use super::{Parameters, SwitchingKey};
+use super::{Ciphertext, Parameters, RlweError, SwitchingKey};
 use crate::math::rns::{
     Basis, Conversion, Polynomial, Prime,
     polynomial::{Domain, automorphism},
@@ -16,6 +16,7 @@ use crate::math::rns::{
 pub struct Context {
     parameters: Parameters,
     plaintext_modulus: u64,
+    lowest_level: usize,
     /// the order of values
     exponents: Vec<usize>,
     /// at every level: division by the special primes, and by the last prime
@@ -26,14 +27,15 @@ pub struct Context {
 }
 
 impl Context {
-    /// The context of parameters and a plaintext modulus that is prime to them.
-    pub fn new(parameters: Parameters, plaintext_modulus: u64) -> Self {
+    /// The context of parameters, a plaintext modulus that is prime to them, and the lowest level that ciphertexts may have.
+    pub fn new(parameters: Parameters, plaintext_modulus: u64, lowest_level: usize) -> Self {
         let exponents =
             parameters.modulus().transforms().first().map_or_else(Vec::new, |ntt| ntt.exponents());
         let levels = parameters.levels() + 1;
         Self {
             parameters,
             plaintext_modulus,
+            lowest_level,
             exponents,
             by_special: (0..levels).map(|_| OnceLock::new()).collect(),
             by_last: (0..levels).map(|_| OnceLock::new()).collect(),
@@ -51,6 +53,11 @@ impl Context {
         self.plaintext_modulus
     }
 
+    /// The lowest level that ciphertexts may have: the highest where a scheme has no others.
+    pub fn lowest_level(&self) -> usize {
+        self.lowest_level
+    }
+
     /// The order of values: see [`Ntt::exponents`](crate::math::rns::Ntt::exponents).
     pub fn exponents(&self) -> &[usize] {
         &self.exponents
@@ -66,17 +73,53 @@ impl Context {
         self.basis(level).with(self.parameters.special())
     }
 
+    /// Whether a ciphertext's level is this one or a higher one.
+    pub(in crate::scheme) fn check_level<T: Copy>(
+        &self,
+        operation: &'static str,
+        ciphertext: &Ciphertext<T>,
+        level: usize,
+    ) -> Result<(), RlweError> {
+        if (1..=ciphertext.level).contains(&level) {
+            return Ok(());
+        }
+        Err(RlweError::Level { operation, level: ciphertext.level, needed: level.max(1) })
+    }
+
+    /// A ciphertext's parts divided by the last prime of its level, and that prime.
+    pub(in crate::scheme) fn divided_by_last<T: Copy>(
+        &self,
+        operation: &'static str,
+        ciphertext: &Ciphertext<T>,
+    ) -> Result<(Vec<Polynomial>, u64), RlweError> {
+        let level = ciphertext.level;
+        if level < 2 {
+            return Err(RlweError::Level { operation, level, needed: 2 });
+        }
+        let division = self.by_last(level);
+        let last = self.parameters.modulus().primes().nth(level - 1).map_or(1, Prime::value);
+        Ok((ciphertext.parts.iter().map(|part| division.apply(part.clone())).collect(), last))
+    }
+
     /// Division by the last prime of a level above 1.
     pub fn by_last(&self, level: usize) -> &Division {
         self.by_last[level].get_or_init(|| {
             let last = self.parameters.modulus().part(level - 1..level);
-            Division::new(self.basis(level - 1), last, self.plaintext_modulus)
+            Division::new(self.basis(level - 1), last, self.plaintext_modulus, self.multiplier(level))
         })
+    }
+
+    /// The residue modulo t, of least magnitude, of the last prime of a level: what a phase is multiplied by when that is dropped, so that
+    /// the message stays. 1 without a t.
+    pub fn multiplier(&self, level: usize) -> i64 {
+        let last = self.parameters.modulus().primes().nth(level - 1);
+        let plaintext = Prime::try_new(self.plaintext_modulus);
+        last.zip(plaintext).map_or(1, |(last, t)| t.centre(t.reduce(last.value())))
     }
 
     fn by_special(&self, level: usize) -> &Division {
         self.by_special[level].get_or_init(|| {
-            Division::new(self.basis(level), self.parameters.special().clone(), self.plaintext_modulus)
+            Division::new(self.basis(level), self.parameters.special().clone(), self.plaintext_modulus, 1)
         })
     }
 
@@ -163,31 +206,40 @@ impl Context {
     }
 }
 
-/// Division by the product D of the last primes of a basis: from c to `(c - d) / D`, where d is c modulo D and a multiple of t, of magnitude at
-/// most t D / 2.
+/// Division by the product D of the last primes of a basis: from c to `(r c - d) / D`, where d is r c modulo D and a multiple of t, of
+/// magnitude at most t D / 2.
 #[derive(Debug)]
 pub struct Division {
     keep: Basis,
     dropped: Basis,
     conversion: Conversion,
-    /// 1/t modulo the dropped primes
+    /// r/t modulo the dropped primes
     inverse_plaintext: Vec<u64>,
-    /// t modulo the others
+    /// t/r modulo the others
     plaintext: Vec<u64>,
-    /// 1/D modulo the others
+    /// r/D modulo the others
     inverse: Vec<u64>,
 }
 
 impl Division {
-    /// Constants for a modulus `keep` times `dropped`.
-    pub fn new(keep: Basis, dropped: Basis, plaintext_modulus: u64) -> Self {
+    /// Constants for a modulus `keep` times `dropped`, t and r.
+    pub fn new(keep: Basis, dropped: Basis, plaintext_modulus: u64, multiplier: i64) -> Self {
         let (from, to): (Vec<_>, Vec<_>) = (dropped.primes().collect(), keep.primes().collect());
         let product: BigUint = dropped.product();
         Self {
             conversion: Conversion::new(&from, &to),
-            inverse_plaintext: from.iter().map(|p| p.invert(p.reduce(plaintext_modulus))).collect(),
-            plaintext: to.iter().map(|p| p.reduce(plaintext_modulus)).collect(),
-            inverse: to.iter().map(|p| p.invert(p.reduce_big(&product))).collect(),
+            inverse_plaintext: from
+                .iter()
+                .map(|p| p.multiply(p.reduce_signed(multiplier), p.invert(p.reduce(plaintext_modulus))))
+                .collect(),
+            plaintext: to
+                .iter()
+                .map(|p| p.multiply(p.reduce(plaintext_modulus), p.invert(p.reduce_signed(multiplier))))
+                .collect(),
+            inverse: to
+                .iter()
+                .map(|p| p.multiply(p.reduce_signed(multiplier), p.invert(p.reduce_big(&product))))
+                .collect(),
             keep,
             dropped,
         }

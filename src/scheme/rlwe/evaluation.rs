@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use num_bigint::BigInt;
+
 use super::{Context, RlweError, SecretKey, SwitchingKey};
 use crate::math::{
     rns::{Polynomial, polynomial::Domain},
@@ -15,7 +17,7 @@ pub(in crate::scheme) const GENERATOR: usize = 5;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RotationKeys {
     /// by the automorphism's power
-    keys: BTreeMap<usize, SwitchingKey>,
+    pub(super) keys: BTreeMap<usize, SwitchingKey>,
 }
 
 /// An automorphism that ciphertexts are put through.
@@ -98,6 +100,17 @@ impl Context {
             }
         }
         parts
+    }
+
+    /// The sum of the parts of ciphertexts, which are of this level or a higher one, times integers.
+    pub(in crate::scheme) fn combination(&self, terms: &[(&[Polynomial], &BigInt)], level: usize) -> Parts {
+        let basis = self.basis(level);
+        let count = terms.iter().map(|(parts, _)| parts.len()).max().unwrap_or(0);
+        let part = |index: usize| {
+            let terms = terms.iter().filter_map(|(parts, factor)| Some((parts.get(index)?, *factor)));
+            basis.combination(&terms.collect::<Vec<_>>())
+        };
+        (0..count).map(part).collect()
     }
 
     /// Three parts in two; others as they are.

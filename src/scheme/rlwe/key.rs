@@ -2,10 +2,10 @@
 
 use zeroize::{Zeroize, Zeroizing};
 
-use super::Context;
+use super::{Context, Seed, ciphertext::expand};
 use crate::math::{
     rns::{Basis, Polynomial, polynomial::Domain},
-    sampling::{centred_binomial, ternary, uniform},
+    sampling::{centred_binomial, ternary},
     stream::Stream,
 };
 
@@ -64,20 +64,42 @@ impl SecretKey {
         }
         sum.unwrap_or_else(|| basis.zero(Domain::Values))
     }
+
+    /// A fresh encryption of zero at the highest level, and what its second half is expanded from.
+    pub(in crate::scheme) fn encrypt_zero(
+        &self,
+        context: &Context,
+        randomness: &Stream,
+    ) -> ([Polynomial; 2], Seed) {
+        let level = context.parameters().levels();
+        zero(context, &context.basis(level), &self.at(level), randomness)
+    }
 }
 
 /// An encryption of zero under a secret: `(t e - a s, a)`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PublicKey {
     parts: [Polynomial; 2],
+    seed: Seed,
 }
 
 impl PublicKey {
     /// A public key of a secret.
     pub fn generate(context: &Context, secret: &SecretKey, randomness: &Stream) -> Self {
-        let level = context.parameters().levels();
-        let parts = zero(context, &context.basis(level), &secret.at(level), randomness);
-        Self { parts }
+        let (parts, seed) = secret.encrypt_zero(context, randomness);
+        Self { parts, seed }
+    }
+
+    pub(super) fn from_parts(parts: [Polynomial; 2], seed: Seed) -> Self {
+        Self { parts, seed }
+    }
+
+    pub(super) fn parts(&self) -> &[Polynomial; 2] {
+        &self.parts
+    }
+
+    pub(super) fn seed(&self) -> Seed {
+        self.seed
     }
 
     /// A fresh encryption of zero: `u` times the key, and errors.
@@ -108,6 +130,8 @@ impl PublicKey {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SwitchingKey {
     digits: Vec<[Polynomial; 2]>,
+    /// of the digits' second halves
+    seeds: Vec<Seed>,
 }
 
 impl SwitchingKey {
@@ -123,7 +147,7 @@ impl SwitchingKey {
         let special = parameters.special().product();
         let digits = parameters.digits(parameters.levels());
         let digits = (0_u64..).zip(digits).map(|(index, digit)| {
-            let mut parts = zero(context, &extended, secret.values(), &randomness.item(index));
+            let (mut parts, seed) = zero(context, &extended, secret.values(), &randomness.item(index));
             let degree = parameters.degree();
             let rows = parts[0].rows_mut().zip(other.residues().chunks_exact(degree)).zip(extended.primes());
             for ((out, other), prime) in rows.skip(digit.start).take(digit.len()) {
@@ -132,9 +156,18 @@ impl SwitchingKey {
                     *out = prime.add(*out, prime.multiply(*other, factor));
                 }
             }
-            parts
+            (parts, seed)
         });
-        Self { digits: digits.collect() }
+        Self::from_digits(digits.collect())
+    }
+
+    pub(super) fn from_digits(digits: Vec<([Polynomial; 2], Seed)>) -> Self {
+        let (digits, seeds) = digits.into_iter().unzip();
+        Self { digits, seeds }
+    }
+
+    pub(super) fn seeds(&self) -> &[Seed] {
+        &self.seeds
     }
 
     /// A pair a digit.
@@ -148,14 +181,21 @@ impl SwitchingKey {
     }
 }
 
-/// `(t e - a s, a)` in values of a basis.
-fn zero(context: &Context, basis: &Basis, secret: &Polynomial, randomness: &Stream) -> [Polynomial; 2] {
-    let a = uniform(basis, &mut randomness.derive("uniform").rng());
+/// `(t e - a s, a)` in values of a basis, and what a is expanded from.
+fn zero(
+    context: &Context,
+    basis: &Basis,
+    secret: &Polynomial,
+    randomness: &Stream,
+) -> ([Polynomial; 2], Seed) {
+    // The generator's own seed: it says nothing of the stream that it was derived from.
+    let seed = randomness.derive("uniform").rng().get_seed();
+    let a = expand(basis, seed);
     let error = centred_binomial(basis.degree(), &mut randomness.derive("error").rng());
     let error = Zeroizing::new(error);
     let mut body = basis.polynomial(&error);
     basis.scale(&mut body, &basis.residues(&context.plaintext_modulus().into()));
     basis.forward(&mut body);
     basis.subtract(&mut body, &basis.multiply(&a, secret));
-    [body, a]
+    ([body, a], seed)
 }

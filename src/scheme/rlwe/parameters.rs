@@ -2,7 +2,10 @@
 
 use super::RlweError;
 use crate::{
-    math::rns::{Basis, prime::transform_primes},
+    math::rns::{
+        Basis,
+        prime::{prime_near, transform_primes},
+    },
     scheme::security::lattice_security_bits,
 };
 
@@ -22,25 +25,27 @@ pub struct Literal {
     pub special_bits: Vec<u32>,
 }
 
-/// Checked parameters with their primes: for each length the greatest that have a transform, so they depend on the literal alone.
+/// Checked parameters with their primes. These follow from the literal and BGV's plaintext modulus: for each length the greatest that have a
+/// transform, where there is a t the ones nearest to a multiple of it.
 #[derive(Debug, Clone)]
 pub struct Parameters {
     literal: Literal,
     modulus: Basis,
     special: Basis,
+    near: Option<u64>,
 }
 
 impl PartialEq for Parameters {
     fn eq(&self, other: &Self) -> bool {
-        self.literal == other.literal
+        self.literal == other.literal && self.near == other.near
     }
 }
 
 impl Eq for Parameters {}
 
 impl Parameters {
-    /// Checks a literal and finds its primes.
-    pub fn try_new(literal: &Literal) -> Result<Self, RlweError> {
+    /// Checks a literal and finds its primes, those of Q `near` multiples of a plaintext modulus.
+    pub fn try_new(literal: &Literal, near: Option<u64>) -> Result<Self, RlweError> {
         let log_degree = literal.log_degree;
         if !LOG_DEGREES.contains(&log_degree) {
             let (min, max) = (*LOG_DEGREES.start(), *LOG_DEGREES.end());
@@ -48,7 +53,7 @@ impl Parameters {
         }
         let degree = 1_usize << log_degree;
         let mut taken = Vec::new();
-        let mut basis = |what, lengths: &[u32]| -> Result<Basis, RlweError> {
+        let mut basis = |what, lengths: &[u32], near: Option<u64>| -> Result<Basis, RlweError> {
             if lengths.is_empty() {
                 return Err(RlweError::NoPrimes { what });
             }
@@ -59,16 +64,18 @@ impl Parameters {
             let mut primes = Vec::with_capacity(lengths.len());
             for &bits in lengths {
                 let missing = || RlweError::Primes { count: lengths.len(), bits, log_step: log_degree + 1 };
-                let found = transform_primes(bits, degree, 1, &taken).ok_or_else(missing)?;
-                taken.extend(&found);
-                primes.extend(found);
+                let near = near.and_then(|modulus| prime_near(bits, degree, modulus, &taken));
+                let greatest = || transform_primes(bits, degree, 1, &taken)?.first().copied();
+                let found = near.or_else(greatest).ok_or_else(missing)?;
+                taken.push(found);
+                primes.push(found);
             }
             let missing = RlweError::Primes { count: primes.len(), bits: min, log_step: log_degree + 1 };
             Basis::try_new(degree, &primes).ok_or(missing)
         };
-        let modulus = basis("the ciphertext modulus", &literal.modulus_bits)?;
-        let special = basis("key switching", &literal.special_bits)?;
-        Ok(Self { literal: literal.clone(), modulus, special })
+        let modulus = basis("the ciphertext modulus", &literal.modulus_bits, near)?;
+        let special = basis("key switching", &literal.special_bits, None)?;
+        Ok(Self { literal: literal.clone(), modulus, special, near })
     }
 
     /// log2 N
@@ -125,7 +132,7 @@ mod tests {
     #[test]
     fn special_primes_count_for_security() {
         let at = |bits: &[u32], special| {
-            let parameters = Parameters::try_new(&literal(13, bits, special)).unwrap();
+            let parameters = Parameters::try_new(&literal(13, bits, special), None).unwrap();
             (parameters.modulus_bits(), parameters.security_bits())
         };
         assert_eq!(at(&[42, 43, 43, 43], &[43]), (214, 128));
@@ -135,7 +142,7 @@ mod tests {
 
     #[test]
     fn primes_are_all_distinct_and_follow_the_literal() {
-        let parameters = Parameters::try_new(&literal(12, &[40, 30, 40], &[40, 30])).unwrap();
+        let parameters = Parameters::try_new(&literal(12, &[40, 30, 40], &[40, 30]), None).unwrap();
         let all: Vec<_> = parameters.modulus().with(parameters.special()).primes().collect();
         assert_eq!(all.iter().map(|prime| prime.bits()).collect::<Vec<_>>(), [40, 30, 40, 40, 30]);
         assert!(all.iter().enumerate().all(|(at, prime)| !all[..at].contains(prime)));
@@ -145,7 +152,7 @@ mod tests {
 
     #[test]
     fn what_cannot_be_is_refused_with_its_range() {
-        let refused = |literal| Parameters::try_new(&literal).unwrap_err().to_string();
+        let refused = |literal| Parameters::try_new(&literal, None).unwrap_err().to_string();
         assert_eq!(refused(literal(3, &[40], &[40])), "the ring degree is 2^3; allowed: 2^4 to 2^16");
         assert_eq!(refused(literal(17, &[40], &[40])), "the ring degree is 2^17; allowed: 2^4 to 2^16");
         assert_eq!(refused(literal(13, &[], &[40])), "the ciphertext modulus needs at least one prime");
@@ -156,7 +163,7 @@ mod tests {
         );
         assert_eq!(refused(literal(13, &[40], &[14])), "key switching of 14 bits; allowed: 15 to 50");
         assert!(matches!(
-            Parameters::try_new(&literal(13, &[16; 9], &[40])),
+            Parameters::try_new(&literal(13, &[16; 9], &[40]), None),
             Err(RlweError::Primes { count: 9, bits: 16, log_step: 14 })
         ));
     }

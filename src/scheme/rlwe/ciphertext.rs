@@ -1,0 +1,280 @@
+//! Ciphertexts of all three schemes, and how they and keys are written and read.
+
+use std::{collections::BTreeMap, fmt};
+
+use rand::SeedableRng;
+use rand_chacha::ChaCha20Rng;
+
+use super::{Context, PublicKey, RlweError, RotationKeys, SwitchingKey};
+use crate::math::{
+    rns::{Basis, Polynomial, polynomial::Domain},
+    sampling::uniform,
+};
+
+/// What a uniform polynomial is expanded from: it is public, and a sixth of a thousandth of the polynomial's length.
+pub type Seed = [u8; 32];
+
+/// The uniform polynomial of a seed.
+pub(super) fn expand(basis: &Basis, seed: Seed) -> Polynomial {
+    uniform(basis, &mut ChaCha20Rng::from_seed(seed))
+}
+
+/// What a scheme keeps beside a ciphertext's polynomials.
+pub trait Tag: Copy + PartialEq + fmt::Debug + Send + Sync {
+    /// As 64 bits.
+    fn to_word(self) -> u64;
+    /// From 64 bits that may be anything; `None` when no ciphertext has them.
+    fn from_word(word: u64) -> Option<Self>;
+}
+
+/// BGV and BFV keep nothing beside the polynomials.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Untagged;
+
+impl Tag for Untagged {
+    fn to_word(self) -> u64 {
+        0
+    }
+
+    fn from_word(word: u64) -> Option<Self> {
+        (word == 0).then_some(Self)
+    }
+}
+
+/// An encrypted message: polynomials in values modulo the primes of its level.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Ciphertext<T> {
+    pub(in crate::scheme) parts: Vec<Polynomial>,
+    pub(in crate::scheme) level: usize,
+    pub(in crate::scheme) tag: T,
+    /// of the second part, as long as nothing was computed
+    seed: Option<Seed>,
+}
+
+impl<T: Copy> Ciphertext<T> {
+    pub(in crate::scheme) fn new(parts: Vec<Polynomial>, level: usize, tag: T) -> Self {
+        Self { parts, level, tag, seed: None }
+    }
+
+    pub(in crate::scheme) fn seeded(parts: [Polynomial; 2], level: usize, tag: T, seed: Seed) -> Self {
+        Self { parts: parts.into(), level, tag, seed: Some(seed) }
+    }
+
+    /// Other polynomials at the same level.
+    pub(in crate::scheme) fn with(&self, parts: Vec<Polynomial>) -> Self {
+        Self::new(parts, self.level, self.tag)
+    }
+
+    /// Primes that are left.
+    pub fn level(&self) -> usize {
+        self.level
+    }
+
+    /// Polynomials: two, or three after a product that was not relinearised.
+    pub fn parts(&self) -> usize {
+        self.parts.len()
+    }
+}
+
+/// Bytes before the residues: number of parts, level, tag, and whether a seed follows.
+const HEADER_BYTES: usize = 1 + 1 + 8 + 1;
+
+impl Context {
+    /// Bytes of a written ciphertext of two parts.
+    pub fn ciphertext_bytes(&self, level: usize, seeded: bool) -> usize {
+        let rows = packed_bytes(&self.basis(level));
+        HEADER_BYTES + if seeded { rows + size_of::<Seed>() } else { 2 * rows }
+    }
+
+    /// Writes a ciphertext: residues in as many bits as their primes have, the second half as a seed where it is one.
+    pub fn write_ciphertext<T: Tag>(&self, ciphertext: &Ciphertext<T>, out: &mut Vec<u8>) {
+        let basis = self.basis(ciphertext.level);
+        // Parameters have far fewer than 256 primes, and ciphertexts at most three parts.
+        out.push(u8::try_from(ciphertext.parts.len()).unwrap_or(u8::MAX));
+        out.push(u8::try_from(ciphertext.level).unwrap_or(u8::MAX));
+        out.extend(ciphertext.tag.to_word().to_le_bytes());
+        out.push(u8::from(ciphertext.seed.is_some()));
+        for (index, part) in ciphertext.parts.iter().enumerate() {
+            match ciphertext.seed {
+                Some(seed) if index == 1 => out.extend(seed),
+                _ => pack(&basis, part, out),
+            }
+        }
+    }
+
+    /// Reads one ciphertext off the front of bytes that may be anything.
+    ///
+    /// # Errors
+    /// [`RlweError::Bytes`] when they are no ciphertext of these parameters.
+    pub fn read_ciphertext<T: Tag>(&self, bytes: &mut &[u8]) -> Result<Ciphertext<T>, RlweError> {
+        const WHAT: &str = "a ciphertext";
+        let [parts, level, tag @ .., seeded] = *take::<HEADER_BYTES>(bytes, WHAT)?;
+        let (parts, level) = (usize::from(parts), usize::from(level));
+        let bad = |why| RlweError::Bytes { what: WHAT, why };
+        if !(2..=3).contains(&parts) || (seeded == 1 && parts != 2) || seeded > 1 {
+            return Err(bad("it has neither two parts nor three"));
+        }
+        if !(self.lowest_level()..=self.parameters().levels()).contains(&level) {
+            return Err(bad("its level does not exist"));
+        }
+        let tag = T::from_word(u64::from_le_bytes(tag)).ok_or(bad("its scale cannot be"))?;
+        let basis = self.basis(level);
+        let first = unpack(&basis, bytes, WHAT)?;
+        if seeded == 1 {
+            let seed = *take::<{ size_of::<Seed>() }>(bytes, WHAT)?;
+            return Ok(Ciphertext::seeded([first, expand(&basis, seed)], level, tag, seed));
+        }
+        let others = (1..parts).map(|_| unpack(&basis, bytes, WHAT)).collect::<Result<Vec<_>, _>>()?;
+        Ok(Ciphertext::new([vec![first], others].concat(), level, tag))
+    }
+
+    /// Bytes of a written public key.
+    pub fn public_key_bytes(&self) -> usize {
+        packed_bytes(self.parameters().modulus()) + size_of::<Seed>()
+    }
+
+    /// Writes a public key, its uniform half as a seed.
+    pub fn write_public_key(&self, key: &PublicKey, out: &mut Vec<u8>) {
+        let [body, _] = key.parts();
+        pack(self.parameters().modulus(), body, out);
+        out.extend(key.seed());
+    }
+
+    /// Reads a public key off the front of bytes that may be anything.
+    ///
+    /// # Errors
+    /// [`RlweError::Bytes`]
+    pub fn read_public_key(&self, bytes: &mut &[u8]) -> Result<PublicKey, RlweError> {
+        const WHAT: &str = "a public key";
+        let basis = self.parameters().modulus();
+        let body = unpack(basis, bytes, WHAT)?;
+        let seed = *take::<{ size_of::<Seed>() }>(bytes, WHAT)?;
+        Ok(PublicKey::from_parts([body, expand(basis, seed)], seed))
+    }
+
+    /// Bytes of a written key for switching.
+    pub fn switching_key_bytes(&self) -> usize {
+        let levels = self.parameters().levels();
+        self.parameters().digits(levels).len() * (packed_bytes(&self.extended(levels)) + size_of::<Seed>())
+    }
+
+    /// Writes a key for switching, its uniform halves as seeds.
+    pub fn write_switching_key(&self, key: &SwitchingKey, out: &mut Vec<u8>) {
+        let basis = self.extended(self.parameters().levels());
+        for ([body, _], seed) in key.digits().iter().zip(key.seeds()) {
+            pack(&basis, body, out);
+            out.extend(seed);
+        }
+    }
+
+    /// Reads a key for switching off the front of bytes that may be anything.
+    ///
+    /// # Errors
+    /// [`RlweError::Bytes`]
+    pub fn read_switching_key(&self, bytes: &mut &[u8]) -> Result<SwitchingKey, RlweError> {
+        const WHAT: &str = "a key for switching";
+        let levels = self.parameters().levels();
+        let basis = self.extended(levels);
+        let digits = self.parameters().digits(levels).into_iter().map(|_| {
+            let body = unpack(&basis, bytes, WHAT)?;
+            let seed = *take::<{ size_of::<Seed>() }>(bytes, WHAT)?;
+            Ok(([body, expand(&basis, seed)], seed))
+        });
+        Ok(SwitchingKey::from_digits(digits.collect::<Result<_, _>>()?))
+    }
+
+    /// Bytes of so many written keys for automorphisms.
+    pub fn rotation_keys_bytes(&self, count: usize) -> usize {
+        count * (self.switching_key_bytes() + size_of::<u32>()) + size_of::<u32>()
+    }
+
+    /// Writes keys for automorphisms.
+    pub fn write_rotation_keys(&self, keys: &RotationKeys, out: &mut Vec<u8>) {
+        // At most one a power of X, of which there are fewer than 2^17.
+        let word = |number: usize| u32::try_from(number).unwrap_or(u32::MAX).to_le_bytes();
+        out.extend(word(keys.keys.len()));
+        for (power, key) in &keys.keys {
+            out.extend(word(*power));
+            self.write_switching_key(key, out);
+        }
+    }
+
+    /// Reads keys for automorphisms off the front of bytes that may be anything.
+    ///
+    /// # Errors
+    /// [`RlweError::Bytes`]
+    pub fn read_rotation_keys(&self, bytes: &mut &[u8]) -> Result<RotationKeys, RlweError> {
+        const WHAT: &str = "keys for rotations";
+        let mut word = |bytes: &mut &[u8]| Ok(u32::from_le_bytes(*take::<4>(bytes, WHAT)?) as usize);
+        let count = word(bytes)?;
+        let mut keys = BTreeMap::new();
+        for _ in 0..count {
+            let power = word(bytes)?;
+            if power.is_multiple_of(2) || power >= 2 * self.parameters().degree() {
+                return Err(RlweError::Bytes { what: WHAT, why: "an automorphism does not exist" });
+            }
+            keys.insert(power, self.read_switching_key(bytes)?);
+        }
+        Ok(RotationKeys { keys })
+    }
+}
+
+fn take<'b, const COUNT: usize>(
+    bytes: &mut &'b [u8],
+    what: &'static str,
+) -> Result<&'b [u8; COUNT], RlweError> {
+    let (taken, rest) =
+        bytes.split_first_chunk().ok_or(RlweError::Bytes { what, why: "it ends too early" })?;
+    *bytes = rest;
+    Ok(taken)
+}
+
+/// Bytes of a polynomial's residues.
+fn packed_bytes(basis: &Basis) -> usize {
+    // Degrees are multiples of 8, so every row ends with a byte.
+    basis.primes().map(|prime| basis.degree() / 8 * prime.bits() as usize).sum()
+}
+
+/// Residues one after the other, each in as many bits as its prime has, the lowest first.
+fn pack(basis: &Basis, polynomial: &Polynomial, out: &mut Vec<u8>) {
+    for (row, prime) in polynomial.rows().zip(basis.primes()) {
+        let bits = prime.bits();
+        let (mut word, mut filled) = (0_u128, 0);
+        for residue in row {
+            word |= u128::from(*residue) << filled;
+            filled += bits;
+            while filled >= 8 {
+                out.extend(word.to_le_bytes().first());
+                word >>= 8;
+                filled -= 8;
+            }
+        }
+    }
+}
+
+fn unpack(basis: &Basis, bytes: &mut &[u8], what: &'static str) -> Result<Polynomial, RlweError> {
+    let early = RlweError::Bytes { what, why: "it ends too early" };
+    let (packed, rest) = bytes.split_at_checked(packed_bytes(basis)).ok_or(early)?;
+    *bytes = rest;
+    let mut polynomial = basis.zero(Domain::Values);
+    let mut packed = packed.iter();
+    for (row, prime) in polynomial.rows_mut().zip(basis.primes()) {
+        let bits = prime.bits();
+        let mask = (1_u128 << bits) - 1;
+        let (mut word, mut filled) = (0_u128, 0);
+        for residue in row {
+            while filled < bits {
+                word |= packed.next().map_or(0, |byte| u128::from(*byte)) << filled;
+                filled += 8;
+            }
+            // Below 2^bits, so it fits.
+            *residue = (word & mask) as u64;
+            word >>= bits;
+            filled -= bits;
+            if *residue >= prime.value() {
+                return Err(RlweError::Bytes { what, why: "a residue is not below its prime" });
+            }
+        }
+    }
+    Ok(polynomial)
+}
