@@ -10,6 +10,7 @@ pub mod additive;
 pub mod meter;
 pub mod number;
 pub mod plain;
+pub mod slots;
 
 use std::fmt;
 
@@ -22,6 +23,7 @@ pub use crate::backend::additive::Additive;
 pub use crate::backend::meter::{Meter, Operation, OperationCounts};
 pub use crate::backend::number::{Number, Rate};
 pub use crate::backend::plain::Plain;
+use crate::backend::slots::SlotError;
 use crate::math::stream::Stream;
 use crate::scheme::additive::SchemeError;
 use crate::scheme::encoding::{EncodingError, Scale};
@@ -224,6 +226,9 @@ pub enum BackendError {
     /// A number does not fit its encoding.
     #[error(transparent)]
     Encoding(#[from] EncodingError),
+    /// Arithmetic on slots refused.
+    #[error(transparent)]
+    Slots(SlotError),
     /// A list of the wrong length.
     #[error("{what}: {found} numbers, expected {expected}")]
     Shape {

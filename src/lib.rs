@@ -6,6 +6,8 @@ pub mod math;
 
 pub mod scheme;
 
+pub mod approximation;
+
 pub mod dataset;
 
 pub mod network;

@@ -14,7 +14,7 @@ mod backpropagation;
 mod product;
 mod training;
 
-pub use activation::{Activation, Loss, softmax};
+pub use activation::{Activation, Loss, Nonlinearity, softmax};
 pub use training::{Epoch, Training};
 
 use crate::math::stream::Stream;
@@ -106,7 +106,7 @@ pub struct Network {
     /// The layers, input side first.
     pub layers: Vec<Dense>,
     /// Activation of every hidden layer.
-    pub activation: Activation,
+    pub activation: Nonlinearity,
     /// Loss that training minimises.
     pub loss: Loss,
 }
@@ -118,7 +118,12 @@ impl Network {
     /// difficulty of training deep feedforward neural networks", AISTATS 2010, equation 16), drawn from the child
     /// stream `layer-1`, `layer-2`, ...; biases are zero. Fewer than two widths make a network without layers, which
     /// [`Network::train`] refuses.
-    pub fn initialise(widths: &[usize], activation: Activation, loss: Loss, stream: &Stream) -> Self {
+    pub fn initialise(
+        widths: &[usize],
+        activation: impl Into<Nonlinearity>,
+        loss: Loss,
+        stream: &Stream,
+    ) -> Self {
         let layer = |(index, pair): (usize, &[usize])| {
             let (inputs, outputs) = (pair[0], pair[1]);
             let limit = (6.0 / (inputs + outputs).max(1) as f64).sqrt();
@@ -126,6 +131,7 @@ impl Network {
             let unit: Array2<f64> = Array2::random_using((outputs, inputs), StandardUniform, &mut rng);
             Dense { weights: unit.mapv_into(|u| (2.0 * u - 1.0) * limit), bias: Array1::zeros(outputs) }
         };
+        let activation = activation.into();
         Self { layers: widths.windows(2).enumerate().map(layer).collect(), activation, loss }
     }
 
@@ -203,7 +209,7 @@ mod tests {
     fn by_hand() -> Network {
         let first = Dense { weights: array![[1.0, -1.0], [2.0, 0.0]], bias: array![0.0, 1.0] };
         let last = Dense { weights: array![[1.0, 1.0], [1.0, -1.0]], bias: array![0.0, 3.0] };
-        Network { layers: vec![first, last], activation: Activation::Square, loss: Loss::Squared }
+        Network { layers: vec![first, last], activation: Activation::Square.into(), loss: Loss::Squared }
     }
 
     #[test]

@@ -2,6 +2,7 @@
 
 pub mod channel;
 pub mod message;
+pub mod non_interactive;
 pub mod split;
 pub mod transcript;
 

@@ -2,6 +2,7 @@
 
 pub mod cache;
 pub mod cell;
+mod conversation;
 pub mod cost;
 pub mod estimate;
 pub mod file;

@@ -21,17 +21,29 @@ pub enum Operation {
     PlainAddition,
     /// Fresh randomness for a ciphertext.
     Rerandomisation,
+    /// Products of two ciphertexts, relinearised.
+    Product,
+    /// Products of a ciphertext with a vector of plain numbers.
+    PlainProduct,
+    /// Rotations of a ciphertext's slots.
+    Rotation,
+    /// Divisions of a ciphertext by a prime of its modulus.
+    Rescaling,
 }
 
 impl Operation {
     /// All of them, in the order of records.
-    pub const ALL: [Self; 6] = [
+    pub const ALL: [Self; 10] = [
         Self::Encryption,
         Self::Decryption,
         Self::ScalarProduct,
         Self::Addition,
         Self::PlainAddition,
         Self::Rerandomisation,
+        Self::Product,
+        Self::PlainProduct,
+        Self::Rotation,
+        Self::Rescaling,
     ];
 
     /// The name in records.
@@ -43,6 +55,10 @@ impl Operation {
             Self::Addition => "additions",
             Self::PlainAddition => "plain_additions",
             Self::Rerandomisation => "rerandomisations",
+            Self::Product => "products",
+            Self::PlainProduct => "plain_products",
+            Self::Rotation => "rotations",
+            Self::Rescaling => "rescalings",
         }
     }
 
@@ -72,6 +88,13 @@ impl OperationCounts {
         for operation in Operation::ALL {
             self.add(operation, other.get(operation));
         }
+        self
+    }
+
+    /// So many times over.
+    #[must_use]
+    pub fn times(mut self, factor: u64) -> Self {
+        self.0.iter_mut().for_each(|count| *count *= factor);
         self
     }
 

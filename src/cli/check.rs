@@ -3,9 +3,10 @@
 use crate::backend::Variant;
 use crate::cli::{Choice, CliError, Context, ExitStatus, complain, say};
 use crate::dataset;
+use crate::experiment::plan::System;
 use crate::experiment::plan::{Plan, Point};
 use crate::experiment::spec::ProfileName;
-use crate::runner::cost::UnitCosts;
+use crate::runner::cost::Costs;
 use crate::runner::estimate;
 use crate::runner::progress::human;
 
@@ -70,50 +71,73 @@ fn describe(context: &Context, plan: &Plan) -> Result<(), CliError> {
 fn describe_point(context: &Context, point: &Point) -> Result<(), CliError> {
     let settings = &point.settings;
     let entry = dataset::catalogue()?.get(&settings.data.name)?;
-    let protocol = &settings.protocol;
+    let system = &settings.system;
     let (forecast, samples) = estimate::forecast_ahead(settings, 0)?;
-    let widths: Vec<String> = protocol.widths.iter().map(usize::to_string).collect();
+    let widths: Vec<String> = system.widths().iter().map(usize::to_string).collect();
     let present = if context.store().is_present(entry) {
         String::new()
     } else {
         format!(", ABSENT: `henn datasets fetch {}`", entry.name())
     };
+    let polynomial = settings.approximation.as_ref();
+    let polynomial =
+        polynomial.map_or_else(String::new, |found| format!(" as a polynomial of degree {}", found.degree()));
     say(format!(
-        "  {}: network {}, {:?}, {} epochs at rate {}; {samples} test samples, {} training iterations{present}",
+        "  {}: network {}, {:?}{polynomial}, {} epochs at rate {}; {samples} test samples, {} training iterations{present}",
         settings.data.name,
         widths.join("-"),
-        protocol.activation,
+        settings.activation,
         settings.training.epochs,
         settings.training.learning_rate,
-        protocol.training_iterations,
+        system.training_iterations(),
     ));
-    let traffic = forecast.traffic;
+    let traffic = forecast.traffic();
+    let (name, room) = match system {
+        System::Split { scheme, protocol } => (
+            "split",
+            format!("{} of {} plaintext bits used", protocol.required_bits(), scheme.plaintext_bits()),
+        ),
+        System::NonInteractive { scheme, protocol } => (
+            "non-interactive",
+            format!(
+                "depth {}; ring degree 2^{}, {} + {} primes of {} bits{}",
+                protocol.depth(),
+                scheme.log_degree,
+                scheme.modulus_bits.len(),
+                scheme.special_bits.len(),
+                scheme.total_bits(),
+                match scheme.plaintext_bits() {
+                    0 => String::new(),
+                    bits => format!(", {} plaintext moduli of {bits} bits", scheme.plaintext_moduli.len()),
+                }
+            ),
+        ),
+    };
     say(format!(
-        "    split protocol: {} rounds, {} messages, {} bytes up, {} bytes down; {} of {} plaintext bits used",
+        "    {name} protocol: {} rounds, {} messages, {} bytes up, {} bytes down; {room}",
         traffic.rounds,
         traffic.messages_up + traffic.messages_down,
         traffic.bytes_up,
         traffic.bytes_down,
-        protocol.required_bits(),
-        settings.scheme.parameters.plaintext_bits(),
     ));
     for &variant in &settings.variants {
         let line = match variant {
             Variant::Plain => "real numbers".to_owned(),
-            Variant::Simulated => "the encrypted circuit on integers in the clear".to_owned(),
+            Variant::Simulated => "the encrypted circuit on numbers in the clear".to_owned(),
             Variant::Encrypted => {
-                let seconds = UnitCosts::of(&settings.scheme.parameters)?.predict(settings, &forecast);
-                let mark = if settings.scheme.marked { ", BELOW the required 128: marked" } else { "" };
-                let parameters = &settings.scheme.parameters;
-                let modulus = match parameters.modulus_bits {
-                    0 => String::new(),
-                    bits => format!(", {bits} bits"),
+                let seconds = Costs::of(settings, &forecast)?.predict(settings, &forecast);
+                let mark = if settings.marked { ", BELOW the required 128: marked" } else { "" };
+                let modulus = match system {
+                    System::Split { scheme, .. } if scheme.modulus_bits > 0 => {
+                        format!(", {} bits", scheme.modulus_bits)
+                    }
+                    System::Split { .. } | System::NonInteractive { .. } => String::new(),
                 };
                 format!(
                     "{}{modulus}: {} bits of security ({}){mark}; about {} a cell",
-                    parameters.name,
-                    settings.scheme.security_bits,
-                    parameters.security_source(),
+                    system.scheme_name(),
+                    settings.security_bits,
+                    system.security_source(),
                     human(seconds),
                 )
             }

@@ -3,16 +3,13 @@
 use std::fmt::Display;
 use std::ops::RangeInclusive;
 
-use self::{
-    protocol::protocol,
-    scheme::{plaintext_space, scheme},
-};
+use self::protocol::system;
 use crate::dataset;
 use crate::experiment::diagnostic::{Code, Diagnostic, nearest};
 use crate::experiment::document::Document;
 use crate::experiment::plan::{Data, Settings};
 use crate::experiment::spec::Spec;
-use crate::network::Training;
+use crate::network::{Nonlinearity, Training};
 
 mod protocol;
 mod report;
@@ -121,14 +118,10 @@ pub fn settings(spec: &Spec, checker: &mut Checker<'_>) -> Option<Settings> {
     network(spec, checker);
     training(spec, checker);
     run(spec, checker);
-    let mut scheme = scheme(spec, checker);
-    let mut protocol = protocol(spec, entry, checker);
-    if let (Some(scheme), Some(protocol)) = (&mut scheme, &mut protocol) {
-        plaintext_space(scheme, protocol, spec.protocol.packing, checker);
-    }
+    let system = system(spec, entry, checker);
     let blocked = checker.has_errors_since(before);
-    match (entry, scheme, protocol) {
-        (Some(entry), Some(scheme), Some(protocol)) if !blocked => Some(Settings {
+    match (entry, system) {
+        (Some(entry), Some((system, security_bits, marked))) if !blocked => Some(Settings {
             data: Data {
                 name: entry.name().to_owned(),
                 test_fraction: spec.data.test_fraction,
@@ -137,14 +130,21 @@ pub fn settings(spec: &Spec, checker: &mut Checker<'_>) -> Option<Settings> {
             },
             hidden: spec.network.hidden.clone(),
             activation: spec.network.activation,
+            approximation: match system.activation() {
+                Nonlinearity::Polynomial(polynomial) if spec.approximation.method.is_some() => {
+                    Some(polynomial)
+                }
+                _ => None,
+            },
             training: Training {
                 epochs: spec.training.epochs,
                 learning_rate: spec.training.learning_rate,
                 momentum: spec.training.momentum,
                 batch_size: spec.training.batch_size,
             },
-            scheme,
-            protocol,
+            security_bits,
+            marked,
+            system,
             variants: spec.run.variants.clone(),
             repetitions: spec.run.repetitions,
             seed: spec.run.seed,

@@ -43,7 +43,7 @@ impl Metric {
 }
 
 /// All names.
-pub const METRICS: [Metric; 28] = [
+pub const METRICS: [Metric; 42] = [
     metric("accuracy", "accuracy", Kind::Result, Some(4)),
     metric("loss", "loss", Kind::Result, Some(4)),
     metric("samples", "test samples", Kind::Result, Some(0)),
@@ -52,6 +52,16 @@ pub const METRICS: [Metric; 28] = [
     metric("max_abs_error", "max output error", Kind::Result, None),
     metric("training_loss", "loss while training", Kind::Result, Some(4)),
     metric("training_max_abs_error", "max weight error after training", Kind::Result, None),
+    metric("accuracy_exact", "accuracy with the exact activation", Kind::Result, Some(4)),
+    metric("log2_error_min", "least log2 error", Kind::Result, Some(1)),
+    metric("log2_error_mean", "mean log2 error", Kind::Result, Some(1)),
+    metric("log2_error_max", "greatest log2 error", Kind::Result, Some(1)),
+    metric("log2_error_bound", "bound on log2 error", Kind::Result, Some(1)),
+    metric("depth", "multiplicative depth", Kind::Result, Some(0)),
+    metric("levels", "primes dropped", Kind::Result, Some(0)),
+    metric("log_degree", "log2 N", Kind::Result, Some(0)),
+    metric("modulus_bits", "log2 QP", Kind::Result, Some(0)),
+    metric("plaintext_bits", "bits of plaintext", Kind::Result, Some(0)),
     metric("rounds", "rounds", Kind::Count, Some(0)),
     metric("messages", "messages", Kind::Count, Some(0)),
     metric("bytes_up", "bytes up", Kind::Count, Some(0)),
@@ -65,6 +75,10 @@ pub const METRICS: [Metric; 28] = [
     metric(Operation::Addition.name(), "additions", Kind::Count, Some(0)),
     metric(Operation::PlainAddition.name(), "plain additions", Kind::Count, Some(0)),
     metric(Operation::Rerandomisation.name(), "re-randomisations", Kind::Count, Some(0)),
+    metric(Operation::Product.name(), "products", Kind::Count, Some(0)),
+    metric(Operation::PlainProduct.name(), "plain products", Kind::Count, Some(0)),
+    metric(Operation::Rotation.name(), "rotations", Kind::Count, Some(0)),
+    metric(Operation::Rescaling.name(), "rescalings", Kind::Count, Some(0)),
     metric("seconds", "time (s)", Kind::Measured, Some(3)),
     metric("seconds_training", "plain training (s)", Kind::Measured, Some(3)),
     metric("seconds_keys", "keys (s)", Kind::Measured, Some(3)),

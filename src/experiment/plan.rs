@@ -5,6 +5,7 @@ use std::ops::Range;
 use serde::Serialize;
 use toml::de::{DeTable, DeValue};
 
+use crate::approximation::Polynomial;
 use crate::backend::Variant;
 use crate::dataset::Scaling;
 use crate::experiment::check::{self, Checker};
@@ -13,7 +14,8 @@ use crate::experiment::diagnostic::{Code, Diagnostic, Report};
 use crate::experiment::document::{Document, Node};
 use crate::experiment::metric::{CellExpression, Metric};
 use crate::experiment::spec::{FigureKind, ProfileName, Randomness, Spec};
-use crate::network::{Activation, Training};
+use crate::network::{Activation, Loss, Nonlinearity, Training};
+use crate::protocol::non_interactive::{self, parameters::Lattice};
 use crate::protocol::split;
 use crate::scheme::registry::Parameters;
 
@@ -72,15 +74,20 @@ pub struct Settings {
     pub data: Data,
     /// Neurons of the hidden layers.
     pub hidden: Vec<usize>,
-    /// Activation of the hidden layers.
+    /// Activation of the hidden layers while training.
     pub activation: Activation,
+    /// What stands for the activation in the protocol, where that is not the activation itself.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub approximation: Option<Polynomial>,
     /// Training in plaintext.
     #[serde(serialize_with = "training_fields")]
     pub training: Training,
-    /// Cryptosystem.
-    pub scheme: Scheme,
-    /// Protocol.
-    pub protocol: split::Settings,
+    /// Bits of security of the cryptosystem by the named table.
+    pub security_bits: u32,
+    /// Below what is required, and run all the same because the file says `security = "paper"`.
+    pub marked: bool,
+    /// Cryptosystem and protocol.
+    pub system: System,
     /// Variants to run.
     #[serde(skip)]
     pub variants: Vec<Variant>,
@@ -110,16 +117,74 @@ pub struct Data {
     pub test_limit: Option<usize>,
 }
 
-/// The cryptosystem of a cell, judged.
-#[derive(Debug, Clone, Copy, Serialize)]
-pub struct Scheme {
-    /// Which, and with which parameters.
-    #[serde(flatten)]
-    pub parameters: Parameters,
-    /// Bits of security by the named table.
-    pub security_bits: u32,
-    /// Below what is required, and run all the same because the file says `security = "paper"`.
-    pub marked: bool,
+/// A protocol over a cryptosystem that can bear it.
+#[derive(Debug, Clone, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum System {
+    /// Linear layers on the server, activations at the client.
+    Split {
+        /// An additive scheme.
+        scheme: Parameters,
+        /// The protocol.
+        protocol: split::Settings,
+    },
+    /// The server computes alone.
+    NonInteractive {
+        /// A scheme over a ring.
+        scheme: Lattice,
+        /// The protocol.
+        protocol: non_interactive::Settings,
+    },
+}
+
+impl System {
+    /// Inputs, hidden neurons of each layer, outputs.
+    pub fn widths(&self) -> &[usize] {
+        match self {
+            Self::Split { protocol, .. } => &protocol.widths,
+            Self::NonInteractive { protocol, .. } => &protocol.widths,
+        }
+    }
+
+    /// What hidden layers are put through.
+    pub fn activation(&self) -> Nonlinearity {
+        match self {
+            Self::Split { protocol, .. } => protocol.activation.clone(),
+            Self::NonInteractive { protocol, .. } => Nonlinearity::Polynomial(protocol.activation.clone()),
+        }
+    }
+
+    /// Output and error function.
+    pub fn loss(&self) -> Loss {
+        match self {
+            Self::Split { protocol, .. } => protocol.loss,
+            Self::NonInteractive { protocol, .. } => protocol.loss,
+        }
+    }
+
+    /// Training iterations under the protocol.
+    pub fn training_iterations(&self) -> usize {
+        match self {
+            Self::Split { protocol, .. } => protocol.training_iterations,
+            Self::NonInteractive { .. } => 0,
+        }
+    }
+
+    /// The cryptosystem's name.
+    pub fn scheme_name(&self) -> &'static str {
+        match self {
+            Self::Split { scheme, .. } => scheme.name.name(),
+            Self::NonInteractive { scheme, .. } => scheme.name.name(),
+        }
+    }
+
+    /// Where the security bits come from.
+    pub fn security_source(&self) -> &'static str {
+        match self {
+            Self::Split { scheme, .. } => scheme.security_source(),
+            Self::NonInteractive { .. } => "guidelines of 2024 for ternary secrets",
+        }
+    }
 }
 
 /// A checked table.

@@ -35,6 +35,9 @@ pub struct Spec {
     /// The network.
     #[serde(default)]
     pub network: NetworkSpec,
+    /// The polynomial that stands for the activation once the network is trained.
+    #[serde(default)]
+    pub approximation: ApproximationSpec,
     /// Training in plaintext, before anything is encrypted.
     #[serde(default)]
     pub training: TrainingSpec,
@@ -144,6 +147,24 @@ pub struct NetworkSpec {
     pub loss: Loss,
 }
 
+/// How a polynomial is found.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Method {
+    /// The activation's Maclaurin series.
+    Taylor,
+}
+
+/// `[approximation]`
+#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct ApproximationSpec {
+    /// How the polynomial is found; absent: the exact activation.
+    pub method: Option<Method>,
+    /// Its degree, 1 to 63.
+    pub degree: Option<usize>,
+}
+
 /// `[training]`
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
@@ -190,6 +211,8 @@ pub struct SchemeSpec {
     pub name: Option<SchemeName>,
     /// Bits of the modulus: of N = pq for Paillier, of n = p^2 q for Okamoto-Uchiyama. The others have fixed groups.
     pub modulus_bits: u64,
+    /// log2 of the ring degree N of BGV, BFV and CKKS, 12 to 16; absent: the smallest that is secure.
+    pub log_degree: Option<u32>,
     /// Security asked for.
     pub security: SecuritySpec,
     /// What computes modulo N: `vector` (default) or `num_bigint`. Paillier and Okamoto-Uchiyama only.
@@ -211,6 +234,7 @@ impl Default for SchemeSpec {
         Self {
             name: None,
             modulus_bits: 3072,
+            log_degree: None,
             security: SecuritySpec::Bits(128),
             arithmetic: None,
             randomisation: None,
@@ -248,7 +272,7 @@ pub struct ProtocolSpec {
     pub masks: Masks,
     /// Statistical security of the masks in bits, 40 to 128.
     pub mask_security_bits: u32,
-    /// Fraction bits of activations and errors.
+    /// Fraction bits of activations and errors; of inputs where the server computes alone (CKKS: of all its numbers).
     pub activation_bits: u32,
     /// Fraction bits of gradients.
     pub gradient_bits: u32,
@@ -258,6 +282,12 @@ pub struct ProtocolSpec {
     pub weight_magnitude_bits: u32,
     /// No input or activation may exceed 2 to this power.
     pub activation_magnitude_bits: u32,
+    /// Fraction bits of weights where the server computes alone on integers.
+    pub weight_bits: u32,
+    /// Fraction bits of the activation polynomial's coefficients there.
+    pub coefficient_bits: u32,
+    /// Where the server computes alone: the magnitudes of a neuron's weights and bias sum to no more than 2 to this power.
+    pub norm_bits: u32,
     /// Whether the server packs the numbers of an answer into as few plaintexts as hold them.
     pub packing: bool,
 }
@@ -275,6 +305,9 @@ impl Default for ProtocolSpec {
             learning_rate_bits: 12,
             weight_magnitude_bits: 8,
             activation_magnitude_bits: 6,
+            weight_bits: 8,
+            coefficient_bits: 8,
+            norm_bits: 5,
             packing: false,
         }
     }

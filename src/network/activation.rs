@@ -4,6 +4,8 @@ use ndarray::{Array1, ArrayView1, ArrayViewMut1};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::approximation::Polynomial;
+
 /// Activation function of the hidden layers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
@@ -44,6 +46,49 @@ impl Activation {
             Self::Relu => f64::from(u8::from(z > 0.0)),
             Self::Square => 2.0 * z,
         }
+    }
+}
+
+/// What a layer is put through: an activation as it is, or a polynomial in its place.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(untagged)]
+pub enum Nonlinearity {
+    /// The function itself.
+    Exact(Activation),
+    /// A polynomial.
+    Polynomial(Polynomial),
+}
+
+impl Nonlinearity {
+    /// The value at `z`.
+    pub fn value(&self, z: f64) -> f64 {
+        match self {
+            Self::Exact(activation) => activation.value(z),
+            Self::Polynomial(polynomial) => polynomial.value(z),
+        }
+    }
+
+    /// The derivative at `z`, given `a = value(z)`.
+    pub fn derivative(&self, z: f64, a: f64) -> f64 {
+        match self {
+            Self::Exact(activation) => activation.derivative(z, a),
+            Self::Polynomial(polynomial) => polynomial.derivative(z),
+        }
+    }
+
+    /// The polynomial that it is; `None` of what is none.
+    pub fn polynomial(&self) -> Option<Polynomial> {
+        match self {
+            Self::Polynomial(polynomial) => Some(polynomial.clone()),
+            Self::Exact(Activation::Square) => Some(Polynomial::monomial(vec![0.0, 0.0, 1.0], [-1.0, 1.0])),
+            Self::Exact(_) => None,
+        }
+    }
+}
+
+impl From<Activation> for Nonlinearity {
+    fn from(activation: Activation) -> Self {
+        Self::Exact(activation)
     }
 }
 

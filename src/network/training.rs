@@ -161,7 +161,8 @@ mod tests {
     fn momentum_repeats_a_share_of_the_last_step() {
         // One weight, no sample can be wrong about the sums: y = w x + b with x = 1, t = 1, so both have gradient y - 1.
         let layer = Dense { weights: array![[0.0]], bias: array![0.0] };
-        let mut network = Network { layers: vec![layer], activation: Activation::Relu, loss: Loss::Squared };
+        let mut network =
+            Network { layers: vec![layer], activation: Activation::Relu.into(), loss: Loss::Squared };
         let settings = Training { epochs: 2, learning_rate: 0.125, momentum: 0.5, batch_size: 1 };
         network.train(array![[1.0]].view(), &[0], &settings, &Stream::seeded(0), &mut go_on).unwrap();
         // Step 1: gradient -1, v = 1/8, w = 1/8. Step 2: y = 1/4, gradient -3/4, v = 1/16 + 3/32, w = 9/32.
@@ -175,7 +176,7 @@ mod tests {
         let run = |epochs, batch_size| {
             let layer = Dense { weights: array![[0.0]], bias: array![0.0] };
             let mut network =
-                Network { layers: vec![layer], activation: Activation::Relu, loss: Loss::Squared };
+                Network { layers: vec![layer], activation: Activation::Relu.into(), loss: Loss::Squared };
             let settings = Training { epochs, learning_rate: 0.125, momentum: 0.0, batch_size };
             network.train(x.view(), &[0, 0, 0], &settings, &Stream::seeded(0), &mut go_on).unwrap();
             network

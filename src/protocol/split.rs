@@ -35,7 +35,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::backend::{Operation, OperationCounts, Rate};
 use crate::math::stream::Stream;
-use crate::network::{Activation, Loss};
+use crate::network::{Loss, Nonlinearity};
 use crate::protocol::channel::LENGTH_BYTES;
 use crate::protocol::message::HEADER_BYTES;
 use crate::protocol::transcript::Traffic;
@@ -59,7 +59,7 @@ pub struct Settings {
     /// Inputs, hidden neurons of each layer, outputs.
     pub widths: Vec<usize>,
     /// Activation of hidden layers.
-    pub activation: Activation,
+    pub activation: Nonlinearity,
     /// Output and error function.
     pub loss: Loss,
     /// Test samples that travel together.

@@ -43,7 +43,8 @@ impl Traffic {
 pub struct Link {
     channel: Box<dyn Channel>,
     is_client: bool,
-    ciphertext_bytes: usize,
+    /// up and down
+    ciphertext_bytes: [usize; 2],
     awaiting: bool,
     traffic: Traffic,
     hash: Sha256,
@@ -52,15 +53,16 @@ pub struct Link {
 impl Link {
     /// The client's end. `ciphertext_bytes` is the length of a serialised ciphertext.
     pub fn client(channel: Box<dyn Channel>, ciphertext_bytes: usize) -> Self {
-        Self::new(channel, true, ciphertext_bytes)
+        Self::new(channel, true, [ciphertext_bytes; 2])
     }
 
     /// The server's end.
     pub fn server(channel: Box<dyn Channel>, ciphertext_bytes: usize) -> Self {
-        Self::new(channel, false, ciphertext_bytes)
+        Self::new(channel, false, [ciphertext_bytes; 2])
     }
 
-    fn new(channel: Box<dyn Channel>, is_client: bool, ciphertext_bytes: usize) -> Self {
+    /// An end of a channel whose ciphertexts have one length on the way up and another on the way down.
+    pub fn new(channel: Box<dyn Channel>, is_client: bool, ciphertext_bytes: [usize; 2]) -> Self {
         Self {
             channel,
             is_client,
@@ -100,7 +102,7 @@ impl Link {
         let bytes = (LENGTH_BYTES + frame.len()) as u64;
         let ciphertexts = match message.kind {
             Kind::PublicKey => 0,
-            _ => (message.body.len() / self.ciphertext_bytes.max(1)) as u64,
+            _ => (message.body.len() / self.ciphertext_bytes[usize::from(!up)].max(1)) as u64,
         };
         let traffic = &mut self.traffic;
         if up {

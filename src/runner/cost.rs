@@ -7,13 +7,61 @@ use num_bigint::{BigInt, BigUint};
 
 use crate::backend::BackendError;
 use crate::backend::{Operation, OperationCounts};
-use crate::experiment::plan::Settings;
+use crate::experiment::plan::{Settings, System};
 use crate::math::stream::Stream;
-use crate::protocol::ProtocolError;
-use crate::protocol::split::Forecast;
+use crate::protocol::{ProtocolError, split};
 use crate::runner::RunError;
+use crate::runner::estimate::Forecast;
 use crate::scheme::additive::{AdditiveScheme, SchemeError};
 use crate::scheme::registry::{Parameters, Visitor};
+
+mod slots;
+
+/// Seconds per operation of a cell's system.
+#[derive(Debug, Clone)]
+pub enum Costs {
+    /// Of an additive scheme under the split protocol.
+    Split(UnitCosts),
+    /// Of a scheme over a ring, by level.
+    Slots(slots::SlotCosts),
+}
+
+impl Costs {
+    /// Measures, or remembers, what the operations of a cell cost with the threads in use.
+    pub fn of(settings: &Settings, forecast: &Forecast) -> Result<Self, RunError> {
+        match (&settings.system, forecast) {
+            (System::NonInteractive { scheme, .. }, Forecast::NonInteractive(forecast)) => {
+                Ok(Self::Slots(slots::SlotCosts::of(scheme, forecast)?))
+            }
+            (System::Split { scheme, .. }, _) => Ok(Self::Split(UnitCosts::of(scheme)?)),
+            (System::NonInteractive { .. }, Forecast::Split(_)) => {
+                Ok(Self::Slots(slots::SlotCosts::default()))
+            }
+        }
+    }
+
+    /// Seconds that the encrypted variant of a cell will take.
+    pub fn predict(&self, settings: &Settings, forecast: &Forecast) -> f64 {
+        match (self, &settings.system, forecast) {
+            (Self::Split(costs), System::Split { protocol, .. }, Forecast::Split(forecast)) => {
+                costs.predict(protocol, forecast)
+            }
+            (Self::Slots(costs), _, Forecast::NonInteractive(forecast)) => costs.predict(forecast),
+            _ => 0.0,
+        }
+    }
+
+    /// Share of the work that has been done, from what the parties have counted so far.
+    pub fn seconds_done(&self, settings: &Settings, counts: &OperationCounts) -> f64 {
+        match (self, &settings.system) {
+            (Self::Split(costs), System::Split { protocol, .. }) => {
+                costs.seconds_of(counts, protocol.weight_scale().0 + 2)
+            }
+            (Self::Slots(costs), _) => costs.seconds_done(counts),
+            (Self::Split(_), System::NonInteractive { .. }) => 0.0,
+        }
+    }
+}
 
 /// Seconds of wall time per operation when a batch keeps all threads busy.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -119,24 +167,22 @@ impl UnitCosts {
                     Operation::ScalarProduct => self.scalar_bit * f64::from(weight_bits),
                     Operation::Addition | Operation::PlainAddition => self.addition,
                     Operation::Rerandomisation => self.rerandomisation,
+                    // Additive schemes have none of these.
+                    Operation::Product
+                    | Operation::PlainProduct
+                    | Operation::Rotation
+                    | Operation::Rescaling => 0.0,
                 };
                 unit * counts.get(operation) as f64
             })
             .sum()
     }
 
-    /// Seconds that the encrypted variant of a cell will take.
-    pub fn predict(&self, settings: &Settings, forecast: &Forecast) -> f64 {
-        let protocol = &settings.protocol;
+    fn predict(&self, protocol: &split::Settings, forecast: &split::Forecast) -> f64 {
         let weight = protocol.weight_scale();
         // A trained weight is a few units at most.
         let inference = self.seconds_of(&forecast.inference, weight.0 + 2);
         let masked = protocol.mask_bits(weight) + 2;
         2.0 * self.keys + inference + self.seconds_of(&forecast.training, masked)
-    }
-
-    /// Share of the work that has been done, from what the parties have counted so far.
-    pub fn seconds_done(&self, settings: &Settings, counts: &OperationCounts) -> f64 {
-        self.seconds_of(counts, settings.protocol.weight_scale().0 + 2)
     }
 }

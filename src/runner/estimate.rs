@@ -1,13 +1,33 @@
 //! What a cell will take, before it runs: operations, traffic, memory.
 
-use crate::backend::Variant;
+use crate::backend::{BackendError, Variant};
 use crate::dataset;
-use crate::experiment::plan::Settings;
+use crate::experiment::plan::{Settings, System};
 use crate::math::stream::Stream;
-use crate::protocol::split::Forecast;
+use crate::protocol::transcript::Traffic;
+use crate::protocol::{ProtocolError, non_interactive, split};
 use crate::runner::RunError;
 use crate::scheme::additive::AdditiveScheme;
-use crate::scheme::registry::Visitor;
+use crate::scheme::registry::{Parameters, Visitor};
+
+/// What a protocol takes.
+#[derive(Debug, Clone)]
+pub enum Forecast {
+    /// The split protocol, in closed form.
+    Split(split::Forecast),
+    /// A server that computes alone: the circuit, run over nothing.
+    NonInteractive(non_interactive::Forecast),
+}
+
+impl Forecast {
+    /// What goes over the channel.
+    pub fn traffic(&self) -> Traffic {
+        match self {
+            Self::Split(forecast) => forecast.traffic,
+            Self::NonInteractive(forecast) => forecast.traffic,
+        }
+    }
+}
 
 /// What the protocol will take at a cell, before anything is loaded.
 pub fn forecast_ahead(settings: &Settings, repetition: usize) -> Result<(Forecast, usize), RunError> {
@@ -16,7 +36,7 @@ pub fn forecast_ahead(settings: &Settings, repetition: usize) -> Result<(Forecas
     let held_out = (entry.rows() as f64 * settings.data.test_fraction).round() as usize;
     let samples = entry.test_rows().unwrap_or(held_out).min(settings.data.test_limit.unwrap_or(usize::MAX));
     let sessions = Stream::seeded(settings.seed).item(repetition as u64).derive("sessions");
-    Ok((forecast(settings, samples, &sessions), samples))
+    Ok((forecast(settings, samples, &sessions)?, samples))
 }
 
 /// Bytes of a public key and of a ciphertext.
@@ -31,19 +51,53 @@ impl Visitor for Sizes {
 }
 
 /// What the protocol will take for so many samples.
-pub(super) fn forecast(settings: &Settings, samples: usize, sessions: &Stream) -> Forecast {
-    // The plan has checked that sessions exist and that the modulus size is allowed.
-    let sessions = settings.protocol.sessions(sessions).unwrap_or_default();
-    let sizes = settings.scheme.parameters.visit(Sizes).unwrap_or_default();
-    settings.protocol.forecast(samples, &sessions, sizes.0, sizes.1)
+pub(super) fn forecast(settings: &Settings, samples: usize, sessions: &Stream) -> Result<Forecast, RunError> {
+    match &settings.system {
+        System::Split { scheme, protocol } => {
+            // The plan has checked that sessions exist and that the modulus size is allowed.
+            let sessions = protocol.sessions(sessions).unwrap_or_default();
+            let sizes = scheme.visit(Sizes).unwrap_or_default();
+            Ok(Forecast::Split(protocol.forecast(samples, &sessions, sizes.0, sizes.1)))
+        }
+        System::NonInteractive { scheme, protocol } => {
+            let forecast = scheme.forecast(protocol, samples);
+            let forecast = forecast.map_err(|error| ProtocolError::from(BackendError::from(error)))?;
+            Ok(Forecast::NonInteractive(forecast))
+        }
+    }
 }
 
-/// Bytes that a cell is expected to hold at once: the data set three times over (as read, split, scaled), and one batch
-/// of the widest layer as ciphertexts, on the way in and out, as numbers and as bytes.
+/// Bytes that a cell is expected to hold at once: the data set three times over (as read, split, scaled), and what its protocol holds.
 pub fn memory(settings: &Settings, entry: &dataset::Entry, variant: Variant) -> usize {
     const PROGRAM: usize = 32 << 20;
-    let protocol = &settings.protocol;
     let data = 3 * entry.rows() * entry.columns() * size_of::<f64>();
+    let protocol = match &settings.system {
+        System::Split { scheme, protocol } => split_memory(scheme, protocol, variant),
+        System::NonInteractive { scheme, protocol } => {
+            let words = match variant {
+                Variant::Plain => 1,
+                Variant::Simulated => 4,
+                // Two polynomials, and a third while products are made.
+                Variant::Encrypted => 3 * scheme.modulus_bits.len(),
+            };
+            let instances = scheme.plaintext_moduli.len().max(1);
+            let ciphertext = (size_of::<u64>() << scheme.log_degree) * words * instances;
+            // Every layer holds its inputs and outputs, and the powers that a polynomial takes on every thread.
+            let widest = protocol.widths.iter().copied().max().unwrap_or(0);
+            let powers = protocol.activation.degree() * rayon::current_num_threads();
+            let primes = scheme.modulus_bits.len() + scheme.special_bits.len();
+            let digits = scheme.modulus_bits.len().div_ceil(scheme.special_bits.len().max(1));
+            let keys = (size_of::<u64>() << scheme.log_degree) * 2 * digits * primes * instances;
+            // The client's keys, as bytes and as the server reads them.
+            let keys = if variant == Variant::Plain { 0 } else { 3 * keys };
+            ciphertext * (3 * widest + powers) + keys
+        }
+    };
+    PROGRAM + data + protocol
+}
+
+/// One batch of the widest layer as ciphertexts, on the way in and out, as numbers and as bytes.
+fn split_memory(scheme: &Parameters, protocol: &split::Settings, variant: Variant) -> usize {
     let widest = protocol.widths.iter().copied().max().unwrap_or(0);
     let batch = protocol.batch * widest;
     let gradients: usize = match protocol.training_iterations {
@@ -52,9 +106,7 @@ pub fn memory(settings: &Settings, entry: &dataset::Entry, variant: Variant) -> 
     };
     let number = match variant {
         Variant::Plain => size_of::<f64>(),
-        Variant::Simulated | Variant::Encrypted => {
-            settings.scheme.parameters.visit(Sizes).unwrap_or_default().1
-        }
+        Variant::Simulated | Variant::Encrypted => scheme.visit(Sizes).unwrap_or_default().1,
     };
-    PROGRAM + data + 6 * number * batch.max(gradients)
+    6 * number * batch.max(gradients)
 }

@@ -11,7 +11,7 @@ use crate::experiment::plan::{Plan, Point};
 use crate::experiment::spec::Randomness;
 use crate::runner::cache::Cache;
 use crate::runner::cell::{self, Peer, Prepared, Watch};
-use crate::runner::cost::UnitCosts;
+use crate::runner::cost::Costs;
 use crate::runner::file::{Lock, write_atomic};
 use crate::runner::progress::Progress;
 use crate::runner::provenance;
@@ -181,7 +181,7 @@ fn predict(cell: &Cell<'_>) -> Result<f64, RunError> {
     }
     let settings = &cell.point.settings;
     let (forecast, _) = estimate::forecast_ahead(settings, cell.repetition)?;
-    Ok(UnitCosts::of(&settings.scheme.parameters)?.predict(settings, &forecast))
+    Ok(Costs::of(settings, &forecast)?.predict(settings, &forecast))
 }
 
 fn run_cell(
@@ -203,13 +203,15 @@ fn run_cell(
     };
     let watch = Watch::new(options.interrupt.clone());
     let name = describe(cell);
+    let forecast = prepared.forecast(settings)?;
     let costs = match cell.variant {
-        Variant::Encrypted => Some(UnitCosts::of(&settings.scheme.parameters)?),
+        Variant::Encrypted => Some(Costs::of(settings, &forecast)?),
         _ => None,
     };
     let meters = watch.clone();
     let plan_settings = settings.clone();
-    let done = move || costs.map_or(0.0, |costs| costs.seconds_done(&plan_settings, &meters.counts()));
+    let done =
+        move || costs.as_ref().map_or(0.0, |costs| costs.seconds_done(&plan_settings, &meters.counts()));
     provenance::reset_peak_memory();
     let ticket = options.progress.cell(number, &name, expected, Box::new(done));
     let computed = cell::compute(settings, cell.variant, prepared, &watch, peer)?;
@@ -222,15 +224,15 @@ fn run_cell(
         repetition: cell.repetition,
         metrics: computed.metrics,
         counts: computed.counts,
-        security_bits: encrypted.then_some(settings.scheme.security_bits),
-        insecure_paper_parameters: encrypted && settings.scheme.marked,
+        security_bits: encrypted.then_some(settings.security_bits),
+        insecure_paper_parameters: encrypted && settings.marked,
         digest: computed.digest,
         transcript: (settings.rng == Randomness::Seeded).then_some(computed.transcript),
     };
     let mut values = computed.seconds;
     if cell.variant == Variant::Simulated {
-        let costs = UnitCosts::of(&settings.scheme.parameters)?;
-        values.insert("seconds_predicted".to_owned(), costs.predict(settings, &prepared.forecast(settings)));
+        let costs = Costs::of(settings, &forecast)?;
+        values.insert("seconds_predicted".to_owned(), costs.predict(settings, &forecast));
     } else if encrypted {
         values.insert("seconds_predicted".to_owned(), expected);
     }

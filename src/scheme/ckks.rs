@@ -15,6 +15,7 @@
 
 use num_bigint::BigInt;
 use num_complex::Complex64;
+use num_traits::ToPrimitive;
 
 use crate::{
     math::rns::{Polynomial, Prime},
@@ -106,6 +107,44 @@ impl Ckks {
         polynomial
     }
 
+    /// The coefficients of a phase that is below half of the product of the level's first two primes, or of the one that is left; `None`
+    /// where it is not.
+    fn short_phase(&self, key: &SecretKey, ciphertext: &Ciphertext<Scale>) -> Option<Vec<f64>> {
+        let count = ciphertext.level.min(3);
+        let first = self.context.basis(count);
+        let parts: Vec<_> = ciphertext.parts.iter().map(|part| part.first_rows(count)).collect();
+        let mut phase = key.phase(&self.context, &parts, count);
+        first.inverse(&mut phase);
+        let primes: Vec<Prime> = first.primes().collect();
+        let rows: Vec<&[u64]> = phase.rows().collect();
+        let ([one, rest @ ..], [low, others @ ..]) = (&primes[..], &rows[..]) else { return None };
+        let ([two, rest @ ..], [high, others @ ..]) = (rest, others) else {
+            return Some(low.iter().map(|residue| one.centre(*residue) as f64).collect());
+        };
+        let inverse = two.invert(two.reduce(one.value()));
+        let wide: Vec<(i64, i64)> = low
+            .iter()
+            .zip(*high)
+            .map(|(low, high)| {
+                // x = low + one k for k = (high - low) / one modulo two; k of least magnitude, and low too.
+                let low = one.centre(*low);
+                (low, two.centre(two.multiply(two.subtract(*high, two.reduce_signed(low)), inverse)))
+            })
+            .collect();
+        if let ([three, ..], [check, ..]) = (rest, others) {
+            let step = three.reduce(one.value());
+            let residue = |(low, k): &(i64, i64)| {
+                three.add(three.reduce_signed(*low), three.multiply(three.reduce_signed(*k), step))
+            };
+            if wide.iter().map(residue).ne(check.iter().copied()) {
+                return None;
+            }
+        }
+        let number =
+            |(low, k): (i64, i64)| (i128::from(low) + i128::from(one.value()) * i128::from(k)) as f64;
+        Some(wide.into_iter().map(number).collect())
+    }
+
     fn check_scales(operation: &'static str, left: f64, right: f64) -> Result<(), RlweError> {
         if (left / right - 1.0).abs() < SCALE_TOLERANCE {
             return Ok(());
@@ -180,34 +219,20 @@ impl RlweScheme for Ckks {
         Ok(Borrowed::Owned(Ciphertext::new(parts, level, ciphertext.tag)))
     }
 
-    /// All slots, with their errors. They are right as long as the phase stays below half of the product of the level's
-    /// first two primes, or of the one that is left.
+    /// All slots, with their errors.
+    ///
+    /// Two primes hold nearly all messages, and a third tells whether they hold this one: only where they do not is the phase taken modulo
+    /// all of them.
     fn decrypt(&self, key: &SecretKey, ciphertext: &Ciphertext<Scale>) -> Vec<Complex64> {
         let Scale(scale) = ciphertext.tag;
-        let count = ciphertext.level.min(2);
-        let first = self.context.basis(count);
-        let parts: Vec<_> = ciphertext.parts.iter().map(|part| part.first_rows(count)).collect();
-        let mut phase = key.phase(&self.context, &parts, count);
-        first.inverse(&mut phase);
-        let primes: Vec<Prime> = first.primes().collect();
-        let rows: Vec<&[u64]> = phase.rows().collect();
-        let coefficients: Vec<f64> = match (&primes[..], &rows[..]) {
-            ([one], [row]) => row.iter().map(|residue| one.centre(*residue) as f64 / scale).collect(),
-            ([one, two], [low, high]) => {
-                let inverse = two.invert(two.reduce(one.value()));
-                let lift = |(low, high): (&u64, &u64)| {
-                    // x = low + one k for k = (high - low) / one modulo two; k of least magnitude, and low too.
-                    let low = one.centre(*low);
-                    let k = two.multiply(two.subtract(*high, two.reduce_signed(low)), inverse);
-                    let wide = i128::from(low) + i128::from(one.value()) * i128::from(two.centre(k));
-                    wide as f64 / scale
-                };
-                low.iter().zip(*high).map(lift).collect()
-            }
-            _ => Vec::new(),
-        };
+        let coefficients = self.short_phase(key, ciphertext).unwrap_or_else(|| {
+            let phase = key.phase(&self.context, &ciphertext.parts, ciphertext.level);
+            let lifted = self.context.basis(ciphertext.level).lift(&phase);
+            lifted.iter().map(|coefficient| coefficient.to_f64().unwrap_or(f64::NAN)).collect()
+        });
         let (real, imaginary) = coefficients.split_at(coefficients.len() / 2);
-        let mut slots: Vec<_> = real.iter().zip(imaginary).map(|(re, im)| Complex64::new(*re, *im)).collect();
+        let slots = real.iter().zip(imaginary);
+        let mut slots: Vec<_> = slots.map(|(re, im)| Complex64::new(re / scale, im / scale)).collect();
         self.embedding.forward(&mut slots);
         slots
     }

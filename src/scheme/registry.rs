@@ -1,4 +1,4 @@
-//! The additive schemes by name, with the parameters that an experiment gives them: one line each.
+//! The schemes by name, and the additive ones with the parameters that an experiment gives them: one line each.
 
 use std::fmt;
 
@@ -25,12 +25,100 @@ pub enum SchemeName {
     ElGamal,
     /// Boneh-Goh-Nissim over BLS12-381: one product of ciphertexts too, for short messages.
     Bgn,
+    /// BGV: exact sums and products of vectors of integers; the modulus shrinks with every product.
+    Bgv,
+    /// BFV: the same with one modulus.
+    Bfv,
+    /// CKKS: sums and products of vectors of reals, with small errors.
+    Ckks,
+}
+
+/// What a scheme computes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// Sums of ciphertexts, products with numbers.
+    Additive(AdditiveName),
+    /// Sums and products of vectors.
+    Lattice(LatticeName),
 }
 
 impl SchemeName {
     /// All of them.
-    pub const ALL: [Self; 4] = [Self::Paillier, Self::OkamotoUchiyama, Self::ElGamal, Self::Bgn];
+    pub const ALL: [Self; 7] =
+        [Self::Paillier, Self::OkamotoUchiyama, Self::ElGamal, Self::Bgn, Self::Bgv, Self::Bfv, Self::Ckks];
 
+    /// What it computes.
+    pub fn kind(self) -> Kind {
+        match self {
+            Self::Paillier => Kind::Additive(AdditiveName::Paillier),
+            Self::OkamotoUchiyama => Kind::Additive(AdditiveName::OkamotoUchiyama),
+            Self::ElGamal => Kind::Additive(AdditiveName::ElGamal),
+            Self::Bgn => Kind::Additive(AdditiveName::Bgn),
+            Self::Bgv => Kind::Lattice(LatticeName::Bgv),
+            Self::Bfv => Kind::Lattice(LatticeName::Bfv),
+            Self::Ckks => Kind::Lattice(LatticeName::Ckks),
+        }
+    }
+
+    /// As written in files.
+    pub fn name(self) -> &'static str {
+        match self.kind() {
+            Kind::Additive(name) => name.name(),
+            Kind::Lattice(name) => name.name(),
+        }
+    }
+}
+
+impl fmt::Display for SchemeName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+/// Schemes over rings.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum LatticeName {
+    /// Levels, integers.
+    Bgv,
+    /// One level, integers.
+    Bfv,
+    /// Levels, reals.
+    Ckks,
+}
+
+impl LatticeName {
+    /// As written in files.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Bgv => "bgv",
+            Self::Bfv => "bfv",
+            Self::Ckks => "ckks",
+        }
+    }
+}
+
+impl fmt::Display for LatticeName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+/// Additive schemes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum AdditiveName {
+    /// Long messages.
+    Paillier,
+    /// Long messages.
+    OkamotoUchiyama,
+    /// Short messages.
+    ElGamal,
+    /// Short messages.
+    Bgn,
+}
+
+impl AdditiveName {
     /// As written in files.
     pub fn name(self) -> &'static str {
         match self {
@@ -56,17 +144,17 @@ impl SchemeName {
     }
 }
 
-impl fmt::Display for SchemeName {
+impl fmt::Display for AdditiveName {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.name())
     }
 }
 
-/// A scheme with its parameters.
+/// An additive scheme with its parameters.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 pub struct Parameters {
     /// Which.
-    pub name: SchemeName,
+    pub name: AdditiveName,
     /// Bits of the modulus, where there is one to choose.
     pub modulus_bits: u64,
     /// Bits of the greatest message, where decryption searches for it: what the circuit needs.
@@ -98,43 +186,45 @@ impl Parameters {
     pub fn visit<V: Visitor>(&self, visitor: V) -> Result<V::Output, SchemeError> {
         let bits = self.message_bits.unwrap_or(0);
         Ok(match self.name {
-            SchemeName::Paillier => {
+            AdditiveName::Paillier => {
                 visitor.visit(Paillier::try_new(self.modulus_bits)?.with_options(self.options))
             }
-            SchemeName::OkamotoUchiyama => visitor
+            AdditiveName::OkamotoUchiyama => visitor
                 .visit(OkamotoUchiyama::try_new(self.modulus_bits)?.with_arithmetic(self.options.arithmetic)),
-            SchemeName::ElGamal => visitor.visit(ElGamal::try_new(bits)?),
-            SchemeName::Bgn => visitor.visit(bgn::Bgn::try_new(bits)?),
+            AdditiveName::ElGamal => visitor.visit(ElGamal::try_new(bits)?),
+            AdditiveName::Bgn => visitor.visit(bgn::Bgn::try_new(bits)?),
         })
     }
 
     /// Bits of security by the table that judges the scheme.
     pub fn security_bits(&self) -> u32 {
         match self.name {
-            SchemeName::Paillier | SchemeName::OkamotoUchiyama => factoring_security_bits(self.modulus_bits),
-            SchemeName::ElGamal => elgamal::SECURITY_BITS,
-            SchemeName::Bgn => bgn::SECURITY_BITS,
+            AdditiveName::Paillier | AdditiveName::OkamotoUchiyama => {
+                factoring_security_bits(self.modulus_bits)
+            }
+            AdditiveName::ElGamal => elgamal::SECURITY_BITS,
+            AdditiveName::Bgn => bgn::SECURITY_BITS,
         }
     }
 
     /// Where the security bits come from.
     pub fn security_source(&self) -> &'static str {
         match self.name {
-            SchemeName::Paillier | SchemeName::OkamotoUchiyama => "NIST SP 800-57",
-            SchemeName::ElGamal => "NIST SP 800-186",
-            SchemeName::Bgn => "Guillevic, PKC 2020",
+            AdditiveName::Paillier | AdditiveName::OkamotoUchiyama => "NIST SP 800-57",
+            AdditiveName::ElGamal => "NIST SP 800-186",
+            AdditiveName::Bgn => "Guillevic, PKC 2020",
         }
     }
 
     /// Bits of the plaintext space that signed numbers and the thirds of python-paillier's encoding share.
     pub fn plaintext_bits(&self) -> u64 {
         match self.name {
-            SchemeName::Paillier => self.modulus_bits,
-            SchemeName::OkamotoUchiyama => {
+            AdditiveName::Paillier => self.modulus_bits,
+            AdditiveName::OkamotoUchiyama => {
                 // Its bound is one of magnitude: a sign and the middle third go on top.
                 OkamotoUchiyama::try_new(self.modulus_bits).map_or(0, |scheme| scheme.message_bits() + 2)
             }
-            SchemeName::ElGamal | SchemeName::Bgn => u64::from(self.message_bits.unwrap_or(0)) + 2,
+            AdditiveName::ElGamal | AdditiveName::Bgn => u64::from(self.message_bits.unwrap_or(0)) + 2,
         }
     }
 

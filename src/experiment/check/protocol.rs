@@ -1,40 +1,174 @@
-//! The rules of `[protocol]`.
+//! The rules of `[protocol]`, and which scheme bears which protocol.
 
-use super::Checker;
+use super::{Checker, scheme};
 use crate::{
+    approximation::{Function, taylor},
     backend::Rate,
     dataset,
     experiment::{
         diagnostic::Code,
-        spec::{ProtocolName, ProtocolSpec, Spec},
+        plan::System,
+        spec::{Method, ProtocolName, ProtocolSpec, SchemeName, Spec},
     },
     math::stream::Stream,
-    protocol::split,
+    network::{Activation, Nonlinearity},
+    protocol::{non_interactive, split},
+    scheme::registry::Kind,
 };
 
-pub(super) fn protocol(
+/// The protocol over the scheme, the scheme's security, and whether that is marked.
+pub(super) fn system(
     spec: &Spec,
     entry: Option<&dataset::Entry>,
     checker: &mut Checker<'_>,
-) -> Option<split::Settings> {
-    let protocol = &spec.protocol;
-    match (protocol.name, spec.scheme.name) {
-        (None, _) => {
-            checker.missing("protocol.name", "allowed: split");
+) -> Option<(System, u32, bool)> {
+    let scheme = scheme::name(spec, checker);
+    if let Some(scheme) = scheme {
+        scheme::measures(spec, scheme, checker);
+    }
+    let activation = activation(spec, checker);
+    let Some(protocol) = spec.protocol.name else {
+        checker.missing("protocol.name", "allowed: split, non_interactive");
+        if let Some(Kind::Additive(name)) = scheme.map(SchemeName::kind) {
+            scheme::additive(spec, name, checker);
+        }
+        return None;
+    };
+    let incompatible = |checker: &mut Checker<'_>, message: String, help: &str| {
+        checker.error("protocol.name", Code::Incompatible, message, help);
+        None
+    };
+    match (protocol, scheme.map(|scheme| (scheme, scheme.kind()))) {
+        (ProtocolName::Split, Some((_, Kind::Additive(name)))) => {
+            let scheme = scheme::additive(spec, name, checker);
+            let protocol = split(spec, entry, activation?, checker);
+            let ((mut scheme, security, marked), mut protocol) = scheme.zip(protocol)?;
+            scheme::plaintext_space(&mut scheme, &mut protocol, spec.protocol.packing, checker);
+            Some((System::Split { scheme, protocol }, security, marked))
+        }
+        (ProtocolName::NonInteractive, Some((_, Kind::Lattice(name)))) => {
+            let protocol = non_interactive(spec, entry, activation?, checker)?;
+            let (scheme, security, marked) = scheme::lattice(spec, name, &protocol, checker)?;
+            Some((System::NonInteractive { scheme, protocol }, security, marked))
+        }
+        (ProtocolName::Split, Some((scheme, Kind::Lattice(_)))) => incompatible(
+            checker,
+            format!("protocol `split` takes an additive scheme, which `{scheme}` is not used as"),
+            &format!("with `{scheme}` use `protocol.name = \"non_interactive\"`"),
+        ),
+        (ProtocolName::Refresh, Some((scheme, Kind::Lattice(_)))) => incompatible(
+            checker,
+            "protocol `refresh` cannot run yet".to_owned(),
+            &format!("with `{scheme}` use `protocol.name = \"non_interactive\"`"),
+        ),
+        (ProtocolName::Refresh | ProtocolName::NonInteractive, Some((scheme, Kind::Additive(name)))) => {
+            scheme::additive(spec, name, checker);
+            let protocol = if protocol == ProtocolName::Refresh { "refresh" } else { "non_interactive" };
+            incompatible(
+                checker,
+                format!("protocol `{protocol}` multiplies ciphertexts, which scheme `{scheme}` cannot do"),
+                &format!("with `{scheme}` use `protocol.name = \"split\"`, which only adds ciphertexts"),
+            )
+        }
+        (ProtocolName::Split, None) => {
+            split(spec, entry, activation?, checker);
+            None
+        }
+        (ProtocolName::Refresh | ProtocolName::NonInteractive, None) => None,
+    }
+}
+
+/// What hidden layers are put through under the protocol.
+fn activation(spec: &Spec, checker: &mut Checker<'_>) -> Option<Nonlinearity> {
+    let (activation, approximation) = (spec.network.activation, &spec.approximation);
+    let Some(Method::Taylor) = approximation.method else {
+        if approximation.degree.is_some() {
+            checker.missing("approximation.method", "allowed: taylor");
             return None;
         }
-        (Some(name @ (ProtocolName::Refresh | ProtocolName::NonInteractive)), Some(scheme)) => {
-            let name = if name == ProtocolName::Refresh { "refresh" } else { "non_interactive" };
+        return Some(activation.into());
+    };
+    let Some(degree) = approximation.degree else {
+        checker.missing("approximation.degree", "allowed: 1 to 63");
+        return None;
+    };
+    let function = match activation {
+        Activation::Sigmoid => Function::Sigmoid,
+        Activation::Tanh => Function::Tanh,
+        Activation::Square => Function::Square,
+        Activation::Relu => {
             checker.error(
-                "protocol.name",
+                "approximation.method",
                 Code::Incompatible,
-                format!("protocol `{name}` multiplies ciphertexts, which scheme `{scheme}` cannot do"),
-                &format!("with `{scheme}` use `protocol.name = \"split\"`, which only adds ciphertexts"),
+                "`relu` has no series at 0, where it has a kink".to_owned(),
+                "use activation `sigmoid`, `tanh` or `square`",
             );
             return None;
         }
-        _ => {}
+    };
+    match taylor(function, degree) {
+        Ok(polynomial) => Some(Nonlinearity::Polynomial(polynomial)),
+        Err(error) => {
+            checker.error("approximation.degree", Code::Range, error.to_string(), "lower the degree");
+            None
+        }
     }
+}
+
+/// Inputs, hidden neurons, outputs.
+fn widths(spec: &Spec, entry: &dataset::Entry) -> Vec<usize> {
+    let hidden = spec.network.hidden.iter().copied();
+    std::iter::once(entry.columns()).chain(hidden).chain(std::iter::once(entry.classes())).collect()
+}
+
+fn non_interactive(
+    spec: &Spec,
+    entry: Option<&dataset::Entry>,
+    activation: Nonlinearity,
+    checker: &mut Checker<'_>,
+) -> Option<non_interactive::Settings> {
+    let protocol = &spec.protocol;
+    ranges(protocol, checker);
+    if protocol.training_iterations > 0 {
+        checker.error(
+            "protocol.training_iterations",
+            Code::Incompatible,
+            "protocol `non_interactive` classifies and does not train".to_owned(),
+            "set it to 0",
+        );
+    }
+    let Some(activation) = activation.polynomial() else {
+        checker.error(
+            "network.activation",
+            Code::Incompatible,
+            "a server that computes alone evaluates polynomials only".to_owned(),
+            "add `[approximation]` with `method = \"taylor\"` and a `degree`, or use activation `square`",
+        );
+        return None;
+    };
+    let entry = entry?;
+    if widths(spec, entry).contains(&0) {
+        return None;
+    }
+    Some(non_interactive::Settings {
+        widths: widths(spec, entry),
+        activation,
+        loss: spec.network.loss,
+        input_bits: protocol.activation_bits,
+        input_magnitude_bits: protocol.activation_magnitude_bits,
+        weight_bits: protocol.weight_bits,
+        coefficient_bits: protocol.coefficient_bits,
+        norm_bits: protocol.norm_bits,
+    })
+}
+
+fn split(
+    spec: &Spec,
+    entry: Option<&dataset::Entry>,
+    activation: Nonlinearity,
+    checker: &mut Checker<'_>,
+) -> Option<split::Settings> {
+    let protocol = &spec.protocol;
     ranges(protocol, checker);
     if spec.data.scaling == dataset::Scaling::Integer && protocol.activation_magnitude_bits < 8 {
         checker.error(
@@ -63,13 +197,9 @@ pub(super) fn protocol(
     }
     #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "clamped to 1..=2^31")]
     let mantissa = mantissa.clamp(1.0, libm::exp2(31.0)) as u32;
-    let widths: Vec<usize> = std::iter::once(entry.columns())
-        .chain(spec.network.hidden.iter().copied())
-        .chain(std::iter::once(entry.classes()))
-        .collect();
     let settings = split::Settings {
-        widths,
-        activation: spec.network.activation,
+        widths: widths(spec, entry),
+        activation,
         loss: spec.network.loss,
         batch: protocol.batch,
         training_iterations: protocol.training_iterations,
@@ -107,6 +237,9 @@ fn ranges(protocol: &ProtocolSpec, checker: &mut Checker<'_>) {
     checker.within("protocol.activation_bits", protocol.activation_bits, &(1..=40));
     checker.within("protocol.gradient_bits", protocol.gradient_bits, &(1..=40));
     checker.within("protocol.learning_rate_bits", protocol.learning_rate_bits, &(1..=31));
+    checker.within("protocol.weight_bits", protocol.weight_bits, &(1..=40));
+    checker.within("protocol.coefficient_bits", protocol.coefficient_bits, &(0..=40));
+    checker.within("protocol.norm_bits", protocol.norm_bits, &(0..=32));
     checker.within("protocol.weight_magnitude_bits", protocol.weight_magnitude_bits, &(0..=32));
     checker.within("protocol.activation_magnitude_bits", protocol.activation_magnitude_bits, &(0..=32));
 }

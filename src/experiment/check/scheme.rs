@@ -4,30 +4,62 @@ use super::Checker;
 use crate::{
     experiment::{
         diagnostic::{Code, Diagnostic},
-        plan::Scheme,
         spec::{SchemeName, SecuritySpec, Spec},
     },
-    protocol::split,
+    protocol::{
+        non_interactive::{
+            self,
+            parameters::{self, Lattice, Refusal, Wish},
+        },
+        split,
+    },
     scheme::{
         okamoto_uchiyama::OkamotoUchiyama,
         packing::Packing,
         paillier::{Options, Paillier},
-        registry::Parameters,
+        registry::{AdditiveName, Kind, LatticeName, Parameters},
         security::REQUIRED_SECURITY_BITS,
     },
 };
 
-pub(super) fn scheme(spec: &Spec, checker: &mut Checker<'_>) -> Option<Scheme> {
+/// The security that is asked for: bits, and whether less is only marked.
+pub(super) fn security(spec: &Spec, checker: &mut Checker<'_>) -> (u32, bool) {
+    match spec.scheme.security {
+        SecuritySpec::Marked(_) => (REQUIRED_SECURITY_BITS, true),
+        SecuritySpec::Bits(bits) => {
+            if ![128, 192, 256].contains(&bits) {
+                checker.error(
+                    "scheme.security",
+                    Code::Range,
+                    format!("`scheme.security` is {bits}"),
+                    "allowed: 128, 192, 256, or \"paper\" for a paper's own parameters, which marks every row",
+                );
+            }
+            (bits, false)
+        }
+    }
+}
+
+/// The scheme's name, and what it computes.
+pub(super) fn name(spec: &Spec, checker: &mut Checker<'_>) -> Option<SchemeName> {
     let names = SchemeName::ALL.map(SchemeName::name).join(", ");
-    let Some(name) = spec.scheme.name else {
+    if spec.scheme.name.is_none() {
         checker.missing("scheme.name", &format!("allowed: {names}"));
-        return None;
-    };
+    }
+    spec.scheme.name
+}
+
+/// An additive scheme, its security, and whether that is marked.
+pub(super) fn additive(
+    spec: &Spec,
+    name: AdditiveName,
+    checker: &mut Checker<'_>,
+) -> Option<(Parameters, u32, bool)> {
     let bits = spec.scheme.modulus_bits;
     let refused = match name {
-        SchemeName::Paillier => Paillier::try_new(bits).err(),
-        SchemeName::OkamotoUchiyama => OkamotoUchiyama::try_new(bits).err(),
-        SchemeName::ElGamal | SchemeName::Bgn => None,
+        AdditiveName::Paillier => Paillier::try_new(bits).err(),
+        AdditiveName::OkamotoUchiyama => OkamotoUchiyama::try_new(bits).err(),
+        AdditiveName::ElGamal | AdditiveName::Bgn => None,
     };
     if let Some(error) = refused {
         checker.error(
@@ -38,7 +70,6 @@ pub(super) fn scheme(spec: &Spec, checker: &mut Checker<'_>) -> Option<Scheme> {
         );
         return None;
     }
-    measures(spec, name, checker);
     let default = Options::default();
     let options = Options {
         arithmetic: spec.scheme.arithmetic.unwrap_or_default(),
@@ -50,22 +81,8 @@ pub(super) fn scheme(spec: &Spec, checker: &mut Checker<'_>) -> Option<Scheme> {
     let modulus_bits = if name.has_modulus() { bits } else { 0 };
     let parameters = Parameters { name, modulus_bits, message_bits: None, options };
     let security_bits = parameters.security_bits();
-    let required = match spec.scheme.security {
-        SecuritySpec::Marked(_) => REQUIRED_SECURITY_BITS,
-        SecuritySpec::Bits(bits) => {
-            if ![128, 192, 256].contains(&bits) {
-                checker.error(
-                    "scheme.security",
-                    Code::Range,
-                    format!("`scheme.security` is {bits}"),
-                    "allowed: 128, 192, 256, or \"paper\" for a paper's own parameters, which marks every row",
-                );
-            }
-            bits
-        }
-    };
+    let (required, marked) = security(spec, checker);
     let short = security_bits < required;
-    let marked = matches!(spec.scheme.security, SecuritySpec::Marked(_));
     let source = parameters.security_source();
     let what = if name.has_modulus() { format!("a modulus of {bits} bits") } else { format!("`{name}`") };
     let at = if name.has_modulus() { "scheme.modulus_bits" } else { "scheme.name" };
@@ -93,14 +110,70 @@ pub(super) fn scheme(spec: &Spec, checker: &mut Checker<'_>) -> Option<Scheme> {
             "every row and chart of this experiment carries the mark",
         );
     }
-    Some(Scheme { parameters, security_bits, marked: short })
+    Some((parameters, security_bits, short))
+}
+
+/// The parameters of a scheme over a ring that the circuit takes, their security, and whether that is marked.
+pub(super) fn lattice(
+    spec: &Spec,
+    name: LatticeName,
+    protocol: &non_interactive::Settings,
+    checker: &mut Checker<'_>,
+) -> Option<(Lattice, u32, bool)> {
+    let (required, marked) = security(spec, checker);
+    if let Some(log_degree) = spec.scheme.log_degree {
+        checker.within("scheme.log_degree", log_degree, &(12..=16));
+    }
+    let wish =
+        Wish { name, log_degree: spec.scheme.log_degree, security_bits: if marked { 0 } else { required } };
+    match parameters::plan(protocol, wish) {
+        Ok(found) => {
+            let security_bits = found.security_bits();
+            let short = security_bits < required;
+            if short {
+                checker.warn(
+                    "scheme.security",
+                    Code::Insecure,
+                    format!("the smallest parameters give only {security_bits} bits of security"),
+                    "every row and chart of this experiment carries the mark",
+                );
+            }
+            Some((found, security_bits, short))
+        }
+        Err(Refusal::Insecure { log_degree, modulus_bits, security_bits, error }) => {
+            checker.error(
+                if spec.scheme.log_degree.is_some() { "scheme.log_degree" } else { "scheme.name" },
+                Code::Insecure,
+                format!(
+                    "the circuit takes a modulus of {modulus_bits} bits or more, which gives {security_bits} bits of security at \
+                     the ring degree 2^{log_degree}, {required} required (with less: {error})"
+                ),
+                "lower degree, layers or the bits in [protocol], raise `scheme.log_degree`, or set `scheme.security = \"paper\"`, \
+                 which marks every row and chart",
+            );
+            None
+        }
+        Err(Refusal::Impossible(error)) => {
+            checker.error(
+                "scheme.name",
+                Code::Overflow,
+                format!("no parameters of `{name}` suffice for the circuit: {error}"),
+                "lower degree, layers or the bits in [protocol]",
+            );
+            None
+        }
+    }
 }
 
 /// Measures that a scheme does not have.
-fn measures(spec: &Spec, name: SchemeName, checker: &mut Checker<'_>) {
+pub(super) fn measures(spec: &Spec, name: SchemeName, checker: &mut Checker<'_>) {
     let scheme = &spec.scheme;
     let given = [
-        ("scheme.arithmetic", scheme.arithmetic.is_some() && !name.has_modulus()),
+        (
+            "scheme.arithmetic",
+            scheme.arithmetic.is_some() && !matches!(name.kind(), Kind::Additive(name) if name.has_modulus()),
+        ),
+        ("scheme.log_degree", scheme.log_degree.is_some() && matches!(name.kind(), Kind::Additive(_))),
         ("scheme.randomisation", scheme.randomisation.is_some() && name != SchemeName::Paillier),
         ("scheme.crt_decryption", scheme.crt_decryption.is_some() && name != SchemeName::Paillier),
         ("scheme.crt_encryption", scheme.crt_encryption.is_some() && name != SchemeName::Paillier),
@@ -123,12 +196,12 @@ fn measures(spec: &Spec, name: SchemeName, checker: &mut Checker<'_>) {
 
 /// Whether the circuit fits the plaintext space; where decryption searches, the circuit's bound becomes the search's.
 pub(super) fn plaintext_space(
-    scheme: &mut Scheme,
+    scheme: &mut Parameters,
     protocol: &mut split::Settings,
     packing: bool,
     checker: &mut Checker<'_>,
 ) {
-    let name = scheme.parameters.name;
+    let name = scheme.name;
     if let Some(max) = name.max_message_bits() {
         if protocol.training_iterations > 0 {
             checker.error(
@@ -149,9 +222,9 @@ pub(super) fn plaintext_space(
             );
             return;
         }
-        scheme.parameters.message_bits = u32::try_from(needed).ok();
+        scheme.message_bits = u32::try_from(needed).ok();
     }
-    let (required, available) = (protocol.required_bits(), scheme.parameters.plaintext_bits());
+    let (required, available) = (protocol.required_bits(), scheme.plaintext_bits());
     if required > available {
         checker.error(
             "scheme.modulus_bits",

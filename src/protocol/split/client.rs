@@ -153,7 +153,7 @@ impl<'a, B: Backend> Client<'a, B> {
         for layer in (1..layers).rev() {
             let error = &errors[errors.len() - 1];
             let product = self.backward_layer(layer, error.view(), &session.masks)?;
-            let activation = self.settings.activation;
+            let activation = &self.settings.activation;
             let derivative = forward.sums[layer - 1]
                 .iter()
                 .zip(&forward.inputs[layer])

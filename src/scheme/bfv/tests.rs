@@ -1,11 +1,12 @@
 use super::*;
 use crate::scheme::rlwe::{
     Place,
-    laws::{Lab, exact_lab, laws, party},
+    laws::{Lab, exact_lab, law_of_overflow, laws, party},
 };
 
 exact_lab!(Bfv, Place::Highest);
 laws!(Bfv);
+law_of_overflow!(Bfv);
 
 /// A tower of squares as high as the modulus bears.
 #[test]

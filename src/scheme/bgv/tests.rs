@@ -3,12 +3,13 @@ use crate::{
     math::{rns::prime::transform_primes, stream::Stream},
     scheme::rlwe::{
         Place,
-        laws::{Lab, exact_lab, law_of_levels, laws, party},
+        laws::{Lab, exact_lab, law_of_levels, law_of_overflow, laws, party},
     },
 };
 
 exact_lab!(Bgv, Place::Lowest);
 laws!(Bgv);
+law_of_overflow!(Bgv);
 law_of_levels!(Bgv);
 
 /// A chain of products, a level each.

@@ -205,7 +205,7 @@ impl Context {
     /// [`RlweError::Bytes`]
     pub fn read_rotation_keys(&self, bytes: &mut &[u8]) -> Result<RotationKeys, RlweError> {
         const WHAT: &str = "keys for rotations";
-        let mut word = |bytes: &mut &[u8]| Ok(u32::from_le_bytes(*take::<4>(bytes, WHAT)?) as usize);
+        let word = |bytes: &mut &[u8]| Ok(u32::from_le_bytes(*take::<4>(bytes, WHAT)?) as usize);
         let count = word(bytes)?;
         let mut keys = BTreeMap::new();
         for _ in 0..count {

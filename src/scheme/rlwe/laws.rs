@@ -137,7 +137,7 @@ pub(in crate::scheme) fn arithmetic<S: Lab>(party: &Party<S>, seed: u64) -> Resu
             party.each(&a, &b, |a, b| scheme.sum(scheme.times(a, integer), scheme.times(b, 7 - integer)));
         let terms = [(&left, integer.into()), (&right, (7 - integer).into())];
         let weight = Bound::of((integer.abs() + (7 - integer).abs()) as f64);
-        party.holds(&scheme.combine(&terms).unwrap().unwrap(), &scaled, fresh * weight)?;
+        party.holds(&scheme.combine(&terms, left.tag).unwrap(), &scaled, fresh * weight)?;
     }
     let raw = scheme.multiply(&left, &right).unwrap();
     prop_assert_eq!(raw.parts(), 3);
@@ -186,6 +186,41 @@ pub(in crate::scheme) fn levels<S: Lab>(party: &Party<S>, seed: u64) -> Result<(
         bounds[1] = if dropped < bounds[1] { bounds[1] } else { dropped };
         party.holds(&right, &b, bounds[1])?;
     }
+    Ok(())
+}
+
+/// Results are right as long as the bound on errors says so, and the exact circuit tells that they are not once it is passed by far.
+pub(in crate::scheme) fn overflow<S: Lab>(party: &Party<S>, seed: u64) -> Result<(), TestCaseError> {
+    let Party { scheme, relinearisation, .. } = party;
+    let (noise, level) = (scheme.noise(), scheme.parameters().levels());
+    let mut rng = Stream::seeded(seed).derive("steps").rng();
+    let mut expected = party.slots(seed);
+    let mut current = party.encrypt(&expected, seed);
+    let mut bound = noise.fresh(false);
+    while noise.budget(bound, Bound::ZERO, level) > -40.0 {
+        match rng.next_u32() % 3 {
+            0 => {
+                current = scheme.relinearise(&scheme.multiply(&current, &current).unwrap(), relinearisation);
+                expected = party.each(&expected, &expected, |a, b| scheme.product(a, b));
+                bound = noise.switched(noise.product([bound; 2], [Bound::ZERO; 2], level), level);
+            }
+            1 => {
+                current = scheme.combine(&[(&current, 1021.into())], current.tag).unwrap();
+                expected = expected.iter().map(|slot| scheme.times(*slot, 1021)).collect();
+                bound = noise.times_integer(bound, Bound::ZERO, Bound::of(1021.0));
+            }
+            _ => {
+                let other = party.slots(rng.next_u64());
+                current = scheme.multiply_plain(&current, &scheme.pack(&other));
+                expected = party.each(&expected, &other, |a, b| scheme.product(a, b));
+                bound = noise.times_message(bound, [Bound::ZERO; 2]);
+            }
+        }
+        if noise.budget(bound, Bound::ZERO, level) > 0.0 {
+            party.holds(&current, &expected, bound)?;
+        }
+    }
+    prop_assert!(party.holds(&current, &expected, bound).is_err(), "an overflow that nobody sees");
     Ok(())
 }
 
@@ -317,6 +352,23 @@ macro_rules! law_of_levels {
 }
 
 pub(in crate::scheme) use law_of_levels;
+
+/// A hundred ways to overflow, for schemes whose messages are no part of the error.
+macro_rules! law_of_overflow {
+    ($scheme:ty) => {
+        proptest::proptest! {
+            #![proptest_config(proptest::prelude::ProptestConfig::with_cases(100))]
+
+            #[test]
+            fn an_overflow_is_seen_by_the_exact_circuit(log_degree in 4_u32..7, choice: usize, seed: u64) {
+                let party = $crate::scheme::rlwe::laws::party::<$scheme>(log_degree, 3, 2, choice, seed);
+                $crate::scheme::rlwe::laws::overflow(&party, seed)?;
+            }
+        }
+    };
+}
+
+pub(in crate::scheme) use law_of_overflow;
 
 /// A lab for residues modulo t.
 macro_rules! exact_lab {

@@ -153,7 +153,8 @@ impl Noise {
     /// Of a product with an integer, that stands for a number within half of it; the message has the magnitude (CKKS).
     pub fn times_integer(&self, noise: Bound, magnitude: Bound, integer: Bound) -> Bound {
         match self.place {
-            Place::Lowest | Place::Highest => noise * integer,
+            // It is reduced modulo t.
+            Place::Lowest | Place::Highest => noise * Bound(integer.0.min(self.plaintext.0 - 1.0)),
             Place::Together => noise * (integer + Bound(-1.0)) + magnitude * Bound(-1.0),
         }
     }

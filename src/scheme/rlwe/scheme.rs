@@ -218,26 +218,23 @@ pub trait RlweScheme: fmt::Debug + Send + Sync {
         ciphertext.with(parts)
     }
 
-    /// The sum of products with integers; `None` of nothing. Where there are scales, the integers have the scale 1.
+    /// The sum of products with integers at the lowest level of all, with a tag: in CKKS scales may differ as long as their products with
+    /// those of the integers are the scale of the tag.
     ///
     /// # Errors
-    /// Those of [`RlweScheme::aligned`].
+    /// [`RlweError::Parts`] without terms.
     fn combine(
         &self,
         terms: &[(&Ciphertext<Self::Tag>, BigInt)],
-    ) -> Result<Option<Ciphertext<Self::Tag>>, RlweError> {
-        // All like the lowest.
-        let Some((lowest, _)) = terms.iter().min_by_key(|(ciphertext, _)| ciphertext.level) else {
-            return Ok(None);
-        };
-        let aligned =
-            terms.iter().map(|(ciphertext, _)| self.aligned(ciphertext, lowest).map(|[one, _]| one));
-        let aligned = aligned.collect::<Result<Vec<_>, _>>()?;
+        tag: Self::Tag,
+    ) -> Result<Ciphertext<Self::Tag>, RlweError> {
+        let none = RlweError::Parts { operation: "a sum", parts: 0 };
+        let level = terms.iter().map(|(ciphertext, _)| ciphertext.level).min().ok_or(none)?;
+        let dropped = terms.iter().map(|(ciphertext, _)| self.drop_to(ciphertext, level));
+        let dropped = dropped.collect::<Result<Vec<_>, _>>()?;
         let parts =
-            aligned.iter().map(|ciphertext| &ciphertext.parts[..]).zip(terms.iter().map(|term| &term.1));
-        let parts = self.context().combination(&parts.collect::<Vec<_>>(), lowest.level);
-        let tag = aligned.first().map_or(lowest.tag, |ciphertext| ciphertext.tag);
-        Ok(Some(Ciphertext::new(parts, lowest.level, tag)))
+            dropped.iter().map(|ciphertext| &ciphertext.parts[..]).zip(terms.iter().map(|term| &term.1));
+        Ok(Ciphertext::new(self.context().combination(&parts.collect::<Vec<_>>(), level), level, tag))
     }
 
     /// The product, slot by slot, at the lower level of the two, in one part less than the factors have together.

@@ -1,0 +1,110 @@
+//! Maclaurin series of activation functions.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use thiserror::Error;
+
+use super::Polynomial;
+
+/// Functions that have a series at 0.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Function {
+    /// `1 / (1 + exp(-x))`
+    Sigmoid,
+    /// The hyperbolic tangent.
+    Tanh,
+    /// `x²`
+    Square,
+}
+
+/// Highest degree: beyond it the series says nothing new within its radius.
+const MAX_DEGREE: usize = 63;
+
+/// Why there is no such series.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+pub enum TaylorError {
+    /// A degree outside the range.
+    #[error("a series of degree {degree}; allowed: 1 to {max}")]
+    Degree {
+        /// As asked for.
+        degree: usize,
+        /// Greatest allowed.
+        max: usize,
+    },
+}
+
+/// The Maclaurin polynomial of a degree; the functions are analytic, and the interval is the part of the series' radius of convergence in which
+/// it is of use: half of it.
+///
+/// The sigmoid and the hyperbolic tangent satisfy `y' = y (1 - y)` and `y' = 1 - y²`: their coefficients follow from the lower ones (Cauchy
+/// products). As both are odd but for a constant, an even degree gives the polynomial of the degree below.
+///
+/// # Errors
+/// [`TaylorError::Degree`]
+pub fn taylor(function: Function, degree: usize) -> Result<Polynomial, TaylorError> {
+    if !(1..=MAX_DEGREE).contains(&degree) {
+        return Err(TaylorError::Degree { degree, max: MAX_DEGREE });
+    }
+    let (start, radius): (f64, f64) = match function {
+        Function::Sigmoid => (0.5, std::f64::consts::PI),
+        Function::Tanh => (0.0, std::f64::consts::FRAC_PI_2),
+        Function::Square => {
+            let coefficients = [0.0, 0.0, 1.0];
+            let kept = coefficients.iter().take(degree + 1).copied().collect();
+            return Ok(Polynomial::monomial(kept, [-1.0, 1.0]));
+        }
+    };
+    let mut coefficients = vec![start];
+    for n in 0..degree {
+        // The coefficient of x^n of y².
+        let square: f64 = (0..=n).map(|i| coefficients[i] * coefficients[n - i]).sum();
+        let slope = match function {
+            Function::Sigmoid => coefficients[n] - square,
+            Function::Tanh | Function::Square => f64::from(u8::from(n == 0)) - square,
+        };
+        // Odd functions but for the constant: what is left of even powers is rounding.
+        let is_even = (n + 1).is_multiple_of(2);
+        coefficients.push(if is_even { 0.0 } else { slope / (n + 1) as f64 });
+    }
+    Ok(Polynomial::monomial(coefficients, [-radius / 2.0, radius / 2.0]))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// From the Bernoulli numbers: tanh x = x - x³/3 + 2x⁵/15 - 17x⁷/315 + 62x⁹/2835, and sigmoid x = 1/2 + tanh(x/2)/2.
+    #[test]
+    fn the_series_are_the_known_ones() {
+        let near = |found: &[f64], expected: &[f64]| {
+            assert_eq!(found.len(), expected.len());
+            for (found, expected) in found.iter().zip(expected) {
+                assert!((found - expected).abs() < 1e-16, "{found} in place of {expected}");
+            }
+        };
+        let tanh = [0.0, 1.0, 0.0, -1.0 / 3.0, 0.0, 2.0 / 15.0, 0.0, -17.0 / 315.0, 0.0, 62.0 / 2835.0];
+        near(&taylor(Function::Tanh, 9).unwrap().coefficients, &tanh);
+        let sigmoid = [0.5, 0.25, 0.0, -1.0 / 48.0, 0.0, 1.0 / 480.0, 0.0, -17.0 / 80640.0];
+        near(&taylor(Function::Sigmoid, 7).unwrap().coefficients, &sigmoid);
+        near(&taylor(Function::Square, 3).unwrap().coefficients, &[0.0, 0.0, 1.0]);
+        assert_eq!(taylor(Function::Sigmoid, 4).unwrap().degree(), 3);
+    }
+
+    #[test]
+    fn long_series_converge_to_the_function() {
+        for x in [-1.5_f64, -0.2, 0.7, 1.5] {
+            let sigmoid = taylor(Function::Sigmoid, 63).unwrap().value(x);
+            assert!((sigmoid - 1.0 / (1.0 + (-x).exp())).abs() < 1e-14);
+            let tanh = taylor(Function::Tanh, 63).unwrap().value(x / 2.0);
+            assert!((tanh - (x / 2.0).tanh()).abs() < 1e-14);
+        }
+    }
+
+    #[test]
+    fn degrees_outside_the_range_are_refused() {
+        for degree in [0, 64] {
+            assert_eq!(taylor(Function::Tanh, degree), Err(TaylorError::Degree { degree, max: 63 }));
+        }
+    }
+}

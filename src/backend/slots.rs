@@ -1,0 +1,546 @@
+//! Arithmetic on vectors of numbers, one a slot: what a server that computes alone needs.
+//!
+//! A circuit is written once against [`Slots`], which keeps for every ciphertext what is known without a key ([`State`]: level, scale,
+//! magnitude, bounds on errors), refuses what could not be decrypted before it is computed, and counts. An [`Engine`] does the work on
+//! payloads:
+//!
+//! * [`Reals`]: `f64`, nothing encrypted; nothing rounded, or as the twin of [`Approximate`].
+//! * [`Exact`] over BGV or BFV: fixed-point integers modulo several plaintext moduli; [`Integers`] is its twin in the clear.
+//! * [`Approximate`] over CKKS.
+//! * [`Dry`]: nothing, for plans: which levels a circuit takes, what it counts, whether it can be decrypted.
+
+mod clear;
+mod matrix;
+mod polynomial;
+mod ring;
+mod rules;
+
+use std::{
+    borrow::Cow,
+    collections::BTreeMap,
+    sync::{Arc, Mutex, PoisonError},
+};
+
+use rayon::prelude::*;
+use thiserror::Error;
+
+pub use clear::{Dry, Integers, Reals};
+pub use matrix::{VolleyRevolver, matrix_steps};
+pub use ring::{Approximate, Exact};
+pub use rules::{Rules, State};
+
+use crate::{
+    backend::{BackendError, Meter, Number, Operation},
+    math::stream::Stream,
+    scheme::{encoding::EncodingError, rlwe::RlweError},
+};
+
+/// What cannot be computed on slots, and why.
+#[derive(Debug, Clone, PartialEq, Error)]
+#[non_exhaustive]
+pub enum SlotError {
+    /// The scheme refused.
+    #[error(transparent)]
+    Scheme(#[from] RlweError),
+    /// A number does not fit its encoding.
+    #[error(transparent)]
+    Encoding(#[from] EncodingError),
+    /// Numbers that would wrap around the plaintext modulus.
+    #[error("{operation} gives numbers of {needed:.1} bits, the plaintext modulus holds {available:.1}")]
+    Wrapped {
+        /// What was asked for.
+        operation: &'static str,
+        /// log2 of the greatest.
+        needed: f64,
+        /// log2 of half of the modulus.
+        available: f64,
+    },
+    /// Numbers without a bound.
+    #[error("{operation} gives numbers without a bound")]
+    Unbounded {
+        /// What was asked for.
+        operation: &'static str,
+    },
+    /// A number above the magnitude that was promised.
+    #[error("number {index} is {value}; its magnitude may be {most} at most")]
+    Magnitude {
+        /// Position.
+        index: usize,
+        /// The number.
+        value: f64,
+        /// Greatest magnitude.
+        most: f64,
+    },
+    /// Weights beyond what was promised.
+    #[error("row {row}: the magnitudes of weights and bias sum to {found}, at most {most} were promised")]
+    Norm {
+        /// Which.
+        row: usize,
+        /// The sum.
+        found: f64,
+        /// Greatest sum.
+        most: f64,
+    },
+    /// A sum of nothing.
+    #[error("a sum without terms")]
+    Empty,
+    /// Vectors of a length that does not fit.
+    #[error("{what} of {found}, expected {expected}")]
+    Length {
+        /// What has the length.
+        what: &'static str,
+        /// As found.
+        found: usize,
+        /// As needed.
+        expected: usize,
+    },
+    /// A ciphertext at another level than the circuit has here.
+    #[error("a ciphertext of level {found}, expected {expected}")]
+    Level {
+        /// As found.
+        found: usize,
+        /// As needed.
+        expected: usize,
+    },
+    /// The user asked to stop.
+    #[error("interrupted")]
+    Interrupted,
+}
+
+/// Arithmetic on payloads; what is known of them is kept in [`Slots`].
+pub trait Engine: Send + Sync + 'static {
+    /// What stands for a vector of numbers.
+    type Payload: Clone + Send + Sync;
+    /// A number as its owner sees it.
+    type Number: Number;
+    /// What encrypts and decrypts.
+    type Secret: Send + Sync;
+    /// What a server is given to multiply and rotate.
+    type Evaluation: Send + Sync;
+
+    /// The rules of the parameters.
+    fn rules(&self) -> &Rules;
+    /// Numbers that one payload holds.
+    fn slots(&self) -> usize;
+    /// Numbers that rotate together.
+    fn row(&self) -> usize;
+    /// Fresh keys, with those for rotations by these numbers of steps.
+    fn generate(
+        &self,
+        steps: &[i64],
+        randomness: &Stream,
+    ) -> Result<(Self::Secret, Self::Evaluation), SlotError>;
+    /// Protects numbers at a scale; slots beyond them hold zeros.
+    fn encrypt(
+        &self,
+        secret: &Self::Secret,
+        values: &[f64],
+        scale: f64,
+        randomness: &Stream,
+    ) -> Result<Self::Payload, SlotError>;
+    /// Opens all slots.
+    fn decrypt(
+        &self,
+        secret: &Self::Secret,
+        payload: &Self::Payload,
+        scale: f64,
+    ) -> Result<Vec<Self::Number>, SlotError>;
+    /// The same numbers with fewer primes.
+    fn drop_to(&self, payload: &Self::Payload, level: usize) -> Result<Self::Payload, SlotError>;
+    /// Divided by the last prime, with the scale.
+    fn rescale(&self, payload: &Self::Payload) -> Result<Self::Payload, SlotError>;
+    /// The sum of products with numbers that are rounded at a scale each; `raw` is the scale of all products.
+    fn combine(&self, terms: &[Term<'_, Self::Payload>], raw: f64) -> Result<Self::Payload, SlotError>;
+    /// The sum with a number at the payload's scale.
+    fn add_constant(
+        &self,
+        payload: &Self::Payload,
+        value: f64,
+        scale: f64,
+    ) -> Result<Self::Payload, SlotError>;
+    /// The product, slot by slot.
+    fn multiply(
+        &self,
+        evaluation: &Self::Evaluation,
+        left: &Self::Payload,
+        right: &Self::Payload,
+    ) -> Result<Self::Payload, SlotError>;
+    /// The product with numbers at a scale, slot by slot.
+    fn multiply_vector(
+        &self,
+        payload: &Self::Payload,
+        values: &[f64],
+        scale: f64,
+    ) -> Result<Self::Payload, SlotError>;
+    /// Rotations to the left, of every row.
+    fn rotate(
+        &self,
+        evaluation: &Self::Evaluation,
+        payload: &Self::Payload,
+        steps: &[i64],
+    ) -> Result<Vec<Self::Payload>, SlotError>;
+    /// Bytes of written keys for multiplications and so many rotations.
+    fn evaluation_bytes(&self, rotations: usize) -> usize;
+    /// Bytes of a written payload of a level; fresh ones are shorter.
+    fn payload_bytes(&self, level: usize, fresh: bool) -> usize;
+    /// Writes keys.
+    fn write_evaluation(&self, evaluation: &Self::Evaluation) -> Vec<u8>;
+    /// Reads and checks keys.
+    fn read_evaluation(&self, bytes: &[u8]) -> Result<Self::Evaluation, SlotError>;
+    /// Writes a payload of a level.
+    fn write(&self, payload: &Self::Payload, level: usize, fresh: bool, out: &mut Vec<u8>);
+    /// Reads and checks a payload; also gives its level.
+    fn read(&self, bytes: &mut &[u8], fresh: bool) -> Result<(Self::Payload, usize), SlotError>;
+}
+
+/// A payload, the number that it is multiplied by, and the scale of that number.
+#[derive(Debug)]
+pub struct Term<'p, P> {
+    /// The payload.
+    pub payload: &'p P,
+    /// The number.
+    pub weight: f64,
+    /// Its scale.
+    pub scale: f64,
+}
+
+/// A protected vector with what is known of it.
+#[derive(Debug, Clone)]
+pub struct Ciphertext<P> {
+    payload: P,
+    state: State,
+}
+
+impl<P> Ciphertext<P> {
+    /// What is known of it.
+    pub fn state(&self) -> &State {
+        &self.state
+    }
+}
+
+/// Numbers of operations by level.
+pub type Work = BTreeMap<(Operation, usize), u64>;
+
+/// What an engine's ciphertexts are.
+pub type Of<E> = Ciphertext<<E as Engine>::Payload>;
+
+/// The arithmetic of an engine, with rules and counts.
+#[derive(Debug)]
+pub struct Slots<E> {
+    engine: Arc<E>,
+    meter: Meter,
+    work: Mutex<Work>,
+}
+
+impl<E: Engine> Slots<E> {
+    /// Counts into `meter`.
+    pub fn new(engine: Arc<E>, meter: Meter) -> Self {
+        Self { engine, meter, work: Mutex::default() }
+    }
+
+    /// The engine.
+    pub fn engine(&self) -> &E {
+        &self.engine
+    }
+
+    /// The rules.
+    pub fn rules(&self) -> &Rules {
+        self.engine.rules()
+    }
+
+    /// What has been computed so far.
+    pub fn meter(&self) -> &Meter {
+        &self.meter
+    }
+
+    /// What has been computed so far, by level.
+    pub fn work(&self) -> Work {
+        self.work.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    fn count(&self, operation: Operation, count: usize, level: usize) -> Result<(), SlotError> {
+        self.meter.check().map_err(|_| SlotError::Interrupted)?;
+        let count = count * self.rules().instances();
+        self.meter.add(operation, count);
+        if count > 0 {
+            let mut work = self.work.lock().unwrap_or_else(PoisonError::into_inner);
+            *work.entry((operation, level)).or_default() += count as u64;
+        }
+        Ok(())
+    }
+
+    /// Protects numbers of at most a magnitude at a scale.
+    ///
+    /// # Errors
+    /// [`SlotError::Magnitude`], and those of the encoding.
+    pub fn encrypt(
+        &self,
+        secret: &E::Secret,
+        values: &[f64],
+        scale: f64,
+        magnitude: f64,
+        randomness: &Stream,
+    ) -> Result<Of<E>, SlotError> {
+        if values.len() > self.engine.slots() {
+            let (what, found, expected) = ("a vector", values.len(), self.engine.slots());
+            return Err(SlotError::Length { what, found, expected });
+        }
+        // Not a number is not within either.
+        if let Some(index) = values.iter().position(|value| !matches!(value.abs(), size if size <= magnitude))
+        {
+            return Err(SlotError::Magnitude { index, value: values[index], most: magnitude });
+        }
+        let state = self.rules().fresh(scale, magnitude)?;
+        self.count(Operation::Encryption, 1, state.level)?;
+        Ok(Ciphertext { payload: self.engine.encrypt(secret, values, scale, randomness)?, state })
+    }
+
+    /// A fresh ciphertext that somebody else made, of a scale and magnitude that the protocol fixes.
+    ///
+    /// # Errors
+    /// Those of the decoding; [`SlotError::Level`] when it is not fresh.
+    pub fn read_fresh(&self, bytes: &mut &[u8], scale: f64, magnitude: f64) -> Result<Of<E>, SlotError> {
+        let state = self.rules().fresh(scale, magnitude)?;
+        let (payload, level) = self.engine.read(bytes, true)?;
+        if level != state.level {
+            return Err(SlotError::Level { found: level, expected: state.level });
+        }
+        Ok(Ciphertext { payload, state })
+    }
+
+    /// Writes a ciphertext; `fresh` when it is what [`encrypt`](Self::encrypt) gave.
+    pub fn write(&self, ciphertext: &Of<E>, fresh: bool, out: &mut Vec<u8>) {
+        self.engine.write(&ciphertext.payload, ciphertext.state.level, fresh, out);
+    }
+
+    /// Opens a ciphertext of a scale that the protocol fixes.
+    ///
+    /// # Errors
+    /// Those of the decoding.
+    pub fn open(
+        &self,
+        secret: &E::Secret,
+        bytes: &mut &[u8],
+        scale: f64,
+    ) -> Result<Vec<E::Number>, SlotError> {
+        let (payload, level) = self.engine.read(bytes, false)?;
+        self.count(Operation::Decryption, 1, level)?;
+        self.engine.decrypt(secret, &payload, scale)
+    }
+
+    /// Opens a ciphertext.
+    ///
+    /// # Errors
+    /// [`SlotError::Interrupted`]
+    pub fn decrypt(&self, secret: &E::Secret, ciphertext: &Of<E>) -> Result<Vec<E::Number>, SlotError> {
+        self.count(Operation::Decryption, 1, ciphertext.state.level)?;
+        self.engine.decrypt(secret, &ciphertext.payload, ciphertext.state.scale)
+    }
+
+    /// The same numbers with fewer primes.
+    ///
+    /// # Errors
+    /// [`RlweError::Level`] where that is not lower, and where the errors would pass the modulus.
+    pub fn drop_to<'c>(&self, ciphertext: &'c Of<E>, level: usize) -> Result<Cow<'c, Of<E>>, SlotError> {
+        if level == ciphertext.state.level {
+            return Ok(Cow::Borrowed(ciphertext));
+        }
+        let state = self.rules().dropped(&ciphertext.state, level)?;
+        for at in level + 1..=ciphertext.state.level {
+            self.count(Operation::Rescaling, self.rules().divisions(at, at - 1), at)?;
+        }
+        Ok(Cow::Owned(Ciphertext { payload: self.engine.drop_to(&ciphertext.payload, level)?, state }))
+    }
+
+    /// With as few primes as its numbers need: shortest to send.
+    ///
+    /// # Errors
+    /// Those of [`drop_to`](Self::drop_to).
+    pub fn compact(&self, ciphertext: &Of<E>) -> Result<Of<E>, SlotError> {
+        Ok(self.drop_to(ciphertext, self.rules().lowest(&ciphertext.state))?.into_owned())
+    }
+
+    fn rescaled(&self, ciphertext: Of<E>) -> Result<Of<E>, SlotError> {
+        if !self.rules().rescales() {
+            return Ok(ciphertext);
+        }
+        let state = self.rules().rescaled(&ciphertext.state)?;
+        self.count(Operation::Rescaling, 1, ciphertext.state.level)?;
+        Ok(Ciphertext { payload: self.engine.rescale(&ciphertext.payload)?, state })
+    }
+
+    /// A sum of products with small integers; all terms have one scale, and the sum has it too.
+    ///
+    /// # Errors
+    /// [`SlotError::Empty`], [`RlweError::Scale`].
+    pub fn sum(&self, terms: &[(&Of<E>, i32)]) -> Result<Of<E>, SlotError> {
+        let level = terms.iter().map(|(term, _)| term.state.level).min().ok_or(SlotError::Empty)?;
+        let known: Vec<_> = terms.iter().map(|(term, integer)| (&term.state, f64::from(*integer))).collect();
+        let state = self.rules().combined(&known, level)?;
+        let dropped =
+            terms.iter().map(|(term, _)| self.drop_to(term, level)).collect::<Result<Vec<_>, _>>()?;
+        let weighted = dropped.iter().zip(terms);
+        let weighted: Vec<_> = weighted
+            .map(|(term, (_, integer))| Term {
+                payload: &term.payload,
+                weight: f64::from(*integer),
+                scale: 1.0,
+            })
+            .collect();
+        self.count(Operation::Addition, terms.len() - 1, level)?;
+        Ok(Ciphertext { payload: self.engine.combine(&weighted, state.scale)?, state })
+    }
+
+    /// A sum of products with numbers, at the scale `target`; it is rescaled where products are. Terms with the weight 0 are left out.
+    ///
+    /// # Errors
+    /// [`SlotError::Empty`] without terms, [`RlweError::Level`] where the levels are used up.
+    pub fn combine(&self, terms: &[(&Of<E>, f64)], target: f64) -> Result<Of<E>, SlotError> {
+        let level = terms.iter().map(|(term, _)| term.state.level).min().ok_or(SlotError::Empty)?;
+        let terms: Vec<_> =
+            match terms.iter().filter(|(_, weight)| *weight != 0.0).copied().collect::<Vec<_>>() {
+                // The sum is zero, at the right level and scale.
+                none if none.is_empty() => terms.get(..1).unwrap_or_default().to_vec(),
+                some => some,
+            };
+        let raw = target * self.rules().divisor(level);
+        let known: Vec<_> = terms.iter().map(|(term, weight)| (&term.state, *weight)).collect();
+        let state = self.rules().weighted(&known, level, raw)?;
+        let dropped =
+            terms.iter().map(|(term, _)| self.drop_to(term, level)).collect::<Result<Vec<_>, _>>()?;
+        let weighted = dropped.iter().zip(&terms);
+        let weighted: Vec<_> = weighted
+            .map(|(term, (_, weight))| {
+                let scale = self.rules().factor_scale(&term.state, level, target);
+                Term { payload: &term.payload, weight: *weight, scale }
+            })
+            .collect();
+        self.count(Operation::ScalarProduct, weighted.len(), level)?;
+        self.count(Operation::Addition, weighted.len() - 1, level)?;
+        self.rescaled(Ciphertext { payload: self.engine.combine(&weighted, raw)?, state })
+    }
+
+    /// The sum with one number in all slots.
+    ///
+    /// # Errors
+    /// Where it would not fit.
+    pub fn add_constant(&self, ciphertext: &Of<E>, value: f64) -> Result<Of<E>, SlotError> {
+        let state = self.rules().plus_constant(&ciphertext.state, value)?;
+        self.count(Operation::PlainAddition, 1, state.level)?;
+        let payload = self.engine.add_constant(&ciphertext.payload, value, state.scale)?;
+        Ok(Ciphertext { payload, state })
+    }
+
+    /// The product, slot by slot; rescaled where products are.
+    ///
+    /// # Errors
+    /// Where the errors or the numbers would not fit, and where the levels are used up.
+    pub fn multiply(
+        &self,
+        evaluation: &E::Evaluation,
+        left: &Of<E>,
+        right: &Of<E>,
+    ) -> Result<Of<E>, SlotError> {
+        let state = self.rules().product(&left.state, &right.state)?;
+        let (left, right) = (self.drop_to(left, state.level)?, self.drop_to(right, state.level)?);
+        self.count(Operation::Product, 1, state.level)?;
+        let payload = self.engine.multiply(evaluation, &left.payload, &right.payload)?;
+        self.rescaled(Ciphertext { payload, state })
+    }
+
+    /// The product with a vector of numbers, at the scale `target`; slots beyond the vector become zeros.
+    ///
+    /// # Errors
+    /// Like [`multiply`](Self::multiply).
+    pub fn multiply_vector(
+        &self,
+        ciphertext: &Of<E>,
+        values: &[f64],
+        target: f64,
+    ) -> Result<Of<E>, SlotError> {
+        let level = ciphertext.state.level;
+        let scale = self.rules().factor_scale(&ciphertext.state, level, target);
+        let most = values.iter().map(|value| value.abs()).fold(0.0, f64::max);
+        let state = self.rules().times_vector(&ciphertext.state, most, scale)?;
+        self.count(Operation::PlainProduct, 1, level)?;
+        let payload = self.engine.multiply_vector(&ciphertext.payload, values, scale)?;
+        self.rescaled(Ciphertext { payload, state })
+    }
+
+    /// Rotations to the left by several numbers of steps; what they share is computed once.
+    ///
+    /// # Errors
+    /// [`RlweError::Rotation`] without a key.
+    pub fn rotate(
+        &self,
+        evaluation: &E::Evaluation,
+        ciphertext: &Of<E>,
+        steps: &[i64],
+    ) -> Result<Vec<Of<E>>, SlotError> {
+        let state = self.rules().rotated(&ciphertext.state)?;
+        self.count(Operation::Rotation, steps.len(), state.level)?;
+        let rotated = self.engine.rotate(evaluation, &ciphertext.payload, steps)?;
+        Ok(rotated.into_iter().map(|payload| Ciphertext { payload, state: state.clone() }).collect())
+    }
+
+    /// Dense layers: `weights x + bias` for vectors of ciphertexts, a row of weights an output, at the scale `target`.
+    ///
+    /// The magnitudes of a row and its bias sum to at most `norm`. What is known of the results follows from that alone, not from the
+    /// weights: so what a plan found out before there were any holds.
+    ///
+    /// # Errors
+    /// [`SlotError::Length`] where a row does not fit the inputs, [`SlotError::Norm`] where it passes the norm, and like
+    /// [`combine`](Self::combine).
+    pub fn affine(
+        &self,
+        weights: ndarray::ArrayView2<'_, f64>,
+        bias: &[f64],
+        inputs: &[Of<E>],
+        target: f64,
+        norm: f64,
+    ) -> Result<Vec<Of<E>>, SlotError> {
+        for (what, found, expected) in
+            [("a row of weights", weights.ncols(), inputs.len()), ("biases", bias.len(), weights.nrows())]
+        {
+            if found != expected {
+                return Err(SlotError::Length { what, found, expected });
+            }
+        }
+        let level = inputs.iter().map(|input| input.state.level).min().ok_or(SlotError::Empty)?;
+        let raw = target * self.rules().divisor(level);
+        let known: Vec<_> = inputs.iter().map(|input| &input.state).collect();
+        let state = self.rules().layer(&known, level, raw, norm)?;
+        let dropped = inputs.iter().map(|input| self.drop_to(input, level)).collect::<Result<Vec<_>, _>>()?;
+        let rows: Vec<_> = weights.outer_iter().zip(bias).enumerate().collect();
+        rows.into_par_iter()
+            .map(|(index, (row, bias))| {
+                let found = row.iter().map(|weight| weight.abs()).sum::<f64>() + bias.abs();
+                if !matches!(found, found if found <= norm) {
+                    return Err(SlotError::Norm { row: index, found, most: norm });
+                }
+                let terms = dropped.iter().zip(row).map(|(input, weight)| {
+                    let scale = self.rules().factor_scale(&input.state, level, target);
+                    Term { payload: &input.payload, weight: *weight, scale }
+                });
+                self.count(Operation::ScalarProduct, inputs.len(), level)?;
+                self.count(Operation::Addition, inputs.len() - 1, level)?;
+                self.count(Operation::PlainAddition, 1, level)?;
+                let sum = self.engine.combine(&terms.collect::<Vec<_>>(), raw)?;
+                let payload = self.engine.add_constant(&sum, *bias, raw)?;
+                self.rescaled(Ciphertext { payload, state: state.clone() })
+            })
+            .collect()
+    }
+}
+
+impl From<SlotError> for BackendError {
+    fn from(error: SlotError) -> Self {
+        match error {
+            SlotError::Interrupted => Self::Interrupted,
+            error => Self::Slots(error),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

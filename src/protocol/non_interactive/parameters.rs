@@ -1,0 +1,249 @@
+//! The smallest parameters of a scheme over rings under which a circuit can be decrypted.
+
+use num_bigint::BigUint;
+use serde::Serialize;
+
+use super::{Forecast, Settings};
+use crate::{
+    backend::slots::{Approximate, Engine, Exact, Integers, Reals, SlotError},
+    math::rns::prime::transform_primes,
+    scheme::{
+        bfv::Bfv,
+        bgv::Bgv,
+        registry::LatticeName,
+        rlwe::{Literal, Place},
+        security::lattice_security_bits,
+    },
+};
+
+/// Bits of primes that hold more than a scale: the longest that vector products take.
+const LONGEST: u32 = 50;
+/// Degrees that are tried, as powers of two.
+const LOG_DEGREES: std::ops::RangeInclusive<u32> = 12..=16;
+/// Most primes of Q that are tried.
+const MOST_PRIMES: usize = 40;
+/// Most bits of the product of all plaintext moduli.
+const MOST_PLAINTEXT_BITS: u64 = 2000;
+/// Most bits of a plaintext modulus: with these a level of BGV takes one prime.
+const PLAINTEXT_BITS: u64 = 34;
+
+/// A scheme over a ring with all its parameters.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Lattice {
+    /// Which.
+    pub name: LatticeName,
+    /// log2 of the ring degree.
+    pub log_degree: u32,
+    /// Bits of the primes of Q.
+    pub modulus_bits: Vec<u32>,
+    /// Bits of the special primes.
+    pub special_bits: Vec<u32>,
+    /// t, of several instances of an exact scheme; none in CKKS.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub plaintext_moduli: Vec<u64>,
+    /// The scale that CKKS' products come back to, as a power of two.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub scale_bits: Option<u32>,
+}
+
+/// Something to do with the engine of a scheme and its twin.
+pub trait Visitor {
+    /// What it yields.
+    type Output;
+    /// Does it.
+    fn visit<E: Engine, T: Engine<Number = E::Number>>(
+        self,
+        engine: E,
+        twin: T,
+        levels: usize,
+    ) -> Self::Output;
+}
+
+impl Lattice {
+    /// Bits of Q P as they add up from the lengths of its primes, which is no less than what the product has.
+    pub fn total_bits(&self) -> u32 {
+        self.modulus_bits.iter().chain(&self.special_bits).sum()
+    }
+
+    /// Security by the 2024 guidelines.
+    pub fn security_bits(&self) -> u32 {
+        lattice_security_bits(self.log_degree, self.total_bits())
+    }
+
+    /// The product of the plaintext moduli, in bits; 0 in CKKS.
+    pub fn plaintext_bits(&self) -> u64 {
+        self.plaintext_moduli.iter().map(|t| BigUint::from(*t)).reduce(|a, b| a * b).map_or(0, |t| t.bits())
+    }
+
+    fn literal(&self) -> Literal {
+        Literal {
+            log_degree: self.log_degree,
+            modulus_bits: self.modulus_bits.clone(),
+            special_bits: self.special_bits.clone(),
+        }
+    }
+
+    /// Makes the engine and its twin and hands them to the visitor.
+    ///
+    /// # Errors
+    /// Those of the scheme's parameters.
+    pub fn visit<V: Visitor>(&self, visitor: V) -> Result<V::Output, SlotError> {
+        let (literal, levels) = (self.literal(), self.modulus_bits.len());
+        Ok(match self.name {
+            LatticeName::Bgv => {
+                let engine = Exact::<Bgv>::try_new(&literal, &self.plaintext_moduli, Place::Lowest)?;
+                let twin = Integers::of(&engine, levels, engine.modulus());
+                visitor.visit(engine, twin, levels)
+            }
+            LatticeName::Bfv => {
+                let engine = Exact::<Bfv>::try_new(&literal, &self.plaintext_moduli, Place::Highest)?;
+                let twin = Integers::of(&engine, levels, engine.modulus());
+                visitor.visit(engine, twin, levels)
+            }
+            LatticeName::Ckks => {
+                let scale = libm::exp2(f64::from(self.scale_bits.unwrap_or_default()));
+                let engine = Approximate::try_new(&literal, scale)?;
+                let twin = Reals::of(&engine, levels);
+                visitor.visit(engine, twin, levels)
+            }
+        })
+    }
+
+    /// What so many samples take.
+    ///
+    /// # Errors
+    /// Where these parameters do not suffice for the circuit.
+    pub fn forecast(&self, settings: &Settings, samples: usize) -> Result<Forecast, SlotError> {
+        struct Ahead<'s>(&'s Settings, usize);
+        impl Visitor for Ahead<'_> {
+            type Output = Result<Forecast, SlotError>;
+            fn visit<E: Engine, T: Engine<Number = E::Number>>(
+                self,
+                engine: E,
+                _twin: T,
+                levels: usize,
+            ) -> Self::Output {
+                self.0.forecast(&engine, levels, self.1)
+            }
+        }
+        self.visit(Ahead(settings, samples))?
+    }
+}
+
+/// What is asked of parameters.
+#[derive(Debug, Clone, Copy)]
+pub struct Wish {
+    /// The scheme.
+    pub name: LatticeName,
+    /// log2 of the ring degree, where it is given.
+    pub log_degree: Option<u32>,
+    /// Bits of security; 0 where the file asks for a paper's own parameters.
+    pub security_bits: u32,
+}
+
+/// Why there are no parameters.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Refusal {
+    /// The shortest modulus that was not refused for its security does not suffice for the circuit.
+    Insecure {
+        /// log2 of the degree.
+        log_degree: u32,
+        /// Bits of the next longer modulus.
+        modulus_bits: u32,
+        /// Its security.
+        security_bits: u32,
+        /// What was wrong with the modulus before.
+        error: SlotError,
+    },
+    /// The circuit takes more than any parameters that are tried.
+    Impossible(SlotError),
+}
+
+/// Finds the smallest degree, and for it the shortest modulus, under which a circuit can be decrypted.
+///
+/// # Errors
+/// [`Refusal`]
+pub fn plan(settings: &Settings, wish: Wish) -> Result<Lattice, Refusal> {
+    let degrees = wish.log_degree.map_or(LOG_DEGREES, |log_degree| log_degree..=log_degree);
+    let mut refusal = Refusal::Impossible(SlotError::Empty);
+    for log_degree in degrees {
+        match at_degree(settings, wish, log_degree) {
+            Ok(found) => return Ok(found),
+            Err(refused) => refusal = refused,
+        }
+    }
+    Err(refusal)
+}
+
+fn at_degree(settings: &Settings, wish: Wish, log_degree: u32) -> Result<Lattice, Refusal> {
+    let mut error = SlotError::Empty;
+    let mut plaintext_bits = 0;
+    for primes in 1..=MOST_PRIMES {
+        // The plaintext modulus grows until the numbers fit, whatever the errors do.
+        loop {
+            let Some(candidate) = candidate(settings, wish, log_degree, primes, plaintext_bits) else {
+                return Err(Refusal::Impossible(error));
+            };
+            let security_bits = candidate.security_bits();
+            if security_bits < wish.security_bits {
+                let modulus_bits = candidate.total_bits();
+                return Err(Refusal::Insecure { log_degree, modulus_bits, security_bits, error });
+            }
+            error = match candidate.forecast(settings, 1) {
+                Ok(_) => return Ok(candidate),
+                Err(error) => error,
+            };
+            let SlotError::Wrapped { needed, .. } = error else { break };
+            #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "bits of a number")]
+            let needed = needed.ceil() as u64 + 2;
+            if needed <= plaintext_bits || needed > MOST_PLAINTEXT_BITS {
+                break;
+            }
+            plaintext_bits = needed;
+        }
+    }
+    Err(Refusal::Impossible(error))
+}
+
+/// Parameters with so many primes; `None` where there are no such primes.
+fn candidate(
+    settings: &Settings,
+    wish: Wish,
+    log_degree: u32,
+    primes: usize,
+    plaintext_bits: u64,
+) -> Option<Lattice> {
+    let (modulus_bits, plaintext_moduli, scale_bits) = match wish.name {
+        LatticeName::Ckks => {
+            let mut modulus_bits = vec![settings.input_bits; primes];
+            modulus_bits[0] = LONGEST;
+            (modulus_bits, Vec::new(), Some(settings.input_bits))
+        }
+        LatticeName::Bgv | LatticeName::Bfv => {
+            let count = plaintext_bits.div_ceil(PLAINTEXT_BITS - 1).max(1);
+            let least = u64::from(log_degree) + 4;
+            let bits =
+                u32::try_from((plaintext_bits.div_ceil(count) + 1).clamp(least, PLAINTEXT_BITS)).ok()?;
+            let moduli = transform_primes(bits, 1 << log_degree, usize::try_from(count).ok()?, &[])?;
+            // A level of BGV: what rounding leaves, and a few bits for sums.
+            let level =
+                if wish.name == LatticeName::Bgv { (bits + log_degree + 4).min(LONGEST) } else { LONGEST };
+            (vec![level; primes], moduli, None)
+        }
+    };
+    let special = special_primes(&modulus_bits, log_degree, wish.security_bits);
+    let special_bits = vec![LONGEST; special];
+    Some(Lattice { name: wish.name, log_degree, modulus_bits, special_bits, plaintext_moduli, scale_bits })
+}
+
+/// How many special primes make the switch of keys cheapest, among those that keep the security.
+fn special_primes(modulus_bits: &[u32], log_degree: u32, security_bits: u32) -> usize {
+    let (primes, bits) = (modulus_bits.len(), modulus_bits.iter().sum::<u32>());
+    let secure = |special: &usize| {
+        let total = bits + LONGEST * u32::try_from(*special).unwrap_or(u32::MAX / LONGEST);
+        lattice_security_bits(log_degree, total) >= security_bits
+    };
+    // Digits times the rows that each of them has.
+    let cost = |special: &usize| primes.div_ceil(*special) * (primes + special);
+    (1..=primes).filter(secure).min_by_key(cost).unwrap_or(1)
+}

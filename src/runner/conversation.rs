@@ -1,0 +1,444 @@
+//! One conversation of client and server: the two sides of every protocol over every arithmetic.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Instant;
+
+use ndarray::{Array2, Axis};
+use num_bigint::BigInt;
+use serde::{Deserialize, Serialize};
+
+use crate::backend::slots::{Engine, Reals, SlotError, Slots};
+use crate::backend::{Additive, Backend, BackendError, Meter, Number, OperationCounts, Plain, Variant};
+use crate::experiment::plan::{Settings, System};
+use crate::protocol::ProtocolError;
+use crate::protocol::channel::{Channel, Tcp, pipe};
+use crate::protocol::message::{Kind, Message};
+use crate::protocol::non_interactive::{self, parameters};
+use crate::protocol::split;
+use crate::protocol::split::client::{Client, Outcome};
+use crate::protocol::split::server::{Layer, Server};
+use crate::protocol::transcript::{Link, Traffic};
+use crate::runner::RunError;
+use crate::runner::cell::{Peer, Prepared, Watch};
+use crate::scheme::additive::AdditiveScheme;
+use crate::scheme::registry;
+use crate::scheme::twin::Twin;
+
+/// The server's closing words to the harness.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct ServerReport {
+    /// Operations by name.
+    operations: BTreeMap<String, u64>,
+    /// The trained weights as bits of `f64`, so that no digit is lost on the way.
+    weights: Vec<u64>,
+    /// The integers behind them, for exact backends.
+    integers: Vec<String>,
+}
+
+/// What the client's side of a protocol yields.
+#[derive(Default)]
+struct Driven {
+    outcome: Outcome,
+    keys_seconds: f64,
+    inference_seconds: f64,
+    training_seconds: f64,
+}
+
+/// One conversation, as the harness sees it.
+pub(super) struct Conversation {
+    pub outcome: Outcome,
+    pub traffic: Traffic,
+    pub transcript: String,
+    pub operations: OperationCounts,
+    /// Weights after training under the protocol.
+    pub weights: Vec<f64>,
+    pub integers: Vec<String>,
+    pub keys_seconds: f64,
+    pub inference_seconds: f64,
+    pub training_seconds: f64,
+    /// No output is farther from the exact circuit's, where the scheme has errors.
+    pub error_bound: Option<f64>,
+    /// What the scheme's parameters came out as.
+    pub parameters: Vec<(&'static str, f64)>,
+}
+
+impl Conversation {
+    /// The outputs as they may leave the program: what has errors is rounded to a step no smaller than the greatest of them (Li and
+    /// Micciancio, EUROCRYPT 2021).
+    pub(super) fn published(&self, greatest_error: f64) -> Array2<f64> {
+        if greatest_error <= 0.0 {
+            return self.outcome.outputs.clone();
+        }
+        let step = libm::exp2(libm::ceil(libm::log2(greatest_error)));
+        self.outcome.outputs.mapv(|output| libm::rint(output / step) * step)
+    }
+}
+
+/// One side's arithmetic under a protocol.
+trait Side: Send + Sync {
+    /// Its end of a channel.
+    fn link(&self, channel: Box<dyn Channel>, is_client: bool) -> Link;
+    /// The client's part.
+    fn drive(&self, settings: &Settings, prepared: &Prepared, link: &mut Link) -> Result<Driven, RunError>;
+    /// The server's part.
+    fn serve(
+        &self,
+        settings: &Settings,
+        prepared: &Prepared,
+        link: &mut Link,
+    ) -> Result<ServerReport, RunError>;
+    /// What it has computed.
+    fn counts(&self) -> OperationCounts;
+    /// See [`Conversation`].
+    fn error_bound(&self) -> Option<f64> {
+        None
+    }
+    /// See [`Conversation`].
+    fn levels(&self) -> usize {
+        0
+    }
+}
+
+/// A side of the split protocol.
+struct SplitSide<'a, B> {
+    backend: B,
+    protocol: &'a split::Settings,
+}
+
+impl<B: Backend> Side for SplitSide<'_, B> {
+    fn link(&self, channel: Box<dyn Channel>, is_client: bool) -> Link {
+        Link::new(channel, is_client, [self.backend.ciphertext_bytes(); 2])
+    }
+
+    fn drive(&self, settings: &Settings, prepared: &Prepared, link: &mut Link) -> Result<Driven, RunError> {
+        let private = prepared.private(settings, "client")?;
+        let workload = prepared.workload(settings);
+        let start = Instant::now();
+        let mut client = Client::connect(&self.backend, self.protocol, link, &private, workload.len())?;
+        let keys_seconds = start.elapsed().as_secs_f64();
+        let start = Instant::now();
+        client.infer(workload.features.view())?;
+        let inference_seconds = start.elapsed().as_secs_f64();
+        let start = Instant::now();
+        let order = prepared.training_order(settings);
+        let features = prepared.split.train.features.select(Axis(0), &order);
+        let labels: Vec<usize> = order.iter().map(|&index| prepared.split.train.labels[index]).collect();
+        client.train(features.view(), &labels)?;
+        let training_seconds = start.elapsed().as_secs_f64();
+        Ok(Driven { outcome: client.close()?, keys_seconds, inference_seconds, training_seconds })
+    }
+
+    fn serve(
+        &self,
+        settings: &Settings,
+        prepared: &Prepared,
+        link: &mut Link,
+    ) -> Result<ServerReport, RunError> {
+        let private = prepared.private(settings, "server")?;
+        let sessions = prepared.sessions();
+        let models = (&prepared.trained, &prepared.initial);
+        let samples = prepared.workload(settings).len();
+        let (backend, protocol) = (&self.backend, self.protocol);
+        let server = Server::accept(backend, protocol, link, &private, &sessions, models, samples)?;
+        let layers = server.serve()?;
+        let numbers = || layers.iter().flat_map(Layer::parameters);
+        Ok(ServerReport {
+            operations: self.counts().by_name(),
+            weights: numbers().map(|number| number.to_f64().to_bits()).collect(),
+            integers: numbers().filter_map(|number| number.integer().map(BigInt::to_string)).collect(),
+        })
+    }
+
+    fn counts(&self) -> OperationCounts {
+        self.backend.meter().counts()
+    }
+}
+
+/// A side of the protocol in which the server computes alone.
+struct SlotSide<'a, E> {
+    slots: Slots<E>,
+    protocol: &'a non_interactive::Settings,
+    forecast: &'a non_interactive::Forecast,
+}
+
+impl<E: Engine> Side for SlotSide<'_, E> {
+    fn link(&self, channel: Box<dyn Channel>, is_client: bool) -> Link {
+        Link::new(channel, is_client, self.forecast.ciphertext_bytes)
+    }
+
+    fn drive(&self, settings: &Settings, prepared: &Prepared, link: &mut Link) -> Result<Driven, RunError> {
+        let private = prepared.private(settings, "client")?;
+        let workload = prepared.workload(settings);
+        let start = Instant::now();
+        let mut keys_seconds = 0.0;
+        let opened = non_interactive::infer(
+            &self.slots,
+            self.protocol,
+            link,
+            &private,
+            (workload.features.view(), self.forecast.output_scale),
+            || keys_seconds = start.elapsed().as_secs_f64(),
+        )?;
+        let trace = opened.numbers.iter().filter_map(|number| number.integer().cloned()).collect();
+        let outcome = Outcome { outputs: opened.outputs, trace, ..Outcome::default() };
+        let inference_seconds = start.elapsed().as_secs_f64() - keys_seconds;
+        Ok(Driven { outcome, keys_seconds, inference_seconds, training_seconds: 0.0 })
+    }
+
+    fn serve(
+        &self,
+        _settings: &Settings,
+        prepared: &Prepared,
+        link: &mut Link,
+    ) -> Result<ServerReport, RunError> {
+        non_interactive::serve(&self.slots, self.protocol, link, &prepared.trained)?;
+        Ok(ServerReport { operations: self.counts().by_name(), ..ServerReport::default() })
+    }
+
+    fn counts(&self) -> OperationCounts {
+        self.slots.meter().counts()
+    }
+
+    fn error_bound(&self) -> Option<f64> {
+        // Exact numbers have none.
+        (self.forecast.error > 0.0).then_some(self.forecast.error)
+    }
+
+    fn levels(&self) -> usize {
+        self.forecast.levels
+    }
+}
+
+/// Something to do with both sides of a cell's conversation.
+trait Visitor {
+    type Output;
+    /// The maker of a side that counts into a meter.
+    fn visit<S: Side>(self, make: impl Fn(Meter) -> S + Sync) -> Self::Output;
+}
+
+/// Hands the sides of a variant of a cell to a visitor.
+fn visit<V: Visitor>(
+    settings: &Settings,
+    variant: Variant,
+    prepared: &Prepared,
+    visitor: V,
+) -> Result<V::Output, RunError> {
+    match &settings.system {
+        System::Split { protocol, .. } if variant == Variant::Plain => {
+            Ok(visitor.visit(|meter| SplitSide { backend: Plain::new(meter), protocol }))
+        }
+        System::Split { scheme, protocol } => {
+            let sides = SplitSides { scheme, protocol, encrypted: variant == Variant::Encrypted, visitor };
+            Ok(scheme.visit(sides).map_err(|error| ProtocolError::Backend(error.into()))?)
+        }
+        System::NonInteractive { scheme, protocol } => {
+            let samples = prepared.workload(settings).len();
+            let sides = SlotSides { protocol, samples, variant, visitor };
+            let visited = scheme.visit(sides).and_then(|visited| visited);
+            Ok(visited.map_err(|error| ProtocolError::from(BackendError::from(error)))?)
+        }
+    }
+}
+
+struct SplitSides<'a, V> {
+    scheme: &'a registry::Parameters,
+    protocol: &'a split::Settings,
+    encrypted: bool,
+    visitor: V,
+}
+
+impl<V: Visitor> registry::Visitor for SplitSides<'_, V> {
+    type Output = V::Output;
+
+    fn visit<S: AdditiveScheme + Clone>(self, scheme: S) -> V::Output {
+        let protocol = self.protocol;
+        if self.encrypted {
+            return self
+                .visitor
+                .visit(|meter| SplitSide { backend: Additive::new(scheme.clone(), meter), protocol });
+        }
+        let twin = Twin::of(&scheme, self.scheme.plaintext_bits());
+        self.visitor.visit(|meter| SplitSide { backend: Additive::new(twin.clone(), meter), protocol })
+    }
+}
+
+struct SlotSides<'a, V> {
+    protocol: &'a non_interactive::Settings,
+    samples: usize,
+    variant: Variant,
+    visitor: V,
+}
+
+impl<V: Visitor> SlotSides<'_, V> {
+    fn over<E: Engine>(
+        self,
+        engine: E,
+        levels: usize,
+    ) -> Result<V::Output, SlotError> {
+        let forecast = &self.protocol.forecast(&engine, levels, self.samples)?;
+        let (engine, protocol) = (Arc::new(engine), self.protocol);
+        let make = |meter| SlotSide { slots: Slots::new(Arc::clone(&engine), meter), protocol, forecast };
+        Ok(self.visitor.visit(make))
+    }
+}
+
+impl<V: Visitor> parameters::Visitor for SlotSides<'_, V> {
+    type Output = Result<V::Output, SlotError>;
+
+    fn visit<E: Engine, T: Engine<Number = E::Number>>(
+        self,
+        engine: E,
+        twin: T,
+        levels: usize,
+    ) -> Self::Output {
+        match self.variant {
+            Variant::Plain => self.over(Reals::exact(engine.slots()), 1),
+            Variant::Simulated => self.over(twin, levels),
+            Variant::Encrypted => self.over(engine, levels),
+        }
+    }
+}
+
+/// A variant of a cell, client and server.
+pub(super) fn converse(
+    settings: &Settings,
+    variant: Variant,
+    prepared: &Prepared,
+    watch: &Watch,
+    peer: Peer<'_>,
+) -> Result<Conversation, RunError> {
+    let mut conversation = visit(settings, variant, prepared, Converse { settings, prepared, watch, peer })??;
+    if let System::NonInteractive { scheme, protocol } = &settings.system
+        && variant != Variant::Plain
+    {
+        conversation.parameters.extend([
+            ("depth", f64::from(protocol.depth())),
+            ("log_degree", f64::from(scheme.log_degree)),
+            ("modulus_bits", f64::from(scheme.total_bits())),
+            ("plaintext_bits", scheme.plaintext_bits() as f64),
+        ]);
+    }
+    Ok(conversation)
+}
+
+struct Converse<'a> {
+    settings: &'a Settings,
+    prepared: &'a Prepared,
+    watch: &'a Watch,
+    peer: Peer<'a>,
+}
+
+impl Visitor for Converse<'_> {
+    type Output = Result<Conversation, RunError>;
+
+    fn visit<S: Side>(self, make: impl Fn(Meter) -> S + Sync) -> Self::Output {
+        let Self { settings, prepared, watch, peer } = self;
+        let client = make(watch.client.clone());
+        match peer {
+            Peer::Remote(address, hello) => {
+                let channel = Tcp::connect(address).map_err(ProtocolError::from)?;
+                let mut link = client.link(Box::new(channel), true);
+                link.send(&Message::new(Kind::Hello, hello.to_vec()))?;
+                conclude(&client, settings, prepared, &mut link)
+            }
+            Peer::Local => {
+                let server = make(watch.server.clone());
+                let (near, far) = pipe();
+                std::thread::scope(|scope| {
+                    let serving = scope.spawn(|| answer(&server, settings, prepared, Box::new(far)));
+                    let mut link = client.link(Box::new(near), true);
+                    let driven = conclude(&client, settings, prepared, &mut link);
+                    // Closes the pipe, so that a server that still waits ends too.
+                    drop(link);
+                    let served = serving.join().map_err(|_| RunError::Panicked)?;
+                    match (driven, served) {
+                        // The server's reason is the better one when the client only saw it go away.
+                        (
+                            Err(RunError::Protocol(ProtocolError::Channel(_) | ProtocolError::Fault(_))),
+                            Err(error),
+                        ) => Err(error),
+                        (driven, _) => driven,
+                    }
+                })
+            }
+        }
+    }
+}
+
+/// The client's part, and the server's report after it.
+fn conclude<S: Side>(
+    side: &S,
+    settings: &Settings,
+    prepared: &Prepared,
+    link: &mut Link,
+) -> Result<Conversation, RunError> {
+    let driven = side.drive(settings, prepared, link)?;
+    let report = link.expect(Kind::Report, "the server's report")?;
+    let report: ServerReport =
+        serde_json::from_slice(&report.body).map_err(|error| ProtocolError::Unexpected {
+            found: format!("a report that cannot be read ({error})"),
+            expected: "a report",
+        })?;
+    Ok(Conversation {
+        outcome: driven.outcome,
+        traffic: link.traffic(),
+        transcript: link.digest(),
+        operations: side.counts().plus(&OperationCounts::from_names(&report.operations)),
+        weights: report.weights.into_iter().map(f64::from_bits).collect(),
+        integers: report.integers,
+        keys_seconds: driven.keys_seconds,
+        inference_seconds: driven.inference_seconds,
+        training_seconds: driven.training_seconds,
+        error_bound: side.error_bound(),
+        parameters: if side.levels() > 0 { vec![("levels", side.levels() as f64)] } else { Vec::new() },
+    })
+}
+
+/// The server's side of a cell; a failure is told to the client before it is returned.
+fn answer<S: Side>(
+    side: &S,
+    settings: &Settings,
+    prepared: &Prepared,
+    channel: Box<dyn Channel>,
+) -> Result<(), RunError> {
+    let mut link = side.link(channel, false);
+    let served = side.serve(settings, prepared, &mut link);
+    let message = match &served {
+        Ok(report) => Message::new(Kind::Report, serde_json::to_vec(report).unwrap_or_default()),
+        Err(RunError::Protocol(error)) => Message::new(Kind::Fault, error.for_peer().into_bytes()),
+        Err(error) => Message::new(Kind::Fault, error.to_string().into_bytes()),
+    };
+    // The client may be gone already; then nobody is left to be told.
+    let told = link.send(&message);
+    served.and_then(|_| Ok(told?))
+}
+
+/// Serves one variant of a cell to a client at the other end of `channel`.
+pub fn answer_variant(
+    settings: &Settings,
+    variant: Variant,
+    prepared: &Prepared,
+    watch: &Watch,
+    channel: Box<dyn Channel>,
+) -> Result<(), RunError> {
+    let meter = watch.server.clone();
+    visit(settings, variant, prepared, Answer { settings, prepared, meter, channel })?
+}
+
+/// The server's side of a variant.
+struct Answer<'a> {
+    settings: &'a Settings,
+    prepared: &'a Prepared,
+    meter: Meter,
+    channel: Box<dyn Channel>,
+}
+
+impl Visitor for Answer<'_> {
+    type Output = Result<(), RunError>;
+
+    fn visit<S: Side>(self, make: impl Fn(Meter) -> S + Sync) -> Self::Output {
+        answer(&make(self.meter), self.settings, self.prepared, self.channel)
+    }
+}
