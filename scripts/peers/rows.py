@@ -7,10 +7,10 @@ BATCH = 64
 HOISTED = 16
 
 # Primes of the lattice schemes, by ring degree and bits of the whole modulus: bits and number of those of Q ("q") and of the
-# special ones ("p"); how the digits of a key switch are cut follows from "p", in OpenFHE "p" from the number of "digits". The
-# number of Q's primes, which is that of levels, is the same for all in BGV and CKKS. Otherwise everyone has what makes it fast
-# without more bits than the row says, give or take two in a hundred: OpenFHE's and SEAL's primes may have 60 bits, ours 50, and
-# OpenFHE's special primes have 60 always. SEAL has one special prime.
+# special ones ("p"); OpenFHE takes the number of digits of a key switch and finds "p", primes of 60 bits that exceed a digit.
+# The number of Q's primes, which is that of levels, is the same for all in BGV and CKKS. Otherwise everyone has what makes it
+# fast with as many bits as the row says, give or take four in a hundred: OpenFHE's and SEAL's primes may have 60 bits, ours 50.
+# SEAL has one special prime.
 SMALL, MIDDLE, LARGE = (8192, 200), (16384, 420), (32768, 800)
 LEVELLED = {
     SMALL: {
@@ -20,7 +20,7 @@ LEVELLED = {
     },
     MIDDLE: {
         "ours": {"q": [42, 7], "p": [42, 3]},
-        "openfhe": {"q": [40, 7], "digits": 3},
+        "openfhe": {"q": [43, 7], "digits": 4},
         "seal": {"q": [51, 7], "p": [60, 1]},
     },
     LARGE: {
@@ -34,19 +34,16 @@ LEVELLESS = {
     SMALL: LEVELLED[SMALL],
     MIDDLE: {
         "ours": {"q": [47, 6], "p": [47, 3]},
-        "openfhe": {"q": [60, 5], "digits": 3},
+        "openfhe": {"q": [59, 5], "digits": 3},
         "seal": {"q": [60, 6], "p": [60, 1]},
     },
     LARGE: {
         "ours": {"q": [47, 12], "p": [47, 5]},
-        "openfhe": {"q": [60, 10], "digits": 4},
+        "openfhe": {"q": [59, 10], "digits": 4},
         "seal": {"q": [60, 12], "p": [60, 1]},
     },
 }
-# OpenFHE's BGV wants primes that are 1 modulo t as well, of which there are too few with 40 bits.
-OPENFHE_BGV = {"openfhe": {"q": [43, 7], "digits": 4}}
-BGV = LEVELLED | {MIDDLE: LEVELLED[MIDDLE] | OPENFHE_BGV}
-SHAPES = {"bgv": BGV, "bfv": LEVELLESS, "ckks": LEVELLED}
+SHAPES = {"bgv": LEVELLED, "bfv": LEVELLESS, "ckks": LEVELLED}
 
 
 @dataclasses.dataclass
