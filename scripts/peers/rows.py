@@ -9,7 +9,7 @@ HOISTED = 16
 # Primes of the lattice schemes, by ring degree and bits of the whole modulus: bits and number of those of Q ("q") and of the
 # special ones ("p"); OpenFHE takes the number of digits of a key switch and finds "p", primes of 60 bits that exceed a digit.
 # The number of Q's primes, which is that of levels, is the same for all in BGV and CKKS. Otherwise everyone has what makes it
-# fast with as many bits as the row says, give or take four in a hundred: OpenFHE's and SEAL's primes may have 60 bits, ours 50.
+# fast with as many bits as the row says, give or take six in a hundred: OpenFHE's and SEAL's primes may have 60 bits, ours 50.
 # SEAL has one special prime.
 SMALL, MIDDLE, LARGE = (8192, 200), (16384, 420), (32768, 800)
 LEVELLED = {
@@ -34,12 +34,12 @@ LEVELLESS = {
     SMALL: LEVELLED[SMALL],
     MIDDLE: {
         "ours": {"q": [47, 6], "p": [47, 3]},
-        "openfhe": {"q": [59, 5], "digits": 3},
+        "openfhe": {"q": [57, 5], "digits": 3},
         "seal": {"q": [60, 6], "p": [60, 1]},
     },
     LARGE: {
         "ours": {"q": [47, 12], "p": [47, 5]},
-        "openfhe": {"q": [59, 10], "digits": 4},
+        "openfhe": {"q": [57, 10], "digits": 4},
         "seal": {"q": [60, 12], "p": [60, 1]},
     },
 }
