@@ -1,7 +1,8 @@
 //! henn's side of `scripts/bench-peers`: answers one request a line on standard input with the time of one sample.
 //!
-//! A request is `{"op": ..., "params": {...}, "seconds": s}`, the answer `{"us": microseconds an operation, "n": operations}`
-//! or `{"error": ...}`. Workloads are made when they are first asked for.
+//! A request is `{"op": ..., "params": {...}, "seconds": s}`, the answer `{"us": microseconds an operation, "n": operations}`,
+//! with `"bits"`, of Q and the special primes, where a lattice scheme answers, or `{"error": ...}`. A workload is made when it is first asked
+//! for, and kept until another one is: keys of the lattice schemes fill hundreds of MiB.
 
 #![expect(
     clippy::print_stdout,
@@ -9,8 +10,10 @@
     reason = "a coprocess that speaks on standard output; a workload that cannot be made is a mistake here"
 )]
 
+#[path = "peers/lattice.rs"]
+mod lattice;
+
 use std::{
-    collections::BTreeMap,
     hint::black_box,
     io::{BufRead, Write},
     time::Instant,
@@ -35,20 +38,32 @@ use serde_json::{Map, Value, json};
 /// One batch of an operation, which may be repeated.
 type Work = Box<dyn Fn()>;
 
+/// What a request times.
+struct Prepared {
+    work: Work,
+    /// Operations in one call.
+    batch: usize,
+    /// Bits of Q and of the special primes of a lattice scheme.
+    bits: Option<[u64; 2]>,
+}
+
+/// The workload in use, and of which request it is.
+type Latest = Option<(String, Prepared)>;
+
 fn main() {
     if !std::env::args().any(|argument| argument == "--serve") {
         println!("see scripts/bench-peers");
         return;
     }
-    let mut prepared: BTreeMap<String, (Work, usize)> = BTreeMap::new();
+    let mut latest: Latest = None;
     for line in std::io::stdin().lock().lines() {
-        let answer = answer(&line.unwrap(), &mut prepared);
+        let answer = answer(&line.unwrap(), &mut latest);
         println!("{answer}");
         std::io::stdout().flush().unwrap();
     }
 }
 
-fn answer(line: &str, prepared: &mut BTreeMap<String, (Work, usize)>) -> Value {
+fn answer(line: &str, latest: &mut Latest) -> Value {
     let Ok(request) = serde_json::from_str::<Value>(line) else {
         return json!({ "error": "not a line of JSON" });
     };
@@ -58,21 +73,28 @@ fn answer(line: &str, prepared: &mut BTreeMap<String, (Work, usize)>) -> Value {
         return json!({ "error": "op, params and seconds are needed" });
     };
     let key = format!("{op} {params:?}");
-    if !prepared.contains_key(&key) {
-        let Some(work) = prepare(op, params) else {
-            return json!({ "error": format!("henn does not know {op} with these parameters") });
-        };
-        prepared.insert(key.clone(), work);
+    if latest.as_ref().is_none_or(|(of, _)| *of != key) {
+        // Before the next one is made, so that both are never in memory.
+        *latest = None;
+        let prepared = lattice::prepare(op, params)
+            .or_else(|| prepare(op, params).map(|(work, batch)| Prepared { work, batch, bits: None }));
+        *latest = prepared.map(|prepared| (key, prepared));
     }
-    let (work, batch) = &prepared[&key];
+    let Some((_, Prepared { work, batch, bits })) = latest else {
+        return json!({ "error": format!("henn does not know {op} with these parameters") });
+    };
     let start = Instant::now();
     let mut batches = 0;
     while batches == 0 || start.elapsed().as_secs_f64() < seconds {
         work();
         batches += 1;
     }
-    let n = batches * batch;
-    json!({ "us": start.elapsed().as_secs_f64() * 1e6 / n as f64, "n": n })
+    let n = batches * *batch;
+    let mut answer = json!({ "us": start.elapsed().as_secs_f64() * 1e6 / n as f64, "n": n });
+    if let Some(bits) = bits {
+        answer["bits"] = json!(bits);
+    }
+    answer
 }
 
 fn number(params: &Map<String, Value>, name: &str) -> Option<u64> {

@@ -15,6 +15,9 @@ PHE = ["phe==1.5.0", "gmpy2==2.3.2"]
 CRYPTO_MB = ["ipp-crypto==2026.2.0", "intel-cmplr-lib-rt==2026.2.0"]
 # Which release there is depends on the Python version; every one is a pre-release.
 HEU = ["sf-heu>=0.5.2b0"]
+# The release's last four numbers are those of the system whose Python it is for: Ubuntu 22.04's, which is 3.10.
+OPENFHE = ["openfhe==1.6.1.0.22.4"]
+TENSEAL = ["tenseal>=0.3.16,<0.4"]
 
 
 @dataclasses.dataclass
@@ -24,6 +27,8 @@ class Peer:
     what: str
     script: str
     packages: list[str]
+    # What must import: a package may install on a Python that it does not run on.
+    module: str = ""
 
 
 PEERS = {
@@ -36,6 +41,8 @@ PEERS = {
     "heu-zpaillier": Peer("HEU ZPaillier; exponents of half the modulus's length, table", "paillier.py", HEU),
     "heu-ipcl": Peer("HEU with Intel's IPCL; exponents of half the modulus's length", "paillier.py", HEU),
     "heu-ou": Peer("HEU Okamoto-Uchiyama", "paillier.py", HEU),
+    "openfhe": Peer("OpenFHE; EvalFastRotation where rotations are hoisted", "lattice.py", OPENFHE, "openfhe"),
+    "seal": Peer("Microsoft SEAL inside TenSEAL: no BGV, no HEXL", "lattice.py", TENSEAL, "tenseal.sealapi"),
     "kzen": Peer("kzen-paillier (Rust, GMP); textbook randomness; --with-cargo-peers", "kzen.rs", []),
 }
 
@@ -84,7 +91,7 @@ def install(names: list[str], env: Path, base_python: str) -> dict[str, list[str
         if name == "kzen":
             outcome[key := ("kzen",)] = build_kzen(env / "kzen")
         elif key not in outcome:
-            outcome[key] = install_packages(python, peer.packages)
+            outcome[key] = install_packages(python, peer.packages) or why_not_running(python, peer.module)
         if outcome[key]:
             say(f"without {name}: {outcome[key]}")
         elif name == "kzen":
@@ -107,6 +114,15 @@ def install_packages(python: Path, packages: list[str]) -> str:
     if names:
         say(subprocess.run([python, "-c", versions, *names], capture_output=True, text=True).stdout.strip())
     return ""
+
+
+def why_not_running(python: Path, module: str) -> str:
+    """Why a module does not import; empty when it does, or none is named."""
+    if not module:
+        return ""
+    fine, why = succeeds([python, "-B", "-c", f"import {module}"])
+    version = subprocess.run([python, "--version"], capture_output=True, text=True).stdout.strip()
+    return "" if fine else f"it does not run on {version} (--python chooses another for a new --env): {why}"
 
 
 def build_kzen(project: Path) -> str:

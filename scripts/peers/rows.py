@@ -3,6 +3,47 @@
 import dataclasses
 
 BATCH = 64
+# Rotations of one ciphertext that share a decomposition.
+HOISTED = 16
+
+# Primes of the lattice schemes, by ring degree and bits of the whole modulus: bits and number of those of Q ("q") and of the
+# special ones ("p"); OpenFHE takes the number of digits of a key switch and finds "p", primes of 60 bits that exceed a digit.
+# The number of Q's primes, which is that of levels, is the same for all in BGV and CKKS. Otherwise everyone has what makes it
+# fast with as many bits as the row says, give or take six in a hundred: OpenFHE's and SEAL's primes may have 60 bits, ours 50.
+# SEAL has one special prime.
+SMALL, MIDDLE, LARGE = (8192, 200), (16384, 420), (32768, 800)
+LEVELLED = {
+    SMALL: {
+        "ours": {"q": [50, 3], "p": [50, 1]},
+        "openfhe": {"q": [47, 3], "digits": 3},
+        "seal": {"q": [50, 3], "p": [50, 1]},
+    },
+    MIDDLE: {
+        "ours": {"q": [42, 7], "p": [42, 3]},
+        "openfhe": {"q": [43, 7], "digits": 4},
+        "seal": {"q": [51, 7], "p": [60, 1]},
+    },
+    LARGE: {
+        "ours": {"q": [47, 12], "p": [47, 5]},
+        "openfhe": {"q": [47, 12], "digits": 3},
+        "seal": {"q": [60, 12], "p": [60, 1]},
+    },
+}
+# BFV has no levels: what counts is the length of Q.
+LEVELLESS = {
+    SMALL: LEVELLED[SMALL],
+    MIDDLE: {
+        "ours": {"q": [47, 6], "p": [47, 3]},
+        "openfhe": {"q": [57, 5], "digits": 3},
+        "seal": {"q": [60, 6], "p": [60, 1]},
+    },
+    LARGE: {
+        "ours": {"q": [47, 12], "p": [47, 5]},
+        "openfhe": {"q": [57, 10], "digits": 4},
+        "seal": {"q": [60, 12], "p": [60, 1]},
+    },
+}
+SHAPES = {"bgv": LEVELLED, "bfv": LEVELLESS, "ckks": LEVELLED}
 
 
 @dataclasses.dataclass
@@ -39,8 +80,24 @@ def table() -> list[Row]:
             rows.append(Row("paillier_add", size, textbook + heu))
     for batch in (BATCH, 1):
         rows += [Row(op, {"bits": 2048, "batch": batch}, ["heu-ou"]) for op in ("ou_encrypt", "ou_decrypt")]
+    rows += lattice()
     layer = {"bits": 3072, "rows": 300, "columns": 784, "weight_bits": 16}
     return rows + [Row("paillier_layer", layer, ["phe"])]
+
+
+def lattice() -> list[Row]:
+    """The lattice schemes' operations, at sizes that are 128-bit secure with ternary secrets, or nearly."""
+    rows = []
+    for scheme, sizes in SHAPES.items():
+        # A prime is dropped in BGV and CKKS alone.
+        drops = {"bgv": ["switch_modulus"], "bfv": [], "ckks": ["rescale", "product_rescale"]}[scheme]
+        for (degree, bits), primes in sizes.items():
+            params = {"degree": degree, "log_qp": bits, "primes": primes}
+            seal = [] if scheme == "bgv" else ["seal"]
+            for op in ("encode", "encrypt", "decrypt", "add", "multiply_plain", "product", *drops, "rotate"):
+                rows.append(Row(f"{scheme}_{op}", params, ["openfhe", *seal]))
+            rows.append(Row(f"{scheme}_rotate_hoisted", params | {"batch": HOISTED}, ["openfhe"]))
+    return rows
 
 
 def words(params: dict) -> str:
@@ -48,6 +105,8 @@ def words(params: dict) -> str:
     parts = []
     if "modulus_bits" in params:
         parts.append(f"{params['modulus_bits']} bits, exponent {params['exponent_bits']}")
+    if "degree" in params:
+        parts.append(f"N={params['degree']}, about {params['log_qp']} bits")
     if "bits" in params:
         parts.append(f"{params['bits']} bits")
     if "rows" in params:

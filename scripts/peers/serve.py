@@ -1,8 +1,9 @@
 """The line protocol that `bench-peers` speaks with everything it measures, for the contestants written in Python.
 
 A request is one line of JSON, {"op": ..., "params": {...}, "seconds": s}. The answer is one line, {"us": microseconds
-of one operation, "n": operations timed}, or {"error": ...}. The workload of an (op, params) is made at its first
-request and kept.
+of one operation, "n": operations timed}, or {"error": ...}; an answer may tell the "bits" of a lattice scheme's moduli and, in
+a "note", what its time has or has not in it. The workload of an (op, params) is made at its first request and kept until
+another one is asked for.
 """
 
 import itertools
@@ -32,6 +33,14 @@ class Work:
     scale: float = 1.0
     # What must live as long as the call, such as buffers behind pointers.
     keep: object = None
+    # Bits of Q and of the special primes, for the lattice schemes.
+    bits: list[int] | None = None
+    # What a reader must know to compare the time with others'.
+    note: str = ""
+
+    def remarks(self) -> dict[str, Any]:
+        """What goes with every answer."""
+        return ({"bits": self.bits} if self.bits else {}) | ({"note": self.note} if self.note else {})
 
 
 def each(function: Callable[..., object], items: list[tuple]) -> Callable[[], object]:
@@ -66,15 +75,17 @@ def serve(prepare: Callable[[str, dict], Work]) -> None:
     # Some libraries log to stdout: keep the real one for answers and send everything else to stderr.
     answers = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)
+    # One workload at most: keys of the lattice schemes fill hundreds of MiB.
     ready: dict[str, tuple[Work, int]] = {}
     for line in sys.stdin:
         try:
             request = json.loads(line)
             key = json.dumps([request["op"], request["params"]], sort_keys=True)
             if key not in ready:
+                ready.clear()
                 work = prepare(request["op"], request["params"])
                 ready[key] = work, chunk_of(work.call)
-            answer = sample(*ready[key], request["seconds"])
+            answer = sample(*ready[key], request["seconds"]) | ready[key][0].remarks()
         # A contestant that fails loses a row; the others go on.
         except Exception as error:  # noqa: BLE001
             last = str(error).strip().rpartition("\n")[2]
