@@ -126,9 +126,9 @@ class OpenFhe:
             digits = context.EvalFastRotationPrecompute(cipher)
             check(self.read(context.EvalFastRotation(cipher, 3, 2 * self.degree, digits)), self.slots, 1, 3)
             return Work(lambda: self.hoisted(2 * self.degree), HOISTED)
-        if op == "multiply_plain":
+        if op == "multiply_prepared":
             check(self.read(context.EvalMult(cipher, self.plain)), self.slots, 2)
-            return Work(lambda: context.EvalMult(cipher, self.plain), note="plaintext transformed before")
+            return Work(lambda: context.EvalMult(cipher, self.plain))
         if op in ("rescale", "switch_modulus"):
             # What is rescaled in use is a product, which OpenFHE insists on.
             product = multiply()
@@ -226,14 +226,15 @@ class Seal:
             return Work(lambda: rotate(cipher, 1, keys, out))
         if op.endswith("rescale") and self.scheme != "ckks":
             raise Unsupported(f"SEAL's {self.scheme.upper()} does not do {op}")
-        plain_note = "plaintext transformed before" if self.scheme == "ckks" else ""
+        # SEAL's plaintexts are transformed when they are encoded in CKKS, and in every product in BFV.
+        product_with_plain = "multiply_prepared" if self.scheme == "ckks" else "multiply_plain"
         works: dict[str, Work] = {
             "encode": Work(self.encode, note="reads a Python list"),
             "encrypt": Work(lambda: self.encryptor.encrypt(self.plain, out)),
             # Decoding would make a Python list.
             "decrypt": Work(lambda: self.decryptor.decrypt(cipher, self.out_plain), note="without decoding"),
             "add": Work(lambda: evaluator.add(cipher, cipher, out)),
-            "multiply_plain": Work(lambda: evaluator.multiply_plain(cipher, self.plain, out), note=plain_note),
+            product_with_plain: Work(lambda: evaluator.multiply_plain(cipher, self.plain, out)),
             "product": Work(self.product),
             "product_rescale": Work(self.product_rescale),
             "rescale": Work(lambda: evaluator.rescale_to_next(cipher, out)),

@@ -94,8 +94,12 @@ def lattice() -> list[Row]:
         for (degree, bits), primes in sizes.items():
             params = {"degree": degree, "log_qp": bits, "primes": primes}
             seal = [] if scheme == "bgv" else ["seal"]
-            for op in ("encode", "encrypt", "decrypt", "add", "multiply_plain", "product", *drops, "rotate"):
-                rows.append(Row(f"{scheme}_{op}", params, ["openfhe", *seal]))
+            for op in ("encode", "encrypt", "decrypt", "add", "multiply_prepared", "product", *drops, "rotate"):
+                # SEAL transforms the plaintext in every product of BFV, and the others before.
+                peers = ["openfhe"] if (scheme, op) == ("bfv", "multiply_prepared") else ["openfhe", *seal]
+                rows.append(Row(f"{scheme}_{op}", params, peers))
+            if scheme == "bfv":
+                rows.append(Row(f"{scheme}_multiply_plain", params, seal))
             rows.append(Row(f"{scheme}_rotate_hoisted", params | {"batch": HOISTED}, ["openfhe"]))
     return rows
 

@@ -120,6 +120,10 @@ impl Table {
                 }
             }
         }
+        // A column in which nothing could be computed says nothing: real numbers have no precision, the twin of a scheme no error.
+        let said: Vec<String> =
+            cells.iter().filter(|cell| cell.value.is_some()).map(|cell| cell.head.clone()).collect();
+        cells.retain(|cell| said.contains(&cell.head));
         let mut notes = Vec::new();
         if let Some(cell) = finished.iter().find(|cell| cell.record.insecure_paper_parameters) {
             let bits = cell.record.security_bits.unwrap_or(0);

@@ -272,11 +272,7 @@ struct SlotSides<'a, V> {
 }
 
 impl<V: Visitor> SlotSides<'_, V> {
-    fn over<E: Engine>(
-        self,
-        engine: E,
-        levels: usize,
-    ) -> Result<V::Output, SlotError> {
+    fn over<E: Engine>(self, engine: E, levels: usize) -> Result<V::Output, SlotError> {
         let forecast = &self.protocol.forecast(&engine, levels, self.samples)?;
         let (engine, protocol) = (Arc::new(engine), self.protocol);
         let make = |meter| SlotSide { slots: Slots::new(Arc::clone(&engine), meter), protocol, forecast };

@@ -130,6 +130,11 @@ pub(in crate::scheme) fn arithmetic<S: Lab>(party: &Party<S>, seed: u64) -> Resu
     let product = party.each(&a, &b, |a, b| scheme.product(a, b));
     let bound = noise.times_message(fresh, [size, size]);
     party.holds(&scheme.multiply_plain(&left, &plain), &product, bound)?;
+    let prepared = scheme.prepare(&plain, level);
+    prop_assert_eq!(
+        scheme.multiply_prepared(&left, &prepared).unwrap(),
+        scheme.multiply_plain(&left, &plain)
+    );
     for integer in [0_i64, 1, -3, 1000] {
         let shifted: Vec<_> = a.iter().map(|a| scheme.plus(*a, integer, &left)).collect();
         party.holds(&scheme.add_integer(&left, &integer.into()), &shifted, noise.plus_integer(fresh))?;
@@ -177,6 +182,12 @@ pub(in crate::scheme) fn levels<S: Lab>(party: &Party<S>, seed: u64) -> Result<(
         let expected = party.each(&a, &b, |a, b| scheme.product(a, b));
         party.holds(&lowered, &expected, bound)?;
         let low = scheme.drop_to(&right, level).unwrap().into_owned();
+        let plain = scheme.pack(&b);
+        let prepared = scheme.prepare(&plain, top);
+        prop_assert_eq!(
+            scheme.multiply_prepared(&low, &prepared).unwrap(),
+            scheme.multiply_plain(&low, &plain)
+        );
         prop_assert_eq!(low.level(), level);
         (a, b) = (expected, b);
         (left, bounds[0]) = (lowered, bound);

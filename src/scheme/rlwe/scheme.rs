@@ -13,6 +13,14 @@ use crate::math::{rns::Polynomial, stream::Stream};
 /// A ciphertext that may not have needed a change.
 pub type Borrowed<'c, T> = Cow<'c, Ciphertext<T>>;
 
+/// A message in values, for products with ciphertexts of its level and those below.
+#[derive(Debug, Clone)]
+pub struct Prepared<T> {
+    values: Polynomial,
+    level: usize,
+    tag: T,
+}
+
 /// A scheme over a ring: vectors of slots that are added, multiplied and rotated under encryption.
 pub trait RlweScheme: fmt::Debug + Send + Sync {
     /// What is kept beside a ciphertext's polynomials.
@@ -194,6 +202,32 @@ pub trait RlweScheme: fmt::Debug + Send + Sync {
         Ok(ciphertext.with(self.context().sum(&ciphertext.parts, &[values], ciphertext.level)))
     }
 
+    /// A message ready for products with ciphertexts of a level: what is multiplied with many is transformed once.
+    fn prepare(&self, plaintext: &Self::Plaintext, level: usize) -> Prepared<Self::Tag> {
+        Prepared { values: self.factor(plaintext, level), level, tag: self.fresh_tag(plaintext) }
+    }
+
+    /// The product with a prepared message, slot by slot.
+    ///
+    /// # Errors
+    /// [`RlweError::Level`] where it was prepared for a lower level.
+    fn multiply_prepared(
+        &self,
+        ciphertext: &Ciphertext<Self::Tag>,
+        prepared: &Prepared<Self::Tag>,
+    ) -> Result<Ciphertext<Self::Tag>, RlweError> {
+        let level = ciphertext.level;
+        if prepared.level < level {
+            let operation = "a product with a prepared message";
+            return Err(RlweError::Level { operation, level: prepared.level, needed: level });
+        }
+        let basis = self.context().basis(level);
+        let lower = (prepared.level > level).then(|| prepared.values.first_rows(level));
+        let values = lower.as_ref().unwrap_or(&prepared.values);
+        let parts = ciphertext.parts.iter().map(|part| basis.multiply(part, values)).collect();
+        Ok(Ciphertext::new(parts, level, self.product_tag(ciphertext.tag, prepared.tag)))
+    }
+
     /// The product with a plaintext, slot by slot.
     #[must_use]
     fn multiply_plain(
@@ -202,7 +236,8 @@ pub trait RlweScheme: fmt::Debug + Send + Sync {
         plaintext: &Self::Plaintext,
     ) -> Ciphertext<Self::Tag> {
         let values = self.factor(plaintext, ciphertext.level);
-        let parts = self.context().product(&ciphertext.parts, &[values], ciphertext.level);
+        let basis = self.context().basis(ciphertext.level);
+        let parts = ciphertext.parts.iter().map(|part| basis.multiply(part, &values)).collect();
         let tag = self.product_tag(ciphertext.tag, self.fresh_tag(plaintext));
         Ciphertext::new(parts, ciphertext.level, tag)
     }
