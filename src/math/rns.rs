@@ -6,6 +6,7 @@
 //!
 //! Nothing here knows of keys or messages. Results are exact and do not depend on the number of threads.
 
+mod buffer;
 pub mod conversion;
 mod kernel;
 pub mod ntt;

@@ -108,6 +108,42 @@ impl Task for Scale<'_> {
     }
 }
 
+/// Adds to residues others times a factor.
+struct AddScaled<'a> {
+    prime: Prime,
+    sum: &'a mut [u64],
+    row: &'a [u64],
+    factor: Factor,
+}
+
+#[expect(clippy::inline_always, reason = "compiled with the unit's instructions")]
+impl Task for AddScaled<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<U: Unit>(self, unit: U) {
+        let value = self.prime.value();
+        let modulus = unit.digit(value);
+        let (once, twice) = (unit.sum(value), unit.sum(2 * value));
+        let factor = digits(unit, self.factor);
+        for (sum, row) in self.sum.chunks_exact_mut(U::LANES).zip(self.row.chunks_exact(U::LANES)) {
+            let reduced = product(unit, unit.load(row), factor, modulus);
+            let total = subtract_once(unit, unit.add(unit.load_sum(sum), reduced), twice);
+            unit.store_sum(subtract_once(unit, total, once), sum);
+        }
+    }
+}
+
+/// Adds to residues others times a factor.
+pub(super) fn add_scaled(prime: Prime, sum: &mut [u64], row: &[u64], factor: u64) {
+    if takes(prime, sum.len()) {
+        return Engine::fastest().run(AddScaled { prime, sum, row, factor: Factor::new(prime, factor) });
+    }
+    for (sum, residue) in sum.iter_mut().zip(row) {
+        *sum = prime.add(*sum, prime.multiply(*residue, factor));
+    }
+}
+
 /// Adds or subtracts residues.
 pub(super) fn combine(prime: Prime, how: Pointwise, left: &mut [u64], right: &[u64]) {
     if takes(prime, left.len()) {
@@ -134,9 +170,6 @@ pub(super) fn scale(prime: Prime, row: &mut [u64], factor: u64) {
 /// A source prime of a conversion.
 #[derive(Debug, Clone, Copy)]
 struct Source {
-    prime: Prime,
-    /// (Q/q)^-1 modulo q
-    inverse: Factor,
     /// 2^(52 + shift) / q, rounded down
     reciprocal: u64,
 }
@@ -162,19 +195,19 @@ pub(super) struct Tables {
 }
 
 impl Tables {
-    /// From the sources with `(Q/q)^-1` and the targets with `Q/q` for every source and then `-Q`; `None` where the kernel does not take
+    /// From the sources and the targets with `Q/q` for every source and then `-Q`; `None` where the kernel does not take
     /// them.
-    pub(super) fn try_new(sources: &[(Prime, u64)], targets: &[(Prime, Vec<u64>)]) -> Option<Self> {
-        let mut primes = sources.iter().map(|(prime, _)| prime).chain(targets.iter().map(|(prime, _)| prime));
+    pub(super) fn try_new(sources: &[Prime], targets: &[(Prime, Vec<u64>)]) -> Option<Self> {
+        let mut primes = sources.iter().chain(targets.iter().map(|(prime, _)| prime));
         if sources.len() > MAX_TERMS || primes.any(|prime| prime.bits() > MAX_BITS) {
             return None;
         }
-        let least = sources.iter().map(|(prime, _)| prime.bits() - 1).min()?;
+        let least = sources.iter().map(|prime| prime.bits() - 1).min()?;
         let shift = least.min(MAX_SHIFT);
-        let source = |&(prime, inverse): &(Prime, u64)| {
+        let source = |prime: &Prime| {
             #[expect(clippy::cast_possible_truncation, reason = "below 2^52, as the prime is above 2^shift")]
             let reciprocal = ((1_u128 << (DIGIT_BITS + shift)) / u128::from(prime.value())) as u64;
-            Source { prime, inverse: Factor::new(prime, inverse), reciprocal }
+            Source { reciprocal }
         };
         let target = |(prime, factors): &(Prime, Vec<u64>)| Target {
             prime: *prime,
@@ -193,7 +226,7 @@ impl Tables {
 /// Converts a stretch of coefficients between bases; see [`Conversion`](super::Conversion).
 pub(super) struct Convert<'a, 'r> {
     pub(super) tables: &'a Tables,
-    /// a stretch of every source's row
+    /// a stretch of every source's row, weighted
     pub(super) rows: &'a [&'a [u64]],
     /// the same stretch of every target's
     pub(super) out: Vec<&'r mut [u64]>,
@@ -219,10 +252,7 @@ impl Task for Convert<'_, '_> {
             // The sum of the y_i / q_i in units of 2^-shift, its fraction dropped.
             let (mut low, mut high) = start(count);
             for ((source, row), term) in sources.iter().zip(self.rows).zip(&mut terms) {
-                let x = unit.load(&row[at..at + U::LANES]);
-                let scaled = product(unit, x, digits(unit, source.inverse), unit.digit(source.prime.value()));
-                let scaled = subtract_once(unit, scaled, unit.sum(source.prime.value()));
-                *term = unit.low_digit(scaled);
+                *term = unit.load(&row[at..at + U::LANES]);
                 (low, high) = unit.multiply_add(low, high, *term, unit.digit(source.reciprocal));
             }
             let sum = unit.add(unit.add(high, unit.carry(low)), half);

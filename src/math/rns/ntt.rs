@@ -9,7 +9,7 @@ use tfhe_ntt::prime64::Plan;
 
 use super::{
     Prime,
-    kernel::{MAX_BITS, MAX_TERMS},
+    kernel::{self, MAX_BITS, MAX_TERMS},
     transform::{self, Forward, InnerProduct, Inverse, Transform},
 };
 use crate::math::vector::Engine;
@@ -84,6 +84,33 @@ impl Ntt {
                 plan.inv(row);
                 plan.normalize(row);
             }
+        }
+    }
+
+    /// Values to coefficients times a residue.
+    ///
+    /// # Panics
+    /// See [`forward`](Self::forward).
+    pub fn inverse_times(&self, row: &mut [u64], factor: u64) {
+        self.inverse(row);
+        kernel::scale(self.prime, row, factor);
+    }
+
+    /// The sums of the terms' first factors times each of the others, value by value.
+    ///
+    /// # Panics
+    /// See [`forward`](Self::forward).
+    pub fn sums_of_products<const COUNT: usize>(
+        &self,
+        mut sums: [&mut [u64]; COUNT],
+        terms: &[(&[u64], [&[u64]; COUNT])],
+    ) {
+        for (at, sum) in sums.iter_mut().enumerate() {
+            sum.fill(0);
+            self.inner_product(
+                sum,
+                &terms.iter().map(|(left, right)| (*left, right[at])).collect::<Vec<_>>(),
+            );
         }
     }
 

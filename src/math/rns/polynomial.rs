@@ -9,6 +9,7 @@ use zeroize::Zeroize;
 
 use super::{
     Ntt, Prime,
+    buffer::Buffer,
     kernel::{self, Pointwise},
 };
 
@@ -26,7 +27,7 @@ pub enum Domain {
 pub struct Polynomial {
     degree: usize,
     domain: Domain,
-    rows: Vec<u64>,
+    rows: Buffer,
 }
 
 impl Polynomial {
@@ -56,13 +57,13 @@ impl Polynomial {
     /// When they are no whole number of rows.
     pub fn from_residues(degree: usize, domain: Domain, rows: Vec<u64>) -> Self {
         assert!(rows.len().is_multiple_of(degree), "whole rows");
-        Self { degree, domain, rows }
+        Self { degree, domain, rows: rows.into() }
     }
 
     /// The rows of the first `count` primes.
     #[must_use]
     pub fn first_rows(&self, count: usize) -> Self {
-        Self { rows: self.rows[..count * self.degree].to_vec(), ..*self }
+        Self { degree: self.degree, domain: self.domain, rows: self.rows[..count * self.degree].into() }
     }
 
     /// Forgets the rows from the `count`-th on.
@@ -72,7 +73,7 @@ impl Polynomial {
 
     /// Appends rows of further primes.
     pub fn extend(&mut self, rows: &[u64]) {
-        self.rows.extend_from_slice(rows);
+        self.rows.extend(rows);
     }
 }
 
@@ -143,7 +144,12 @@ impl Basis {
 
     /// 0
     pub fn zero(&self, domain: Domain) -> Polynomial {
-        Polynomial { degree: self.degree, domain, rows: vec![0; self.degree * self.len()] }
+        Polynomial { degree: self.degree, domain, rows: Buffer::zeros(self.degree * self.len()) }
+    }
+
+    /// A polynomial whose residues are yet to be written: they are any numbers.
+    pub fn unset(&self, domain: Domain) -> Polynomial {
+        Polynomial { degree: self.degree, domain, rows: Buffer::stale(self.degree * self.len()) }
     }
 
     /// The polynomial with these coefficients, modulo every prime.
@@ -153,7 +159,7 @@ impl Basis {
     /// they name, which is a mistake of the caller's code.
     pub fn polynomial(&self, coefficients: &[i64]) -> Polynomial {
         assert_eq!(coefficients.len(), self.degree, "one coefficient a power");
-        let mut polynomial = self.zero(Domain::Coefficients);
+        let mut polynomial = self.unset(Domain::Coefficients);
         self.each(&mut polynomial, |ntt, row| {
             for (residue, coefficient) in row.iter_mut().zip(coefficients) {
                 *residue = ntt.prime().reduce_signed(*coefficient);
@@ -204,6 +210,14 @@ impl Basis {
         }
     }
 
+    /// Values to coefficients times a factor that is given in residues, one a prime.
+    pub fn inverse_times(&self, polynomial: &mut Polynomial, factor: &[u64]) {
+        self.check_domain(polynomial, Domain::Values);
+        let rows = polynomial.rows.par_chunks_exact_mut(self.degree).zip(&self.transforms).zip(factor);
+        rows.for_each(|((row, ntt), factor)| ntt.inverse_times(row, *factor));
+        polynomial.domain = Domain::Coefficients;
+    }
+
     /// `left += right`
     pub fn add(&self, left: &mut Polynomial, right: &Polynomial) {
         self.each_with(left, right, |ntt, left, right| {
@@ -235,6 +249,19 @@ impl Basis {
         rows.for_each(|((row, ntt), factor)| kernel::scale(ntt.prime(), row, *factor));
     }
 
+    /// `sum += polynomial factor`, for rows of a polynomial that may have more than the sum, and a factor that is given in residues, one a
+    /// prime.
+    pub fn add_scaled(&self, sum: &mut Polynomial, polynomial: &Polynomial, factor: &[u64]) {
+        self.check(sum);
+        assert_eq!(sum.domain, polynomial.domain, "the domain");
+        assert!(polynomial.degree == self.degree && polynomial.rows.len() >= sum.rows.len(), "enough rows");
+        let rows =
+            sum.rows.par_chunks_exact_mut(self.degree).zip(polynomial.rows.par_chunks_exact(self.degree));
+        rows.zip(&self.transforms)
+            .zip(factor)
+            .for_each(|(((sum, row), ntt), factor)| kernel::add_scaled(ntt.prime(), sum, row, *factor));
+    }
+
     /// The residues of an integer.
     pub fn residues(&self, number: &BigUint) -> Vec<u64> {
         self.primes().map(|prime| prime.reduce_big(number)).collect()
@@ -242,9 +269,26 @@ impl Basis {
 
     /// `left right`, of values.
     pub fn multiply(&self, left: &Polynomial, right: &Polynomial) -> Polynomial {
-        let mut product = self.zero(Domain::Values);
-        self.multiply_add(&mut product, left, right);
-        product
+        self.sum_of_products(&[(left, right)])
+    }
+
+    /// The sum of products of values.
+    pub fn sum_of_products(&self, terms: &[(&Polynomial, &Polynomial)]) -> Polynomial {
+        for (left, right) in terms {
+            self.check_domain(left, Domain::Values);
+            self.check_domain(right, Domain::Values);
+        }
+        let mut sum = self.unset(Domain::Values);
+        let rows = sum.rows.par_chunks_exact_mut(self.degree).zip(&self.transforms).enumerate();
+        rows.for_each(|(at, (sum, ntt))| {
+            let range = at * self.degree..(at + 1) * self.degree;
+            let terms: Vec<(&[u64], [&[u64]; 1])> = terms
+                .iter()
+                .map(|(left, right)| (&left.rows[range.clone()], [&right.rows[range.clone()]]))
+                .collect();
+            ntt.sums_of_products([sum], &terms);
+        });
+        sum
     }
 
     /// `sum += left right`, of values.

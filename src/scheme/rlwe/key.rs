@@ -42,6 +42,11 @@ impl SecretKey {
         &self.values
     }
 
+    /// s under an automorphism, which finds values at these places.
+    pub(in crate::scheme) fn permuted(&self, context: &Context, places: &[u32]) -> Self {
+        Self { values: context.permute(&self.values, places) }
+    }
+
     /// The phase `c_0 + c_1 s + c_2 s^2 + …` of a ciphertext.
     pub(in crate::scheme) fn phase(
         &self,
@@ -87,7 +92,9 @@ impl PublicKey {
         let small = |numbers: Vec<i64>, factor: u64| {
             let numbers = Zeroizing::new(numbers);
             let mut polynomial = basis.polynomial(&numbers);
-            basis.scale(&mut polynomial, &basis.residues(&factor.into()));
+            if factor != 1 {
+                basis.scale(&mut polynomial, &basis.residues(&factor.into()));
+            }
             basis.forward(&mut polynomial);
             polynomial
         };

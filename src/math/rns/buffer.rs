@@ -1,0 +1,183 @@
+//! Memory of rows that is used again.
+//!
+//! A polynomial is some hundred kilobytes to some megabytes, and every operation makes a few. An allocator hands blocks of that size
+//! back to the system, which then fills new ones with zeros page by page: that costs as much as the arithmetic. Here they are kept on a shelf.
+
+use std::{
+    collections::BTreeMap,
+    ops::{Deref, DerefMut},
+    sync::{Mutex, PoisonError},
+};
+
+use zeroize::Zeroize;
+
+/// Numbers from which on a buffer is worth keeping.
+const LEAST: usize = 1 << 12;
+/// Most numbers on the shelf: 64 MiB.
+const MOST: usize = 1 << 23;
+
+/// What was returned, by capacity.
+struct Shelf {
+    held: usize,
+    vectors: BTreeMap<usize, Vec<Vec<u64>>>,
+}
+
+static SHELF: Mutex<Shelf> = Mutex::new(Shelf { held: 0, vectors: BTreeMap::new() });
+
+impl Shelf {
+    /// A vector of at least that capacity, and not of much more.
+    fn take(&mut self, length: usize) -> Option<Vec<u64>> {
+        let (&capacity, vectors) = self.vectors.range_mut(length..=length + length / 4).next()?;
+        let vector = vectors.pop();
+        if vectors.is_empty() {
+            self.vectors.remove(&capacity);
+        }
+        self.held -= vector.as_ref().map_or(0, Vec::capacity);
+        vector
+    }
+
+    fn give(&mut self, vector: Vec<u64>) {
+        let capacity = vector.capacity();
+        if self.held + capacity > MOST {
+            // Of sizes that are perhaps no longer asked for.
+            self.vectors.clear();
+            self.held = 0;
+        }
+        if capacity <= MOST {
+            self.held += capacity;
+            self.vectors.entry(capacity).or_default().push(vector);
+        }
+    }
+}
+
+/// Numbers in memory that goes to the shelf when it is dropped. It is not wiped then, no more than freed memory is: what is secret is
+/// to be zeroized.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Buffer(Vec<u64>);
+
+impl Buffer {
+    /// Numbers that are yet to be written: zeros, or what was left there.
+    pub(super) fn stale(length: usize) -> Self {
+        let kept = if length < LEAST {
+            None
+        } else {
+            SHELF.lock().unwrap_or_else(PoisonError::into_inner).take(length)
+        };
+        Self(kept.map_or_else(
+            || vec![0; length],
+            |mut kept| {
+                kept.resize(length, 0);
+                kept
+            },
+        ))
+    }
+
+    /// Zeros.
+    pub(super) fn zeros(length: usize) -> Self {
+        let mut buffer = Self::stale(length);
+        buffer.fill(0);
+        buffer
+    }
+
+    /// Keeps the first numbers only.
+    pub(super) fn truncate(&mut self, length: usize) {
+        self.0.truncate(length);
+    }
+
+    /// Appends numbers.
+    pub(super) fn extend(&mut self, numbers: &[u64]) {
+        let mut longer = Self::stale(self.len() + numbers.len());
+        let (start, end) = longer.split_at_mut(self.len());
+        start.copy_from_slice(self);
+        end.copy_from_slice(numbers);
+        *self = longer;
+    }
+}
+
+impl Drop for Buffer {
+    fn drop(&mut self) {
+        if self.0.capacity() >= LEAST {
+            let vector = std::mem::take(&mut self.0);
+            SHELF.lock().unwrap_or_else(PoisonError::into_inner).give(vector);
+        }
+    }
+}
+
+impl From<Vec<u64>> for Buffer {
+    fn from(numbers: Vec<u64>) -> Self {
+        Self(numbers)
+    }
+}
+
+impl From<&[u64]> for Buffer {
+    fn from(numbers: &[u64]) -> Self {
+        let mut buffer = Self::stale(numbers.len());
+        buffer.copy_from_slice(numbers);
+        buffer
+    }
+}
+
+impl Clone for Buffer {
+    fn clone(&self) -> Self {
+        Self::from(&**self)
+    }
+}
+
+impl Deref for Buffer {
+    type Target = [u64];
+
+    fn deref(&self) -> &[u64] {
+        &self.0
+    }
+}
+
+impl DerefMut for Buffer {
+    fn deref_mut(&mut self) -> &mut [u64] {
+        &mut self.0
+    }
+}
+
+impl Zeroize for Buffer {
+    fn zeroize(&mut self) {
+        self.0.zeroize();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_made_of_used_memory_is_as_if_it_were_new() {
+        for length in [5, LEAST, LEAST + 7, 3 * LEAST] {
+            drop(Buffer::from(vec![7; length + length / 8]));
+            assert_eq!(Buffer::stale(length).len(), length);
+            assert_eq!(*Buffer::zeros(length), vec![0; length][..]);
+            let mut buffer = Buffer::from(&vec![1; length][..]);
+            buffer.extend(&[2, 3]);
+            assert_eq!(buffer[length - 1..], [1, 2, 3]);
+            assert_eq!(buffer.clone(), buffer);
+            buffer.truncate(2);
+            assert_eq!(*buffer, [1, 1]);
+            buffer.zeroize();
+            assert!(buffer.is_empty());
+        }
+    }
+
+    #[test]
+    fn the_shelf_holds_no_more_than_its_limit() {
+        let mut shelf = Shelf { held: 0, vectors: BTreeMap::new() };
+        shelf.give(Vec::with_capacity(MOST + 1));
+        assert_eq!(shelf.held, 0);
+        for _ in 0..9 {
+            shelf.give(Vec::with_capacity(MOST / 8));
+            let sizes = shelf.vectors.iter().map(|(size, vectors)| size * vectors.len());
+            assert_eq!(sizes.sum::<usize>(), shelf.held);
+            assert!(shelf.held <= MOST);
+        }
+        assert_eq!(shelf.held, MOST / 8);
+        assert!(shelf.take(MOST / 16).is_none());
+        assert!(shelf.take(MOST / 8).is_some());
+        assert_eq!(shelf.held, 0);
+    }
+}
