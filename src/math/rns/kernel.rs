@@ -16,39 +16,10 @@ fn takes(prime: Prime, degree: usize) -> bool {
     prime.bits() <= MAX_BITS && degree.is_multiple_of(8)
 }
 
-/// A residue that many others are multiplied with.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Factor {
-    pub(super) value: u64,
-    /// value 2^52 / prime, rounded down
-    pub(super) ratio: u64,
-}
-
-impl Factor {
-    pub(super) fn new(prime: Prime, value: u64) -> Self {
-        #[expect(clippy::cast_possible_truncation, reason = "below 2^52, as the value is below the prime")]
-        let ratio = ((u128::from(value) << DIGIT_BITS) / u128::from(prime.value())) as u64;
-        Self { value, ratio }
-    }
-}
-
-/// `x value` modulo the prime for numbers x below 2^52, below twice the prime.
-#[expect(clippy::inline_always, reason = "part of a task")]
-#[inline(always)]
-fn product<U: Unit>(unit: U, x: U::Digit, factor: [U::Digit; 2], modulus: U::Digit) -> U::Sum {
-    unit.reduced_product(x, factor[0], factor[1], modulus)
-}
-
-#[expect(clippy::inline_always, reason = "part of a task")]
-#[inline(always)]
-fn digits<U: Unit>(unit: U, factor: Factor) -> [U::Digit; 2] {
-    [unit.digit(factor.value), unit.digit(factor.ratio)]
-}
-
 /// `x` or `x - less`, whichever does not wrap.
 #[expect(clippy::inline_always, reason = "part of a task")]
 #[inline(always)]
-pub(super) fn subtract_once<U: Unit>(unit: U, x: U::Sum, less: U::Sum) -> U::Sum {
+fn subtract_once<U: Unit>(unit: U, x: U::Sum, less: U::Sum) -> U::Sum {
     unit.min(x, unit.subtract(x, less))
 }
 
@@ -90,7 +61,7 @@ impl Task for Combine<'_> {
 struct Scale<'a> {
     prime: Prime,
     row: &'a mut [u64],
-    factor: Factor,
+    factor: u64,
 }
 
 #[expect(clippy::inline_always, reason = "compiled with the unit's instructions")]
@@ -99,11 +70,10 @@ impl Task for Scale<'_> {
 
     #[inline(always)]
     fn run<U: Unit>(self, unit: U) {
-        let (modulus, less) = (unit.digit(self.prime.value()), unit.sum(self.prime.value()));
-        let factor = digits(unit, self.factor);
+        let value = self.prime.value();
+        let (modulus, factor) = (unit.modulus(value), unit.factor(U::words(self.factor, value)));
         for lanes in self.row.chunks_exact_mut(U::LANES) {
-            let reduced = product(unit, unit.load(lanes), factor, modulus);
-            unit.store_sum(subtract_once(unit, reduced, less), lanes);
+            unit.finish(unit.times(unit.enter(lanes), &factor, &modulus), &modulus, lanes);
         }
     }
 }
@@ -113,7 +83,7 @@ struct AddScaled<'a> {
     prime: Prime,
     sum: &'a mut [u64],
     row: &'a [u64],
-    factor: Factor,
+    factor: u64,
 }
 
 #[expect(clippy::inline_always, reason = "compiled with the unit's instructions")]
@@ -123,13 +93,10 @@ impl Task for AddScaled<'_> {
     #[inline(always)]
     fn run<U: Unit>(self, unit: U) {
         let value = self.prime.value();
-        let modulus = unit.digit(value);
-        let (once, twice) = (unit.sum(value), unit.sum(2 * value));
-        let factor = digits(unit, self.factor);
+        let (modulus, factor) = (unit.modulus(value), unit.factor(U::words(self.factor, value)));
         for (sum, row) in self.sum.chunks_exact_mut(U::LANES).zip(self.row.chunks_exact(U::LANES)) {
-            let reduced = product(unit, unit.load(row), factor, modulus);
-            let total = subtract_once(unit, unit.add(unit.load_sum(sum), reduced), twice);
-            unit.store_sum(subtract_once(unit, total, once), sum);
+            let product = unit.times(unit.enter(row), &factor, &modulus);
+            unit.leave(unit.plus(unit.enter(sum), product), &modulus, sum);
         }
     }
 }
@@ -137,7 +104,7 @@ impl Task for AddScaled<'_> {
 /// Adds to residues others times a factor.
 pub(super) fn add_scaled(prime: Prime, sum: &mut [u64], row: &[u64], factor: u64) {
     if takes(prime, sum.len()) {
-        return Engine::fastest().run(AddScaled { prime, sum, row, factor: Factor::new(prime, factor) });
+        return Engine::fastest().run(AddScaled { prime, sum, row, factor });
     }
     for (sum, residue) in sum.iter_mut().zip(row) {
         *sum = prime.add(*sum, prime.multiply(*residue, factor));
@@ -160,7 +127,7 @@ pub(super) fn combine(prime: Prime, how: Pointwise, left: &mut [u64], right: &[u
 /// Multiplies residues by one.
 pub(super) fn scale(prime: Prime, row: &mut [u64], factor: u64) {
     if takes(prime, row.len()) {
-        return Engine::fastest().run(Scale { prime, row, factor: Factor::new(prime, factor) });
+        return Engine::fastest().run(Scale { prime, row, factor });
     }
     for residue in row {
         *residue = prime.multiply(*residue, factor);
@@ -180,9 +147,6 @@ struct Target {
     prime: Prime,
     /// Q/q for every source, and then -Q
     factors: Vec<u64>,
-    /// 2^52, and 1
-    radix: Factor,
-    one: Factor,
 }
 
 /// The constants of a conversion in vectors.
@@ -209,12 +173,8 @@ impl Tables {
             let reciprocal = ((1_u128 << (DIGIT_BITS + shift)) / u128::from(prime.value())) as u64;
             Source { reciprocal }
         };
-        let target = |(prime, factors): &(Prime, Vec<u64>)| Target {
-            prime: *prime,
-            factors: factors.clone(),
-            radix: Factor::new(*prime, prime.reduce(1 << DIGIT_BITS)),
-            one: Factor::new(*prime, 1),
-        };
+        let target =
+            |(prime, factors): &(Prime, Vec<u64>)| Target { prime: *prime, factors: factors.clone() };
         Some(Self {
             sources: sources.iter().map(source).collect(),
             targets: targets.iter().map(target).collect(),
@@ -239,39 +199,48 @@ impl Task for Convert<'_, '_> {
     #[inline(always)]
     fn run<U: Unit>(self, unit: U) {
         let Tables { sources, targets, shift } = self.tables;
-        let mut out = self.out;
         let zero = unit.digit(0);
         let minus = |bias: u64, terms: usize| unit.sum(0_u64.wrapping_sub(bias.wrapping_mul(terms as u64)));
         let start = |terms| (minus(U::LOW_BIAS, terms), minus(U::HIGH_BIAS, terms));
         let count = sources.len();
         let (down, half) = (unit.digit(1 << (DIGIT_BITS - shift)), unit.sum(1 << (shift - 1)));
-        let width = self.rows.first().map_or(0, |row| row.len());
-        // y_i, and then v
-        let mut terms = [zero; MAX_TERMS + 1];
-        for at in (0..width).step_by(U::LANES) {
+        let vectors = self.rows.first().map_or(0, |row| row.len()) / U::LANES;
+        let mut reciprocals = [zero; MAX_TERMS];
+        for (reciprocal, source) in reciprocals.iter_mut().zip(sources) {
+            *reciprocal = unit.digit(source.reciprocal);
+        }
+        // The y_i and then v: vector by vector, the terms of each together.
+        let mut terms = vec![zero; (count + 1) * vectors];
+        for (vector, terms) in terms.chunks_exact_mut(count + 1).enumerate() {
+            let at = vector * U::LANES;
             // The sum of the y_i / q_i in units of 2^-shift, its fraction dropped.
             let (mut low, mut high) = start(count);
-            for ((source, row), term) in sources.iter().zip(self.rows).zip(&mut terms) {
-                *term = unit.load(&row[at..at + U::LANES]);
-                (low, high) = unit.multiply_add(low, high, *term, unit.digit(source.reciprocal));
+            for ((row, term), reciprocal) in self.rows.iter().zip(&mut *terms).zip(&reciprocals) {
+                *term = unit.enter(&row[at..at + U::LANES]);
+                (low, high) = unit.multiply_add(low, high, *term, *reciprocal);
             }
             let sum = unit.add(unit.add(high, unit.carry(low)), half);
             let (low, high) = start(1);
             let (low, high) = unit.multiply_add(low, high, unit.low_digit(sum), down);
             terms[count] = unit.low_digit(unit.add(high, unit.carry(low)));
-            for (target, out) in targets.iter().zip(&mut out) {
-                let (mut low, mut high) = start(count + 1);
-                for (term, factor) in terms.iter().zip(&target.factors) {
-                    (low, high) = unit.multiply_add(low, high, *term, unit.digit(*factor));
+        }
+        for (target, out) in targets.iter().zip(self.out) {
+            let modulus = unit.modulus(target.prime.value());
+            let mut factors = [zero; MAX_TERMS + 1];
+            for (factor, value) in factors.iter_mut().zip(&target.factors) {
+                *factor = unit.constant(*value);
+            }
+            let factors = &factors[..=count];
+            for (terms, out) in terms.chunks_exact(count + 1).zip(out.chunks_exact_mut(U::LANES)) {
+                let mut total = zero;
+                for (terms, factors) in terms.chunks(U::TERMS).zip(factors.chunks(U::TERMS)) {
+                    let mut products = unit.products(total);
+                    for (term, factor) in terms.iter().zip(factors) {
+                        products = unit.add_product(products, *term, *factor);
+                    }
+                    total = unit.total(products, &modulus);
                 }
-                let high = unit.add(high, unit.carry(low));
-                let modulus = unit.digit(target.prime.value());
-                let upper = product(unit, unit.low_digit(high), digits(unit, target.radix), modulus);
-                let lower = product(unit, unit.low_digit(low), digits(unit, target.one), modulus);
-                let sum = unit.add(upper, lower);
-                let sum = subtract_once(unit, sum, unit.sum(2 * target.prime.value()));
-                let sum = subtract_once(unit, sum, unit.sum(target.prime.value()));
-                unit.store_sum(sum, &mut out[at..at + U::LANES]);
+                unit.finish(total, &modulus, out);
             }
         }
     }

@@ -301,7 +301,7 @@ impl Basis {
             .zip(left.rows.par_chunks_exact(self.degree))
             .zip(right.rows.par_chunks_exact(self.degree))
             .zip(&self.transforms)
-            .for_each(|(((sum, left), right), ntt)| ntt.inner_product(sum, &[(left, right)]));
+            .for_each(|(((sum, left), right), ntt)| ntt.inner_product(sum, &[(left, [right])]));
     }
 
     /// The polynomial's coefficients as integers of least magnitude modulo the product of the primes: exact and slow, for
