@@ -12,7 +12,11 @@ mod kernel;
 pub mod ntt;
 pub mod polynomial;
 pub mod prime;
+mod products;
+mod rows;
 mod transform;
+
+pub(crate) use rows::for_each;
 
 pub use conversion::Conversion;
 pub use ntt::Ntt;

@@ -7,10 +7,9 @@
 
 use num_bigint::BigUint;
 use num_traits::One;
-use rayon::prelude::*;
 
 use super::{
-    Prime,
+    Prime, for_each,
     kernel::{self, Convert, Tables},
 };
 use crate::math::vector::Engine;
@@ -117,7 +116,7 @@ impl Conversion {
                 block.push(part);
             }
         }
-        blocks.into_par_iter().enumerate().for_each(|(block, targets)| {
+        for_each(blocks.into_iter().enumerate(), |(block, targets)| {
             let range = block * BLOCK..degree.min((block + 1) * BLOCK);
             let rows: Vec<&[u64]> = rows.iter().map(|row| &row[range.clone()]).collect();
             match self.tables.as_ref().filter(|_| range.len().is_multiple_of(8)) {

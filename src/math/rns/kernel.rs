@@ -8,6 +8,9 @@ pub(super) const MAX_BITS: u32 = 50;
 /// Most terms whose products are summed without being reduced.
 pub(super) const MAX_TERMS: usize = 14;
 
+/// Terms that are summed at once.
+const GROUP: usize = 4;
+
 /// Most bits of [`Convert`]'s `shift`: that many more than 2^5 terms need not fit a digit.
 const MAX_SHIFT: u32 = 46;
 
@@ -230,18 +233,38 @@ impl Task for Convert<'_, '_> {
             for (factor, value) in factors.iter_mut().zip(&target.factors) {
                 *factor = unit.constant(*value);
             }
-            let factors = &factors[..=count];
-            for (terms, out) in terms.chunks_exact(count + 1).zip(out.chunks_exact_mut(U::LANES)) {
-                let mut total = zero;
-                for (terms, factors) in terms.chunks(U::TERMS).zip(factors.chunks(U::TERMS)) {
-                    let mut products = unit.products(total);
-                    for (term, factor) in terms.iter().zip(factors) {
-                        products = unit.add_product(products, *term, *factor);
-                    }
-                    total = unit.total(products, &modulus);
+            for first in (0..=count).step_by(GROUP) {
+                let terms = terms.chunks_exact(count + 1);
+                match count + 1 - first {
+                    1 => add_terms::<U, 1>(unit, &modulus, terms, &factors, first, out),
+                    2 => add_terms::<U, 2>(unit, &modulus, terms, &factors, first, out),
+                    3 => add_terms::<U, 3>(unit, &modulus, terms, &factors, first, out),
+                    _ => add_terms::<U, GROUP>(unit, &modulus, terms, &factors, first, out),
                 }
-                unit.finish(total, &modulus, out);
             }
         }
+    }
+}
+
+/// The sums of products of some of each vector's terms, from the `first` on, and of what is there unless that is the very first.
+#[expect(clippy::inline_always, reason = "part of a task")]
+#[inline(always)]
+fn add_terms<U: Unit, const COUNT: usize>(
+    unit: U,
+    modulus: &U::Modulus,
+    terms: std::slice::ChunksExact<'_, U::Digit>,
+    factors: &[U::Digit; MAX_TERMS + 1],
+    first: usize,
+    out: &mut [u64],
+) {
+    let mut own = [unit.constant(0); COUNT];
+    own.copy_from_slice(&factors[first..first + COUNT]);
+    for (terms, out) in terms.zip(out.chunks_exact_mut(U::LANES)) {
+        let base = if first == 0 { unit.constant(0) } else { unit.enter(out) };
+        let mut products = unit.products(base);
+        for (term, factor) in terms[first..first + COUNT].iter().zip(own) {
+            products = unit.add_product(products, *term, factor);
+        }
+        unit.finish(unit.total(products, modulus), modulus, out);
     }
 }

@@ -10,7 +10,8 @@ use tfhe_ntt::prime64::Plan;
 use super::{
     Prime,
     kernel::{self, MAX_BITS},
-    transform::{self, SumsOfProducts, Transform},
+    products::SumsOfProducts,
+    transform::{self, Transform},
 };
 use crate::math::vector::Engine;
 

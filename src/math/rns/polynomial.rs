@@ -10,6 +10,7 @@ use zeroize::Zeroize;
 use super::{
     Ntt, Prime,
     buffer::Buffer,
+    for_each,
     kernel::{self, Pointwise},
 };
 
@@ -69,6 +70,20 @@ impl Polynomial {
     /// Forgets the rows from the `count`-th on.
     pub fn truncate(&mut self, count: usize) {
         self.rows.truncate(count * self.degree);
+    }
+
+    /// The polynomial with every row's numbers taken from these places: see [`automorphism`].
+    #[must_use]
+    pub fn permuted(&self, places: &[u32]) -> Self {
+        assert_eq!(places.len(), self.degree, "one place a number");
+        let rows = Buffer::stale(self.rows.len());
+        let mut moved = Self { degree: self.degree, domain: self.domain, rows };
+        for_each(moved.rows_mut().zip(self.rows()), |(out, row)| {
+            for (out, place) in out.iter_mut().zip(places) {
+                *out = row[*place as usize];
+            }
+        });
+        moved
     }
 
     /// Appends rows of further primes.
@@ -171,11 +186,7 @@ impl Basis {
     /// Applies `change` to every row, in parallel.
     pub fn each(&self, polynomial: &mut Polynomial, change: impl Fn(&Ntt, &mut [u64]) + Sync) {
         self.check(polynomial);
-        polynomial
-            .rows
-            .par_chunks_exact_mut(self.degree)
-            .zip(&self.transforms)
-            .for_each(|(row, ntt)| change(ntt, row));
+        for_each(polynomial.rows_mut().zip(&self.transforms), |(row, ntt)| change(ntt, row));
     }
 
     /// Applies `change` to every row of the first and the same row of the second, in parallel.
@@ -187,11 +198,8 @@ impl Basis {
     ) {
         self.check(left);
         self.check_domain(right, left.domain);
-        left.rows
-            .par_chunks_exact_mut(self.degree)
-            .zip(right.rows.par_chunks_exact(self.degree))
-            .zip(&self.transforms)
-            .for_each(|((left, right), ntt)| change(ntt, left, right));
+        let rows = left.rows_mut().zip(right.rows()).zip(&self.transforms);
+        for_each(rows, |((left, right), ntt)| change(ntt, left, right));
     }
 
     /// Coefficients to values; values stay.
@@ -213,8 +221,8 @@ impl Basis {
     /// Values to coefficients times a factor that is given in residues, one a prime.
     pub fn inverse_times(&self, polynomial: &mut Polynomial, factor: &[u64]) {
         self.check_domain(polynomial, Domain::Values);
-        let rows = polynomial.rows.par_chunks_exact_mut(self.degree).zip(&self.transforms).zip(factor);
-        rows.for_each(|((row, ntt), factor)| ntt.inverse_times(row, *factor));
+        let rows = polynomial.rows_mut().zip(&self.transforms).zip(factor);
+        for_each(rows, |((row, ntt), factor)| ntt.inverse_times(row, *factor));
         polynomial.domain = Domain::Coefficients;
     }
 
@@ -245,8 +253,8 @@ impl Basis {
     /// `polynomial *= factor`, for an integer that is given in residues, one a prime.
     pub fn scale(&self, polynomial: &mut Polynomial, factor: &[u64]) {
         self.check(polynomial);
-        let rows = polynomial.rows.par_chunks_exact_mut(self.degree).zip(&self.transforms).zip(factor);
-        rows.for_each(|((row, ntt), factor)| kernel::scale(ntt.prime(), row, *factor));
+        let rows = polynomial.rows_mut().zip(&self.transforms).zip(factor);
+        for_each(rows, |((row, ntt), factor)| kernel::scale(ntt.prime(), row, *factor));
     }
 
     /// `sum += polynomial factor`, for rows of a polynomial that may have more than the sum, and a factor that is given in residues, one a
@@ -255,11 +263,8 @@ impl Basis {
         self.check(sum);
         assert_eq!(sum.domain, polynomial.domain, "the domain");
         assert!(polynomial.degree == self.degree && polynomial.rows.len() >= sum.rows.len(), "enough rows");
-        let rows =
-            sum.rows.par_chunks_exact_mut(self.degree).zip(polynomial.rows.par_chunks_exact(self.degree));
-        rows.zip(&self.transforms)
-            .zip(factor)
-            .for_each(|(((sum, row), ntt), factor)| kernel::add_scaled(ntt.prime(), sum, row, *factor));
+        let rows = sum.rows_mut().zip(polynomial.rows()).zip(&self.transforms).zip(factor);
+        for_each(rows, |(((sum, row), ntt), factor)| kernel::add_scaled(ntt.prime(), sum, row, *factor));
     }
 
     /// The residues of an integer.
@@ -279,8 +284,7 @@ impl Basis {
             self.check_domain(right, Domain::Values);
         }
         let mut sum = self.unset(Domain::Values);
-        let rows = sum.rows.par_chunks_exact_mut(self.degree).zip(&self.transforms).enumerate();
-        rows.for_each(|(at, (sum, ntt))| {
+        for_each(sum.rows_mut().zip(&self.transforms).enumerate(), |(at, (sum, ntt))| {
             let range = at * self.degree..(at + 1) * self.degree;
             let terms: Vec<(&[u64], [&[u64]; 1])> = terms
                 .iter()
@@ -296,12 +300,8 @@ impl Basis {
         for polynomial in [&*sum, left, right] {
             self.check_domain(polynomial, Domain::Values);
         }
-        sum.rows
-            .par_chunks_exact_mut(self.degree)
-            .zip(left.rows.par_chunks_exact(self.degree))
-            .zip(right.rows.par_chunks_exact(self.degree))
-            .zip(&self.transforms)
-            .for_each(|(((sum, left), right), ntt)| ntt.inner_product(sum, &[(left, [right])]));
+        let rows = sum.rows_mut().zip(left.rows()).zip(right.rows()).zip(&self.transforms);
+        for_each(rows, |(((sum, left), right), ntt)| ntt.inner_product(sum, &[(left, [right])]));
     }
 
     /// The polynomial's coefficients as integers of least magnitude modulo the product of the primes: exact and slow, for

@@ -392,65 +392,15 @@ impl Task for Inverse<'_> {
     }
 }
 
-/// Sums of products of rows with rows, each with one of the other factors, and with what is in the sums before where that is asked for.
-pub(super) struct SumsOfProducts<'a, 'r, const COUNT: usize> {
-    pub(super) prime: Prime,
-    pub(super) add: bool,
-    pub(super) sums: [&'r mut [u64]; COUNT],
-    pub(super) terms: &'a [(&'a [u64], [&'a [u64]; COUNT])],
-}
-
-#[expect(clippy::inline_always, reason = "compiled with the unit's instructions")]
-impl<const COUNT: usize> Task for SumsOfProducts<'_, '_, COUNT> {
-    type Output = ();
-
-    #[inline(always)]
-    fn run<U: Unit>(self, unit: U) {
-        let Self { prime, add, mut sums, terms } = self;
-        let modulus = unit.modulus(prime.value());
-        let zero = unit.constant(0);
-        let width = sums.first().map_or(0, |sum| sum.len());
-        for at in (0..width).step_by(U::LANES) {
-            let mut totals = [zero; COUNT];
-            if add {
-                for (total, sum) in totals.iter_mut().zip(&sums) {
-                    *total = unit.enter(&sum[at..at + U::LANES]);
-                }
-            }
-            for terms in terms.chunks(U::TERMS) {
-                let mut products = [unit.products(zero); COUNT];
-                for (product, total) in products.iter_mut().zip(totals) {
-                    *product = unit.products(total);
-                }
-                for (left, rights) in terms {
-                    let left = unit.enter(&left[at..at + U::LANES]);
-                    for (product, right) in products.iter_mut().zip(rights) {
-                        *product = unit.add_product(*product, left, unit.enter(&right[at..at + U::LANES]));
-                    }
-                }
-                for (product, total) in products.into_iter().zip(&mut totals) {
-                    *total = unit.total(product, &modulus);
-                }
-            }
-            for (total, sum) in totals.into_iter().zip(&mut sums) {
-                unit.finish(total, &modulus, &mut sum[at..at + U::LANES]);
-            }
-        }
-    }
-}
-
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use proptest::prelude::*;
     use tfhe_ntt::prime64::Plan;
 
     use super::*;
-    use crate::math::{
-        rns::{ntt::primitive_root, prime::transform_primes},
-        vector::Engine,
-    };
+    use crate::math::rns::{ntt::primitive_root, prime::transform_primes, products::SumsOfProducts};
 
-    fn numbers(count: usize, below: u64, seed: u64) -> Vec<u64> {
+    pub(in crate::math::rns) fn numbers(count: usize, below: u64, seed: u64) -> Vec<u64> {
         let mut state = seed;
         let mut next = || {
             state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
@@ -493,43 +443,6 @@ mod tests {
 
     proptest! {
         #![proptest_config(ProptestConfig::with_cases(60))]
-        /// Against the definition; more terms than any unit sums at once.
-        #[test]
-        fn sums_of_products_are_those_of_residues(
-            count in 0_usize..20,
-            bits in prop::sample::select(vec![17_u32, 49, 50]),
-            add: bool,
-            edge: bool,
-            seed: u64,
-        ) {
-            let value = transform_primes(bits, 64, 1, &[]).unwrap()[0];
-            let prime = Prime::try_new(value).unwrap();
-            let row = |at: u64| numbers(16, value, seed ^ at);
-            let mut rows: Vec<[Vec<u64>; 3]> = (0..count as u64).map(|at| [row(3 * at), row(3 * at + 1), row(3 * at + 2)]).collect();
-            if edge && bits >= 49 {
-                // Products that floating point leaves as much of as it ever does: near 2^50 modulo 2^51.
-                let odd = value - 2;
-                let inverse = (0..6).fold(odd, |inverse, _| inverse.wrapping_mul(2_u64.wrapping_sub(odd.wrapping_mul(inverse))));
-                let left = |off: u64| inverse.wrapping_mul((1 << 50) - off) % (1 << 51);
-                let left = (seed % 1000..).map(left).find(|left| *left < value).unwrap();
-                for row in &mut rows {
-                    *row = [vec![left; 16], vec![odd; 16], vec![odd; 16]];
-                }
-            }
-            let terms: Vec<(&[u64], [&[u64]; 2])> = rows.iter().map(|[a, b, c]| (&a[..], [&b[..], &c[..]])).collect();
-            let start = [row(98), row(99)];
-            let expected = [0, 1].map(|half: usize| (0..16).map(|i| {
-                let base = if add { start[half][i] } else { 0 };
-                rows.iter().fold(base, |sum, row| prime.add(sum, prime.multiply(row[0][i], row[half + 1][i])))
-            }).collect::<Vec<_>>());
-            for engine in Engine::available() {
-                let mut sums = start.clone();
-                engine.run(SumsOfProducts { prime, add, sums: sums.each_mut().map(|sum| &mut sum[..]), terms: &terms });
-                prop_assert_eq!(&sums, &expected, "{}", engine);
-            }
-        }
-
-
         /// Against another library's transform, on every vector unit; odd and even numbers of layers.
         #[test]
         fn products_are_those_of_tfhe_ntt(

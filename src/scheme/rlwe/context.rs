@@ -3,11 +3,10 @@
 use std::sync::OnceLock;
 
 use num_bigint::BigUint;
-use rayon::prelude::*;
 
 use super::{Parameters, SwitchingKey};
 use crate::math::rns::{
-    Basis, Conversion, Polynomial, Prime,
+    Basis, Conversion, Polynomial, Prime, for_each,
     polynomial::{Domain, automorphism},
 };
 
@@ -102,8 +101,9 @@ impl Context {
         let weights: Vec<u64> = conversions.iter().flat_map(Conversion::weights).copied().collect();
         let mut weighted = polynomial.clone();
         basis.inverse_times(&mut weighted, &weights);
+        // The rows of each digit are shared among threads.
         conversions
-            .par_iter()
+            .iter()
             .zip(self.parameters.digits(level))
             .map(|(conversion, digit)| {
                 let own = digit.start * degree..digit.end * degree;
@@ -118,8 +118,8 @@ impl Context {
                 let others = rows.iter_mut().map(|row| &mut **row);
                 conversion.convert_weighted(&weighted.residues()[own], degree, others);
                 let transforms = extended.transforms();
-                let transforms = transforms[..digit.start].par_iter().chain(&transforms[digit.end..]);
-                rows.into_par_iter().zip(transforms).for_each(|(row, ntt)| ntt.forward(row));
+                let transforms = transforms[..digit.start].iter().chain(&transforms[digit.end..]);
+                for_each(rows.into_iter().zip(transforms), |(row, ntt)| ntt.forward(row));
                 values
             })
             .collect()
@@ -132,18 +132,16 @@ impl Context {
         let levels = self.parameters.levels();
         let mut sums = [extended.unset(Domain::Values), extended.unset(Domain::Values)];
         let [first, second] = &mut sums;
-        let rows: Vec<_> = first.rows_mut().zip(second.rows_mut()).collect();
-        rows.into_par_iter().zip(extended.transforms()).enumerate().for_each(
-            |(row, ((first, second), ntt))| {
-                // The key has the rows of all levels.
-                let place = if row < level { row } else { row - level + levels };
-                let range = |row: usize| row * degree..(row + 1) * degree;
-                let terms = digits.iter().zip(key.digits()).map(|(digit, key)| {
-                    (&digit.residues()[range(row)], key.each_ref().map(|half| &half.residues()[range(place)]))
-                });
-                ntt.sums_of_products([first, second], &terms.collect::<Vec<_>>());
-            },
-        );
+        let rows = first.rows_mut().zip(second.rows_mut()).zip(extended.transforms());
+        for_each(rows.enumerate(), |(row, ((first, second), ntt))| {
+            // The key has the rows of all levels.
+            let place = if row < level { row } else { row - level + levels };
+            let range = |row: usize| row * degree..(row + 1) * degree;
+            let terms = digits.iter().zip(key.digits()).map(|(digit, key)| {
+                (&digit.residues()[range(row)], key.each_ref().map(|half| &half.residues()[range(place)]))
+            });
+            ntt.sums_of_products([first, second], &terms.collect::<Vec<_>>());
+        });
         sums.map(|sum| self.by_special(level).apply(sum))
     }
 
@@ -155,14 +153,7 @@ impl Context {
     /// An automorphism applied to values.
     #[expect(clippy::unused_self, reason = "an operation of the context's ring")]
     pub fn permute(&self, polynomial: &Polynomial, places: &[u32]) -> Polynomial {
-        let mut moved = polynomial.clone();
-        let rows: Vec<_> = moved.rows_mut().zip(polynomial.rows()).collect();
-        rows.into_par_iter().for_each(|(out, row)| {
-            for (out, place) in out.iter_mut().zip(places) {
-                *out = row[*place as usize];
-            }
-        });
-        moved
+        polynomial.permuted(places)
     }
 }
 
@@ -198,12 +189,8 @@ impl Division {
     /// The quotient of values.
     pub fn apply(&self, mut polynomial: Polynomial) -> Polynomial {
         let degree = self.keep.degree();
-        let rows: Vec<_> = polynomial.rows_mut().skip(self.keep.len()).collect();
-        let transforms = self.dropped.transforms();
-        rows.into_par_iter()
-            .zip(transforms)
-            .zip(&self.weights)
-            .for_each(|((row, ntt), weight)| ntt.inverse_times(row, *weight));
+        let rows = polynomial.rows_mut().skip(self.keep.len()).zip(self.dropped.transforms());
+        for_each(rows.zip(&self.weights), |((row, ntt), weight)| ntt.inverse_times(row, *weight));
         // -d / D, to which c / D is then added.
         let mut quotient = self.keep.unset(Domain::Coefficients);
         let rest = &polynomial.residues()[degree * self.keep.len()..];

@@ -11,8 +11,8 @@ pub(in crate::scheme) const GENERATOR: usize = 5;
 /// Keys for automorphisms: rotations by some numbers of steps, and the one that takes X to its inverse.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RotationKeys {
-    /// by the automorphism's power
-    keys: BTreeMap<usize, SwitchingKey>,
+    /// by the automorphism's power: where it finds values, and the key
+    keys: BTreeMap<usize, (Vec<u32>, SwitchingKey)>,
 }
 
 /// An automorphism that ciphertexts are put through.
@@ -44,7 +44,7 @@ impl Context {
             let back = self.inverse_power(power);
             let before = secret.permuted(self, &self.automorphism(back));
             let key = SwitchingKey::generate(self, &before, secret.values(), &randomness.item(power as u64));
-            (power, key)
+            (power, (self.automorphism(power), key))
         };
         RotationKeys { keys: all.map(key).collect() }
     }
@@ -141,14 +141,13 @@ impl Context {
         let digits = self.decompose(second, level);
         let moved = automorphisms.iter().map(|&automorphism| {
             let power = self.power(automorphism);
-            let key = keys.keys.get(&power).ok_or(match automorphism {
+            let (places, key) = keys.keys.get(&power).ok_or(match automorphism {
                 Automorphism::Rotation(steps) => RlweError::Rotation { steps },
                 Automorphism::Inversion => RlweError::Inversion,
             })?;
             let mut switched = self.switch(&digits, key, level);
             self.basis(level).add(&mut switched[0], first);
-            let places = self.automorphism(power);
-            Ok(switched.iter().map(|part| self.permute(part, &places)).collect())
+            Ok(switched.iter().map(|part| self.permute(part, places)).collect())
         });
         moved.collect()
     }
