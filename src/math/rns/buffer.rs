@@ -5,6 +5,7 @@
 
 use std::{
     collections::BTreeMap,
+    fmt,
     ops::{Deref, DerefMut},
     sync::{Mutex, PoisonError},
 };
@@ -16,7 +17,10 @@ const LEAST: usize = 1 << 12;
 /// Most numbers on the shelf: 64 MiB.
 const MOST: usize = 1 << 23;
 
-/// What was returned, by capacity.
+/// Bytes of a line of the cache, and of a vector.
+const LINE: usize = 64;
+
+/// What was returned, by length.
 struct Shelf {
     held: usize,
     vectors: BTreeMap<usize, Vec<Vec<u64>>>,
@@ -25,51 +29,51 @@ struct Shelf {
 static SHELF: Mutex<Shelf> = Mutex::new(Shelf { held: 0, vectors: BTreeMap::new() });
 
 impl Shelf {
-    /// A vector of at least that capacity, and not of much more.
+    /// A vector of at least that length, and not of much more.
     fn take(&mut self, length: usize) -> Option<Vec<u64>> {
-        let (&capacity, vectors) = self.vectors.range_mut(length..=length + length / 4).next()?;
+        let (&found, vectors) = self.vectors.range_mut(length..=length + length / 4).next()?;
         let vector = vectors.pop();
         if vectors.is_empty() {
-            self.vectors.remove(&capacity);
+            self.vectors.remove(&found);
         }
-        self.held -= vector.as_ref().map_or(0, Vec::capacity);
+        self.held -= vector.as_ref().map_or(0, Vec::len);
         vector
     }
 
     fn give(&mut self, vector: Vec<u64>) {
-        let capacity = vector.capacity();
-        if self.held + capacity > MOST {
+        if self.held + vector.len() > MOST {
             // Of sizes that are perhaps no longer asked for.
             self.vectors.clear();
             self.held = 0;
         }
-        if capacity <= MOST {
-            self.held += capacity;
-            self.vectors.entry(capacity).or_default().push(vector);
+        if vector.len() <= MOST {
+            self.held += vector.len();
+            self.vectors.entry(vector.len()).or_default().push(vector);
         }
     }
 }
 
 /// Numbers in memory that goes to the shelf when it is dropped. It is not wiped then, no more than freed memory is: what is secret is
-/// to be zeroized.
-#[derive(Debug, PartialEq, Eq)]
-pub(super) struct Buffer(Vec<u64>);
+/// to be zeroized. They start with a line of the cache, so that no vector of theirs is in two.
+pub(super) struct Buffer {
+    memory: Vec<u64>,
+    start: usize,
+    length: usize,
+}
 
 impl Buffer {
     /// Numbers that are yet to be written: zeros, or what was left there.
     pub(super) fn stale(length: usize) -> Self {
-        let kept = if length < LEAST {
+        let needed = length + LINE / size_of::<u64>();
+        let kept = if needed < LEAST {
             None
         } else {
-            SHELF.lock().unwrap_or_else(PoisonError::into_inner).take(length)
+            SHELF.lock().unwrap_or_else(PoisonError::into_inner).take(needed)
         };
-        Self(kept.map_or_else(
-            || vec![0; length],
-            |mut kept| {
-                kept.resize(length, 0);
-                kept
-            },
-        ))
+        let memory = kept.unwrap_or_else(|| vec![0; needed]);
+        // Less than a line; the promise is not to be relied on.
+        let start = memory.as_ptr().align_offset(LINE).min(needed - length);
+        Self { memory, start, length }
     }
 
     /// Zeros.
@@ -81,7 +85,7 @@ impl Buffer {
 
     /// Keeps the first numbers only.
     pub(super) fn truncate(&mut self, length: usize) {
-        self.0.truncate(length);
+        self.length = self.length.min(length);
     }
 
     /// Appends numbers.
@@ -96,16 +100,16 @@ impl Buffer {
 
 impl Drop for Buffer {
     fn drop(&mut self) {
-        if self.0.capacity() >= LEAST {
-            let vector = std::mem::take(&mut self.0);
-            SHELF.lock().unwrap_or_else(PoisonError::into_inner).give(vector);
+        if self.memory.len() >= LEAST {
+            let memory = std::mem::take(&mut self.memory);
+            SHELF.lock().unwrap_or_else(PoisonError::into_inner).give(memory);
         }
     }
 }
 
 impl From<Vec<u64>> for Buffer {
-    fn from(numbers: Vec<u64>) -> Self {
-        Self(numbers)
+    fn from(memory: Vec<u64>) -> Self {
+        Self { start: 0, length: memory.len(), memory }
     }
 }
 
@@ -127,19 +131,34 @@ impl Deref for Buffer {
     type Target = [u64];
 
     fn deref(&self) -> &[u64] {
-        &self.0
+        &self.memory[self.start..self.start + self.length]
     }
 }
 
 impl DerefMut for Buffer {
     fn deref_mut(&mut self) -> &mut [u64] {
-        &mut self.0
+        &mut self.memory[self.start..self.start + self.length]
+    }
+}
+
+impl PartialEq for Buffer {
+    fn eq(&self, other: &Self) -> bool {
+        **self == **other
+    }
+}
+
+impl Eq for Buffer {}
+
+impl fmt::Debug for Buffer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        (**self).fmt(f)
     }
 }
 
 impl Zeroize for Buffer {
     fn zeroize(&mut self) {
-        self.0.zeroize();
+        self.memory.zeroize();
+        (self.start, self.length) = (0, 0);
     }
 }
 
@@ -150,7 +169,8 @@ mod tests {
     #[test]
     fn what_is_made_of_used_memory_is_as_if_it_were_new() {
         for length in [5, LEAST, LEAST + 7, 3 * LEAST] {
-            drop(Buffer::from(vec![7; length + length / 8]));
+            drop(Buffer::from(&vec![7; length + length / 8][..]));
+            assert!(Buffer::stale(length).as_ptr().addr().is_multiple_of(LINE));
             assert_eq!(Buffer::stale(length).len(), length);
             assert_eq!(*Buffer::zeros(length), vec![0; length][..]);
             let mut buffer = Buffer::from(&vec![1; length][..]);
@@ -167,10 +187,10 @@ mod tests {
     #[test]
     fn the_shelf_holds_no_more_than_its_limit() {
         let mut shelf = Shelf { held: 0, vectors: BTreeMap::new() };
-        shelf.give(Vec::with_capacity(MOST + 1));
+        shelf.give(vec![0; MOST + 1]);
         assert_eq!(shelf.held, 0);
         for _ in 0..9 {
-            shelf.give(Vec::with_capacity(MOST / 8));
+            shelf.give(vec![0; MOST / 8]);
             let sizes = shelf.vectors.iter().map(|(size, vectors)| size * vectors.len());
             assert_eq!(sizes.sum::<usize>(), shelf.held);
             assert!(shelf.held <= MOST);

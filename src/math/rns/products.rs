@@ -6,6 +6,9 @@ use crate::math::vector::{Task, Unit};
 /// Terms that are summed at once: their number is known to the compiler.
 const GROUP: usize = 4;
 
+/// Vectors of a row that are taken at once.
+const VECTORS: usize = 4;
+
 /// A row, and those that it is multiplied with for each of the sums.
 pub(super) type Term<'a, const COUNT: usize> = (&'a [u64], [&'a [u64]; COUNT]);
 
@@ -54,22 +57,37 @@ fn add_group<U: Unit, const TERMS: usize, const COUNT: usize>(
 ) {
     let width = sums[0].len();
     let zero = unit.constant(0);
-    for at in (0..width).step_by(U::LANES) {
-        let lanes = at..at + U::LANES;
-        let mut products = [unit.products(zero); COUNT];
+    // Some vectors of a row after each other: the rows are often a multiple of a page apart, and so many lines in turn would
+    // evict each other from the first cache.
+    for start in (0..width).step_by(VECTORS * U::LANES) {
+        let mut products = [[unit.products(zero); COUNT]; VECTORS];
         if add {
-            for (product, sum) in products.iter_mut().zip(&*sums) {
-                *product = unit.products(unit.enter(&sum[lanes.clone()]));
+            for (vector, products) in products.iter_mut().enumerate() {
+                let at = start + vector * U::LANES;
+                for (product, sum) in products.iter_mut().zip(&*sums) {
+                    *product = unit.products(unit.enter(&sum[at..at + U::LANES]));
+                }
             }
         }
         for (left, rights) in &terms {
-            let left = unit.enter(&left[lanes.clone()]);
-            for (product, right) in products.iter_mut().zip(rights) {
-                *product = unit.add_product(*product, left, unit.enter(&right[lanes.clone()]));
+            let mut lefts = [zero; VECTORS];
+            for (vector, value) in lefts.iter_mut().enumerate() {
+                let at = start + vector * U::LANES;
+                *value = unit.enter(&left[at..at + U::LANES]);
+            }
+            for (which, right) in rights.iter().enumerate() {
+                for (vector, products) in products.iter_mut().enumerate() {
+                    let at = start + vector * U::LANES;
+                    let right = unit.enter(&right[at..at + U::LANES]);
+                    products[which] = unit.add_product(products[which], lefts[vector], right);
+                }
             }
         }
-        for (product, sum) in products.into_iter().zip(&mut *sums) {
-            unit.finish(unit.total(product, modulus), modulus, &mut sum[lanes.clone()]);
+        for (vector, products) in products.into_iter().enumerate() {
+            let at = start + vector * U::LANES;
+            for (product, sum) in products.into_iter().zip(&mut *sums) {
+                unit.finish(unit.total(product, modulus), modulus, &mut sum[at..at + U::LANES]);
+            }
         }
     }
 }
@@ -97,7 +115,7 @@ mod tests {
         ) {
             let value = transform_primes(bits, 64, 1, &[]).unwrap()[0];
             let prime = Prime::try_new(value).unwrap();
-            let row = |at: u64| numbers(16, value, seed ^ at);
+            let row = |at: u64| numbers(64, value, seed ^ at);
             let mut rows: Vec<[Vec<u64>; 3]> = (0..count as u64).map(|at| [row(3 * at), row(3 * at + 1), row(3 * at + 2)]).collect();
             if edge && bits >= 49 {
                 // Products that floating point leaves as much of as it ever does: near 2^50 modulo 2^51.
@@ -106,12 +124,12 @@ mod tests {
                 let left = |off: u64| inverse.wrapping_mul((1 << 50) - off) % (1 << 51);
                 let left = (seed % 1000..).map(left).find(|left| *left < value).unwrap();
                 for row in &mut rows {
-                    *row = [vec![left; 16], vec![odd; 16], vec![odd; 16]];
+                    *row = [vec![left; 64], vec![odd; 64], vec![odd; 64]];
                 }
             }
             let terms: Vec<(&[u64], [&[u64]; 2])> = rows.iter().map(|[a, b, c]| (&a[..], [&b[..], &c[..]])).collect();
             let start = [row(98), row(99)];
-            let expected = [0, 1].map(|half: usize| (0..16).map(|i| {
+            let expected = [0, 1].map(|half: usize| (0..64).map(|i| {
                 let base = if add { start[half][i] } else { 0 };
                 rows.iter().fold(base, |sum, row| prime.add(sum, prime.multiply(row[0][i], row[half + 1][i])))
             }).collect::<Vec<_>>());

@@ -5,7 +5,7 @@
 //! The last three layers, which combine neighbours, run on blocks of 64 residues that are transposed first, so that a vector never
 //! combines its own lanes; the values stay in that order, which is the same for all primes and vector units.
 
-use super::Prime;
+use super::{Prime, buffer::Buffer};
 use crate::math::vector::{Engine, Task, Unit};
 
 /// Least degree.
@@ -24,8 +24,8 @@ struct Roots {
     /// layer by layer, from the one with the longest steps, in bit-reversed order
     long: Vec<[u64; 2]>,
     /// block by block: values, and ratios where the unit needs them
-    values: Vec<u64>,
-    ratios: Vec<u64>,
+    values: Buffer,
+    ratios: Buffer,
 }
 
 /// Makes the roots in the words of a unit.
@@ -58,10 +58,13 @@ impl Task for MakeRoots {
                 }
             }
         }
+        let row = |word: usize, short: &[[u64; 2]]| {
+            Buffer::from(&short.iter().map(|words| words[word]).collect::<Vec<_>>()[..])
+        };
         Roots {
             long: (0..degree / RUN).map(factor).collect(),
-            values: short.iter().map(|words| words[0]).collect(),
-            ratios: short.iter().filter(|_| U::RATIOS).map(|words| words[1]).collect(),
+            values: row(0, &short),
+            ratios: row(1, if U::RATIOS { &short } else { &[] }),
         }
     }
 }
