@@ -81,6 +81,37 @@ impl Task for Scale<'_> {
     }
 }
 
+/// Residues of numbers of a magnitude below the prime.
+struct Reduce<'a> {
+    prime: Prime,
+    row: &'a mut [u64],
+    numbers: &'a [i64],
+}
+
+#[expect(clippy::inline_always, reason = "compiled with the unit's instructions")]
+impl Task for Reduce<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<U: Unit>(self, _: U) {
+        let prime = self.prime.value();
+        for (residue, number) in self.row.iter_mut().zip(self.numbers) {
+            // The sign in all bits: without a branch, so that the compiler makes vectors of it.
+            *residue = number.cast_unsigned().wrapping_add((number >> 63).cast_unsigned() & prime);
+        }
+    }
+}
+
+/// Residues of numbers, none of which is greater in magnitude than `greatest`.
+pub(super) fn reduce(prime: Prime, row: &mut [u64], numbers: &[i64], greatest: u64) {
+    if greatest < prime.value() {
+        return Engine::fastest().run(Reduce { prime, row, numbers });
+    }
+    for (residue, number) in row.iter_mut().zip(numbers) {
+        *residue = prime.reduce_signed(*number);
+    }
+}
+
 /// Adds to residues others times a factor.
 struct AddScaled<'a> {
     prime: Prime,

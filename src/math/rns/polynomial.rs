@@ -175,11 +175,9 @@ impl Basis {
     pub fn polynomial(&self, coefficients: &[i64]) -> Polynomial {
         assert_eq!(coefficients.len(), self.degree, "one coefficient a power");
         let mut polynomial = self.unset(Domain::Coefficients);
-        self.each(&mut polynomial, |ntt, row| {
-            for (residue, coefficient) in row.iter_mut().zip(coefficients) {
-                *residue = ntt.prime().reduce_signed(*coefficient);
-            }
-        });
+        let greatest =
+            coefficients.iter().fold(0, |greatest, coefficient| coefficient.unsigned_abs().max(greatest));
+        self.each(&mut polynomial, |ntt, row| kernel::reduce(ntt.prime(), row, coefficients, greatest));
         polynomial
     }
 
@@ -396,6 +394,26 @@ mod tests {
             basis.negate(&mut sum);
             basis.scale(&mut sum, &basis.residues(&3_u32.into()));
             prop_assert_eq!(basis.lift(&sum), wide(&a).into_iter().map(|a| a * -3).collect::<Vec<_>>());
+        }
+
+        #[test]
+        fn residues_are_those_of_coefficients(seed: u64, edge in -2_i64..=2, negative: bool) {
+            let basis = basis(32, 3);
+            let edge = basis.primes().map(|prime| prime.value().cast_signed()).min().unwrap() + edge;
+            let edge = if negative { -edge } else { edge };
+            let coefficients: Vec<i64> = (0..32).map(|i| match i {
+                0 => edge,
+                1 => i64::MIN >> (seed % 64),
+                _ => seed.rotate_left(i).cast_signed() >> (2 * i),
+            }).collect();
+            for kept in [&[0][..], &[0, 1]] {
+                // Without the greatest numbers in place, and with them.
+                let few: Vec<i64> = (0..32).map(|i| if kept.contains(&i) { coefficients[i] } else { coefficients[i] % edge }).collect();
+                for (row, prime) in basis.polynomial(&few).rows().zip(basis.primes()) {
+                    let expected: Vec<u64> = few.iter().map(|&number| prime.reduce_signed(number)).collect();
+                    prop_assert_eq!(row, expected);
+                }
+            }
         }
 
         #[test]
