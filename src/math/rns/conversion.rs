@@ -9,7 +9,9 @@ use num_bigint::BigUint;
 use num_traits::One;
 
 use super::{
-    Prime, for_each,
+    Prime,
+    buffer::Buffer,
+    for_each,
     kernel::{self, Convert, Tables},
 };
 use crate::math::vector::Engine;
@@ -73,7 +75,7 @@ impl Conversion {
     }
 
     fn convert_with(&self, engine: Engine, rows: &[u64], degree: usize) -> Vec<u64> {
-        let mut weighted = rows.to_vec();
+        let mut weighted = Buffer::from(rows);
         for ((row, prime), weight) in weighted.chunks_exact_mut(degree).zip(&self.from).zip(&self.inverses) {
             kernel::scale(*prime, row, *weight);
         }

@@ -1,6 +1,6 @@
 //! AVX-512: eight lanes, by IFMA or by fused multiply-adds in double precision.
 //!
-//! The only `unsafe` code of henn. Values of [`Ifma512`] and [`Float512`] exist only where `detect` found the processor's
+//! With `residues` below it the only `unsafe` code of henn. Values of [`Ifma512`] and [`Float512`] exist only where `detect` found the processor's
 //! features, which is what every block relies on; those that touch memory check the lengths beside it.
 #![expect(unsafe_code, reason = "SIMD: intrinsics need the features that `detect` has found")]
 #![expect(

@@ -151,8 +151,8 @@ impl Context {
     }
 
     /// An automorphism applied to values.
-    #[expect(clippy::unused_self, reason = "an operation of the context's ring")]
     pub fn permute(&self, polynomial: &Polynomial, places: &[u32]) -> Polynomial {
+        assert_eq!(places.len(), self.parameters.degree(), "one place a value");
         polynomial.permuted(places)
     }
 }
