@@ -13,7 +13,7 @@ use std::net::{TcpListener, TcpStream};
 use henn::backend::meter::Interrupt;
 use henn::backend::{Meter, Plain, Rate, Variant};
 use henn::dataset::Store;
-use henn::experiment::plan::{Plan, Request};
+use henn::experiment::plan::{Plan, Request, System};
 use henn::experiment::spec::ProfileName;
 use henn::math::stream::Stream;
 use henn::network::{Activation, Loss, Network};
@@ -48,6 +48,14 @@ name = "split"
 batch = 3
 training_iterations = 5
 "#;
+
+/// The split protocol's settings at a plan's first point.
+fn split_settings(plan: &Plan) -> Settings {
+    match &plan.points[0].settings.system {
+        System::Split { protocol, .. } => protocol.clone(),
+        System::NonInteractive { .. } => panic!("not the split protocol"),
+    }
+}
 
 fn plan(set: &[&str]) -> Plan {
     let set: Vec<String> = set.iter().map(ToString::to_string).collect();
@@ -154,7 +162,7 @@ fn the_protocol_trains_as_stochastic_gradient_descent_does() {
         let rate = Rate { mantissa: 410, bits: 12 };
         let settings = Settings {
             widths: vec![4, 5, 4, 3],
-            activation,
+            activation: activation.into(),
             loss,
             batch: 7,
             training_iterations: 9,
@@ -215,7 +223,7 @@ fn the_protocol_trains_as_stochastic_gradient_descent_does() {
 /// Section 2.7 of the reference: `[4,5,3]` takes 17 ciphertexts forward, 8 for errors, 43 for the gradients of all layers.
 #[test]
 fn one_iteration_of_iris_takes_the_ciphertexts_that_the_closed_form_says() {
-    let settings = plan(&["protocol.training_iterations=2"]).points[0].settings.protocol.clone();
+    let settings = split_settings(&plan(&["protocol.training_iterations=2"]));
     let two = settings.forecast(0, &[2], 64, 128).traffic;
     let three = settings.forecast(0, &[3], 64, 128).traffic;
     let iteration = three.ciphertexts_up + three.ciphertexts_down - two.ciphertexts_up - two.ciphertexts_down;
@@ -249,7 +257,7 @@ proptest! {
         let (forecast, samples) = estimate::forecast_ahead(&plan.points[0].settings, 0).unwrap();
         prop_assert_eq!(samples, limit);
         let counted = compute(&plan, Variant::Simulated).counts;
-        for (name, value) in forecast.traffic.by_name() {
+        for (name, value) in forecast.traffic().by_name() {
             prop_assert_eq!(counted[name], value, "{}", name);
         }
         for (name, value) in forecast.operations().by_name() {
@@ -263,7 +271,7 @@ proptest! {
         iterations in 2_usize..60,
         seed: u64,
     ) {
-        let mut settings = plan(&[]).points[0].settings.protocol.clone();
+        let mut settings = split_settings(&plan(&[]));
         settings.widths = widths;
         settings.training_iterations = iterations;
         let bound = settings.session_bound();
@@ -375,9 +383,9 @@ fn a_server_survives_clients_that_send_garbage() {
 /// Messages that are well formed but out of place end the conversation, with a reason and without a panic.
 #[test]
 fn a_server_refuses_what_the_protocol_does_not_allow() {
-    let settings = plan(&[]).points[0].settings.protocol.clone();
+    let settings = split_settings(&plan(&[]));
     let network =
-        Network::initialise(&settings.widths, settings.activation, settings.loss, &Stream::seeded(1));
+        Network::initialise(&settings.widths, settings.activation.clone(), settings.loss, &Stream::seeded(1));
     let message = |kind, layer, count, bytes| Message { kind, layer, count, body: vec![0; bytes] };
     let wrong = [
         message(Kind::Activations, 9, 1, 32),

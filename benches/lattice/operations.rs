@@ -11,19 +11,19 @@ use henn::{
 };
 
 /// log2 N, bits and number of the primes of Q, and of the special primes.
-pub type Size = (u32, [u32; 2], [u32; 2]);
+pub(crate) type Size = (u32, [u32; 2], [u32; 2]);
 
-pub fn literal((log_degree, modulus, special): Size) -> Literal {
+pub(crate) fn literal((log_degree, modulus, special): Size) -> Literal {
     let list = |[bits, count]: [u32; 2]| vec![bits; count as usize];
     Literal { log_degree, modulus_bits: list(modulus), special_bits: list(special) }
 }
 
-pub fn one_thread() {
+pub(crate) fn one_thread() {
     rayon::ThreadPoolBuilder::new().num_threads(1).build_global().expect("nobody used rayon before");
 }
 
 /// Everything but encoding, which differs.
-pub fn measure<S: RlweScheme>(
+pub(crate) fn measure<S: RlweScheme>(
     c: &mut Criterion,
     name: &str,
     scheme: &S,

@@ -93,11 +93,11 @@ mod tests {
 
     #[test]
     fn long_series_converge_to_the_function() {
-        for x in [-1.5_f64, -0.2, 0.7, 1.5] {
+        for x in [-1.5, -0.2, 0.7, 1.5] {
             let sigmoid = taylor(Function::Sigmoid, 63).unwrap().value(x);
-            assert!((sigmoid - 1.0 / (1.0 + (-x).exp())).abs() < 1e-14);
+            assert!((sigmoid - 1.0 / (1.0 + libm::exp(-x))).abs() < 1e-14);
             let tanh = taylor(Function::Tanh, 63).unwrap().value(x / 2.0);
-            assert!((tanh - (x / 2.0).tanh()).abs() < 1e-14);
+            assert!((tanh - libm::tanh(x / 2.0)).abs() < 1e-14);
         }
     }
 

@@ -9,6 +9,8 @@
 //! * [`Approximate`] over CKKS.
 //! * [`Dry`]: nothing, for plans: which levels a circuit takes, what it counts, whether it can be decrypted.
 
+#![expect(clippy::needless_pass_by_value, reason = "a view of an array is a reference already")]
+
 mod clear;
 mod matrix;
 mod polynomial;

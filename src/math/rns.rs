@@ -6,13 +6,18 @@
 //!
 //! Nothing here knows of keys or messages. Results are exact and do not depend on the number of threads.
 
+mod buffer;
 mod combination;
 pub mod conversion;
 mod kernel;
 pub mod ntt;
 pub mod polynomial;
 pub mod prime;
+mod products;
+mod rows;
 mod transform;
+
+pub(crate) use rows::for_each;
 
 pub use conversion::Conversion;
 pub use ntt::Ntt;

@@ -19,6 +19,9 @@ use std::{fmt, sync::OnceLock};
 #[cfg(target_arch = "x86_64")]
 pub(crate) mod avx512;
 pub(crate) mod portable;
+pub(crate) mod residues;
+
+pub(crate) use residues::Residues;
 
 /// Bits of a digit.
 pub(crate) const DIGIT_BITS: u32 = 52;
@@ -35,9 +38,7 @@ pub(crate) trait Task {
 }
 
 /// The instructions that modular arithmetic needs. A value of the type is the proof that the processor has them.
-pub(crate) trait Unit: Copy + Send + Sync + 'static {
-    /// A digit of every lane, each below 2^52.
-    type Digit: Copy + Send + Sync;
+pub(crate) trait Unit: Residues + Copy + Send + Sync + 'static {
     /// A sum of digits or of products of digits of every lane. Sums wrap, so differences may be taken as long as the final
     /// value is not negative.
     type Sum: Copy + Send + Sync;
@@ -86,15 +87,6 @@ pub(crate) trait Unit: Copy + Send + Sync + 'static {
     ) -> (Self::Sum, Self::Sum);
     /// `sum * factor` modulo 2^52.
     fn low_product(self, sum: Self::Sum, factor: Self::Digit) -> Self::Digit;
-    /// `x factor - q modulus` with `q = x ratio / 2^52`, rounded down: `x factor` modulo the modulus, below twice that, for a modulus below
-    /// 2^50, a factor below it, `ratio = factor 2^52 / modulus` rounded down, and any x (Shoup's method).
-    fn reduced_product(
-        self,
-        x: Self::Digit,
-        factor: Self::Digit,
-        ratio: Self::Digit,
-        modulus: Self::Digit,
-    ) -> Self::Sum;
     /// The lesser, of sums as numbers without sign.
     fn min(self, left: Self::Sum, right: Self::Sum) -> Self::Sum;
     /// The lanes of `low` and then of `high` without the first `SKIP`, for units of more than one lane.

@@ -300,7 +300,9 @@ pub fn serve<E: Engine>(
                 other => BackendError::from(other).into(),
             })?;
         let mut body = Vec::new();
-        outputs.iter().for_each(|output| slots.write(output, false, &mut body));
+        for output in &outputs {
+            slots.write(output, false, &mut body);
+        }
         let count = request.count;
         link.send(&Message { kind: Kind::Sums, layer: 0, count, body })?;
     }

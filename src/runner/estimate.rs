@@ -1,6 +1,6 @@
 //! What a cell will take, before it runs: operations, traffic, memory.
 
-use crate::backend::{BackendError, Variant};
+use crate::backend::{BackendError, OperationCounts, Variant};
 use crate::dataset;
 use crate::experiment::plan::{Settings, System};
 use crate::math::stream::Stream;
@@ -25,6 +25,14 @@ impl Forecast {
         match self {
             Self::Split(forecast) => forecast.traffic,
             Self::NonInteractive(forecast) => forecast.traffic,
+        }
+    }
+
+    /// Operations of both parties.
+    pub fn operations(&self) -> OperationCounts {
+        match self {
+            Self::Split(forecast) => forecast.operations(),
+            Self::NonInteractive(forecast) => forecast.operations,
         }
     }
 }

@@ -118,7 +118,7 @@ impl RlweScheme for Bgv {
         ciphertext: &'c Ciphertext<Untagged>,
         level: usize,
     ) -> Result<Borrowed<'c, Untagged>, RlweError> {
-        self.context.check_level("modulus switching", ciphertext, level)?;
+        ciphertext.check_level("modulus switching", level)?;
         let mut dropped = Borrowed::Borrowed(ciphertext);
         while dropped.level > level {
             dropped = Borrowed::Owned(self.lower(&dropped)?);

@@ -211,7 +211,7 @@ impl RlweScheme for Ckks {
         ciphertext: &'c Ciphertext<Scale>,
         level: usize,
     ) -> Result<Borrowed<'c, Scale>, RlweError> {
-        self.context.check_level("dropping primes", ciphertext, level)?;
+        ciphertext.check_level("dropping primes", level)?;
         if level == ciphertext.level {
             return Ok(Borrowed::Borrowed(ciphertext));
         }

@@ -4,9 +4,9 @@
 //! must end with, from the whole down, so that sums need no correction: in CKKS by the primes that the products will be divided by, in
 //! fixed-point arithmetic by the scales of the powers. Chebyshev's polynomials take the place of powers alike: `T_(a+b) = 2 T_a T_b - T_(a-b)`.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
-use super::{Engine, Of, SlotError, Slots};
+use super::{Ciphertext, Engine, Of, SlotError, Slots};
 use crate::approximation::{Basis, Polynomial};
 
 /// A part that was evaluated.
@@ -49,7 +49,7 @@ impl Cut {
     }
 
     /// The powers that a polynomial takes, those that they are made of included.
-    fn powers(self, coefficients: &[f64], into: &mut BTreeMap<usize, ()>) {
+    fn powers(self, coefficients: &[f64], into: &mut BTreeSet<usize>) {
         match self.at(coefficients.len()) {
             None => coefficients
                 .iter()
@@ -96,7 +96,7 @@ impl Cut {
         let sizes = std::iter::successors(Some(1), |baby| Some(2 * baby));
         let cuts = sizes.take_while(|baby| *baby < 2 * coefficients.len()).map(|baby| Self { basis, baby });
         let cost = |cut: &Self| {
-            let mut powers = BTreeMap::new();
+            let mut powers = BTreeSet::new();
             cut.powers(coefficients, &mut powers);
             // The first power is given.
             let products = powers.len() - powers.len().min(1) + cut.products(coefficients);
@@ -118,10 +118,12 @@ fn halves(power: usize) -> [usize; 2] {
     [power.div_ceil(2), power / 2]
 }
 
-fn add(power: usize, into: &mut BTreeMap<usize, ()>) {
-    if into.insert(power, ()).is_none() && power > 1 {
-        halves(power).iter().for_each(|half| add(*half, into));
-        into.insert(1, ());
+fn add(power: usize, into: &mut BTreeSet<usize>) {
+    if into.insert(power) && power > 1 {
+        for half in halves(power) {
+            add(half, into);
+        }
+        into.insert(1);
     }
 }
 
@@ -158,12 +160,12 @@ impl<E: Engine> Slots<E> {
             return self.add_constant(&zero, coefficients.first().copied().unwrap_or(0.0));
         }
         let cut = Cut::best(polynomial.basis, &coefficients, u32::from(rules.rescales()));
-        let mut wanted = BTreeMap::new();
+        let mut wanted = BTreeSet::new();
         cut.powers(&coefficients, &mut wanted);
         let mut powers: BTreeMap<usize, Of<E>> = BTreeMap::new();
         let bound = x.state.magnitude;
         powers.insert(1, x);
-        for &power in wanted.keys().filter(|power| **power > 1) {
+        for &power in wanted.iter().filter(|power| **power > 1) {
             let [more, less] = halves(power);
             let mut product = self.multiply(evaluation, &powers[&more], &powers[&less])?;
             if polynomial.basis == Basis::Chebyshev {
@@ -212,7 +214,7 @@ impl<E: Engine> Slots<E> {
         };
         let giant = &powers[&g];
         let [quotient, remainder] = cut.divided(coefficients, g);
-        let level = self.level(cut, &quotient, powers).min(giant.state.level);
+        let level = level_of(cut, &quotient, powers).min(giant.state.level);
         let needed = target * self.rules().divisor(level) / giant.state.scale;
         let product = match self.part(evaluation, cut, &quotient, powers, needed)? {
             Part::Constant(factor) => self.combine(&[(giant, factor)], target)?,
@@ -227,21 +229,21 @@ impl<E: Engine> Slots<E> {
     fn shifted(&self, ciphertext: Of<E>, constant: f64) -> Result<Of<E>, SlotError> {
         if constant == 0.0 { Ok(ciphertext) } else { self.add_constant(&ciphertext, constant) }
     }
+}
 
-    /// The level that a part will have where products are rescaled; elsewhere it decides nothing.
-    fn level(&self, cut: Cut, coefficients: &[f64], powers: &BTreeMap<usize, Of<E>>) -> usize {
-        let of = |power: usize| powers[&power].state.level;
-        match cut.at(coefficients.len()) {
-            None => {
-                let used =
-                    coefficients.iter().enumerate().skip(1).filter(|(_, coefficient)| **coefficient != 0.0);
-                used.map(|(power, _)| of(power).saturating_sub(1)).min().unwrap_or(usize::MAX)
-            }
-            Some(g) => {
-                let [quotient, remainder] = cut.divided(coefficients, g);
-                let product = self.level(cut, &quotient, powers).min(of(g)).saturating_sub(1);
-                product.min(self.level(cut, &remainder, powers))
-            }
+/// The level that a part will have where products are rescaled; elsewhere it decides nothing.
+fn level_of<P>(cut: Cut, coefficients: &[f64], powers: &BTreeMap<usize, Ciphertext<P>>) -> usize {
+    let of = |power: usize| powers[&power].state.level;
+    match cut.at(coefficients.len()) {
+        None => {
+            let used =
+                coefficients.iter().enumerate().skip(1).filter(|(_, coefficient)| **coefficient != 0.0);
+            used.map(|(power, _)| of(power).saturating_sub(1)).min().unwrap_or(usize::MAX)
+        }
+        Some(g) => {
+            let [quotient, remainder] = cut.divided(coefficients, g);
+            let product = level_of(cut, &quotient, powers).min(of(g)).saturating_sub(1);
+            product.min(level_of(cut, &remainder, powers))
         }
     }
 }

@@ -77,6 +77,36 @@ trait Circuit {
     }
 }
 
+/// Runs a circuit on an engine, its twin and nothing: what both opened, and the bound on errors.
+fn compare<A: Engine, B: Engine>(
+    circuit: &impl Circuit,
+    values: &[f64],
+    engine: A,
+    twin: B,
+    dry: Dry,
+    (steps, scale): (&[i64], f64),
+) -> (Vec<A::Number>, Vec<B::Number>, f64) {
+    let (bench, twin, dry) =
+        (Bench::new(engine, steps, scale), Bench::new(twin, steps, scale), Bench::new(dry, steps, scale));
+    let found = circuit.run(&bench, values).unwrap();
+    let expected = circuit.run(&twin, values).unwrap();
+    let planned = circuit.run(&dry, values).unwrap();
+    assert_eq!(found.state, expected.state);
+    assert_eq!(found.state, planned.state);
+    assert_eq!(bench.slots.meter().counts(), twin.slots.meter().counts());
+    assert_eq!(bench.slots.meter().counts(), dry.slots.meter().counts());
+    // What is sent is as long as the twin's.
+    let small = bench.slots.compact(&found).unwrap();
+    let mut bytes = [Vec::new(), Vec::new()];
+    bench.slots.write(&small, false, &mut bytes[0]);
+    twin.slots.write(&twin.slots.compact(&expected).unwrap(), false, &mut bytes[1]);
+    assert_eq!(bytes[0].len(), bytes[1].len());
+    let opened = bench.slots.open(&bench.secret, &mut &bytes[0][..], small.state.scale).unwrap();
+    let twins = twin.slots.open(&twin.secret, &mut &bytes[1][..], small.state.scale).unwrap();
+    let error = bench.slots.rules().error(&small.state);
+    (opened, twins, error)
+}
+
 /// Runs a circuit on every engine: encrypted numbers are those of the twins, exactly or within the bound that was foretold, and near those
 /// of real arithmetic; twins and plans have the same counts, levels and bounds.
 fn everywhere(circuit: &impl Circuit, values: &[f64], tolerance: f64) {
@@ -86,34 +116,6 @@ fn everywhere(circuit: &impl Circuit, values: &[f64], tolerance: f64) {
             assert!((found - expected).abs() <= tolerance, "slot {index}: {found} in place of {expected}");
         }
     };
-    fn compare<A: Engine, B: Engine>(
-        circuit: &impl Circuit,
-        values: &[f64],
-        engine: A,
-        twin: B,
-        dry: Dry,
-        (steps, scale): (&[i64], f64),
-    ) -> (Vec<A::Number>, Vec<B::Number>, f64) {
-        let (bench, twin, dry) =
-            (Bench::new(engine, steps, scale), Bench::new(twin, steps, scale), Bench::new(dry, steps, scale));
-        let found = circuit.run(&bench, values).unwrap();
-        let expected = circuit.run(&twin, values).unwrap();
-        let planned = circuit.run(&dry, values).unwrap();
-        assert_eq!(found.state, expected.state);
-        assert_eq!(found.state, planned.state);
-        assert_eq!(bench.slots.meter().counts(), twin.slots.meter().counts());
-        assert_eq!(bench.slots.meter().counts(), dry.slots.meter().counts());
-        // What is sent is as long as the twin's.
-        let small = bench.slots.compact(&found).unwrap();
-        let mut bytes = [Vec::new(), Vec::new()];
-        bench.slots.write(&small, false, &mut bytes[0]);
-        twin.slots.write(&twin.slots.compact(&expected).unwrap(), false, &mut bytes[1]);
-        assert_eq!(bytes[0].len(), bytes[1].len());
-        let opened = bench.slots.open(&bench.secret, &mut &bytes[0][..], small.state.scale).unwrap();
-        let twins = twin.slots.open(&twin.secret, &mut &bytes[1][..], small.state.scale).unwrap();
-        let error = bench.slots.rules().error(&small.state);
-        (opened, twins, error)
-    }
     let exact = circuit.exact(values);
     let reals = Bench::new(Reals::exact(1 << (LOG_DEGREE - 1)), &steps, 1.0);
     near(&reals.reals(&circuit.run(&reals, values).unwrap()), &exact, 1e-9);
@@ -263,7 +265,7 @@ impl Circuit for Matrix {
     }
 
     fn steps(&self) -> Vec<i64> {
-        matrix::matrix_steps(self.0.nrows())
+        matrix_steps(self.0.nrows())
     }
 }
 
@@ -362,7 +364,7 @@ mod overflow {
 
     #[test]
     fn what_overflows_is_refused_before_it_is_opened() {
-        let mut reasons = std::collections::BTreeMap::<&str, usize>::new();
+        let mut reasons = BTreeMap::<&str, usize>::new();
         for seed in 0..100 {
             for error in [walk(&*BGV, seed), walk(&*BFV, seed), walk(&*CKKS, seed)] {
                 let reason = match error {

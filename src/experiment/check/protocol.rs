@@ -47,7 +47,7 @@ pub(super) fn system(
             Some((System::Split { scheme, protocol }, security, marked))
         }
         (ProtocolName::NonInteractive, Some((_, Kind::Lattice(name)))) => {
-            let protocol = non_interactive(spec, entry, activation?, checker)?;
+            let protocol = non_interactive(spec, entry, &activation?, checker)?;
             let (scheme, security, marked) = scheme::lattice(spec, name, &protocol, checker)?;
             Some((System::NonInteractive { scheme, protocol }, security, marked))
         }
@@ -124,7 +124,7 @@ fn widths(spec: &Spec, entry: &dataset::Entry) -> Vec<usize> {
 fn non_interactive(
     spec: &Spec,
     entry: Option<&dataset::Entry>,
-    activation: Nonlinearity,
+    activation: &Nonlinearity,
     checker: &mut Checker<'_>,
 ) -> Option<non_interactive::Settings> {
     let protocol = &spec.protocol;

@@ -15,13 +15,13 @@ use std::{hint::black_box, ops::Range};
 use zeroize::Zeroize;
 
 use super::{Alone, Constants, Step};
-use crate::math::vector::{DIGIT_BITS, DIGIT_MASK, Task, Unit};
+use crate::math::vector::{DIGIT_BITS, DIGIT_MASK, Residues, Task, Unit};
 
 /// Digits in a vector.
 const LANES: usize = 8;
 
 /// Every digit of a number in all lanes, in groups of eight.
-type Factor<V> = Vec<[<V as Unit>::Digit; LANES]>;
+type Factor<V> = Vec<[<V as Residues>::Digit; LANES]>;
 
 /// The constants as vectors, and the memory that multiplications need. Wiped when dropped. Rows of digits and of columns
 /// fill vectors; what they have beyond a number's digits is zero.
@@ -317,7 +317,7 @@ fn factor<V: Unit>(unit: V, digits: &[u64], out: &mut [[V::Digit; LANES]]) {
 type Offsets<V> = [<V as Unit>::Sum; LANES + 1];
 
 /// A left factor in vectors, and a right factor.
-type Term<'a, V> = (&'a [<V as Unit>::Digit], &'a [[<V as Unit>::Digit; LANES]]);
+type Term<'a, V> = (&'a [<V as Residues>::Digit], &'a [[<V as Residues>::Digit; LANES]]);
 
 /// As many products as go into one column, without their biases.
 #[expect(clippy::inline_always, reason = "compiled with the unit's instructions")]

@@ -69,6 +69,7 @@ impl Basis {
                         }
                     }
                     for (sum, wide) in sum.iter_mut().zip(wide) {
+                        #[expect(clippy::cast_possible_truncation, reason = "the halves of 128 bits")]
                         let (high, low) = ((wide >> u64::BITS) as u64, wide as u64);
                         let high = prime.multiply(prime.reduce(high), wrap);
                         *sum = prime.add(*sum, prime.add(high, prime.reduce(low)));
@@ -95,7 +96,7 @@ mod tests {
             integers in prop::collection::vec(any::<i128>(), 1..90),
             seed: u64,
         ) {
-            let degree = 8;
+            let degree = 32;
             let basis = Basis::try_new(degree, &transform_primes(bits, degree, 2, &[]).unwrap()).unwrap();
             let polynomial = |index: usize| {
                 let mut polynomial = basis.zero(Domain::Values);

@@ -7,11 +7,12 @@
 
 use num_bigint::BigUint;
 use num_traits::One;
-use rayon::prelude::*;
 
 use super::{
     Prime,
-    kernel::{Convert, Tables},
+    buffer::Buffer,
+    for_each,
+    kernel::{self, Convert, Tables},
 };
 use crate::math::vector::Engine;
 
@@ -23,7 +24,7 @@ const BLOCK: usize = 1024;
 pub struct Conversion {
     from: Vec<Prime>,
     to: Vec<Prime>,
-    /// (Q/q_i)^-1 modulo `q_i`
+    /// (Q/q_i)^-1 modulo `q_i`: the weights
     inverses: Vec<u64>,
     /// 1 / `q_i`
     reciprocals: Vec<f64>,
@@ -36,22 +37,27 @@ pub struct Conversion {
 impl Conversion {
     /// From residues modulo distinct primes to residues modulo others.
     pub fn new(from: &[Prime], to: &[Prime]) -> Self {
+        Self::with_factors(from, to, &vec![1; to.len()])
+    }
+
+    /// The same, with results multiplied by a factor for each of the others.
+    pub fn with_factors(from: &[Prime], to: &[Prime], times: &[u64]) -> Self {
         let product: BigUint = from.iter().fold(BigUint::one(), |product, prime| product * prime.value());
         let others: Vec<BigUint> = from.iter().map(|prime| &product / prime.value()).collect();
         let inverse = |(prime, others): (&Prime, &BigUint)| prime.invert(prime.reduce_big(others));
         let inverses: Vec<u64> = from.iter().zip(&others).map(inverse).collect();
         let factors: Vec<(Vec<u64>, u64)> = to
             .iter()
-            .map(|prime| {
-                let factors = others.iter().map(|others| prime.reduce_big(others)).collect();
-                (factors, prime.negate(prime.reduce_big(&product)))
+            .zip(times)
+            .map(|(prime, times)| {
+                let times = |number| prime.multiply(prime.reduce_big(number), *times);
+                (others.iter().map(times).collect(), prime.negate(times(&product)))
             })
             .collect();
-        let sources: Vec<_> = from.iter().copied().zip(inverses.iter().copied()).collect();
         let joined = factors.iter().map(|(factors, less)| factors.iter().chain([less]).copied().collect());
         let targets: Vec<(Prime, Vec<u64>)> = to.iter().copied().zip(joined).collect();
         Self {
-            tables: Tables::try_new(&sources, &targets),
+            tables: Tables::try_new(from, &targets),
             from: from.to_vec(),
             to: to.to_vec(),
             inverses,
@@ -69,37 +75,64 @@ impl Conversion {
     }
 
     fn convert_with(&self, engine: Engine, rows: &[u64], degree: usize) -> Vec<u64> {
-        assert_eq!(rows.len(), degree * self.from.len(), "one row a prime");
-        let rows: Vec<&[u64]> = rows.chunks_exact(degree).collect();
+        let mut weighted = Buffer::from(rows);
+        for ((row, prime), weight) in weighted.chunks_exact_mut(degree).zip(&self.from).zip(&self.inverses) {
+            kernel::scale(*prime, row, *weight);
+        }
         let mut out = vec![0; degree * self.to.len()];
+        self.convert_weighted_with(engine, &weighted, degree, out.chunks_exact_mut(degree));
+        out
+    }
+
+    /// What residues modulo each source are multiplied with first.
+    pub fn weights(&self) -> &[u64] {
+        &self.inverses
+    }
+
+    /// As [`convert`](Self::convert), of residues that were multiplied with the [`weights`](Self::weights), to one row a target.
+    ///
+    /// # Panics
+    /// When there is not one row of `degree` coefficients a prime.
+    pub fn convert_weighted<'a>(
+        &self,
+        rows: &[u64],
+        degree: usize,
+        out: impl ExactSizeIterator<Item = &'a mut [u64]>,
+    ) {
+        self.convert_weighted_with(Engine::fastest(), rows, degree, out);
+    }
+
+    fn convert_weighted_with<'a>(
+        &self,
+        engine: Engine,
+        rows: &[u64],
+        degree: usize,
+        out: impl ExactSizeIterator<Item = &'a mut [u64]>,
+    ) {
+        assert!(rows.len() == degree * self.from.len() && out.len() == self.to.len(), "one row a prime");
+        let rows: Vec<&[u64]> = rows.chunks_exact(degree).collect();
         let mut blocks: Vec<Vec<&mut [u64]>> = (0..degree.div_ceil(BLOCK)).map(|_| Vec::new()).collect();
-        for row in out.chunks_exact_mut(degree) {
+        for row in out {
+            assert_eq!(row.len(), degree, "one residue a coefficient");
             for (block, part) in blocks.iter_mut().zip(row.chunks_mut(BLOCK)) {
                 block.push(part);
             }
         }
-        blocks.into_par_iter().enumerate().for_each(|(block, targets)| {
+        for_each(blocks.into_iter().enumerate(), |(block, targets)| {
             let range = block * BLOCK..degree.min((block + 1) * BLOCK);
+            let rows: Vec<&[u64]> = rows.iter().map(|row| &row[range.clone()]).collect();
             match self.tables.as_ref().filter(|_| range.len().is_multiple_of(8)) {
-                Some(tables) => {
-                    let rows: Vec<&[u64]> = rows.iter().map(|row| &row[range.clone()]).collect();
-                    engine.run(Convert { tables, rows: &rows, out: targets });
-                }
-                None => self.convert_block(&rows, range, targets),
+                Some(tables) => engine.run(Convert { tables, rows: &rows, out: targets }),
+                None => self.convert_block(&rows, targets),
             }
         });
-        out
     }
 
-    fn convert_block(&self, rows: &[&[u64]], range: std::ops::Range<usize>, targets: Vec<&mut [u64]>) {
-        let mut scaled = vec![0; range.len() * self.from.len()];
-        let mut quotients = vec![0.0; range.len()];
-        let sources = self.from.iter().zip(&self.inverses).zip(&self.reciprocals).zip(rows);
-        for ((((prime, inverse), reciprocal), row), out) in sources.zip(scaled.chunks_exact_mut(range.len()))
-        {
-            for ((out, quotient), residue) in out.iter_mut().zip(&mut quotients).zip(&row[range.clone()]) {
-                *out = prime.multiply(*residue, *inverse);
-                *quotient += *out as f64 * reciprocal;
+    fn convert_block(&self, rows: &[&[u64]], targets: Vec<&mut [u64]>) {
+        let mut quotients = vec![0.0; rows.first().map_or(0, |row| row.len())];
+        for (reciprocal, row) in self.reciprocals.iter().zip(rows) {
+            for (quotient, weighted) in quotients.iter_mut().zip(*row) {
+                *quotient += *weighted as f64 * reciprocal;
             }
         }
         #[expect(
@@ -112,9 +145,9 @@ impl Conversion {
             for (out, quotient) in target.iter_mut().zip(&quotients) {
                 *out = prime.multiply(prime.reduce(*quotient), *less);
             }
-            for (factor, scaled) in factors.iter().zip(scaled.chunks_exact(range.len())) {
-                for (out, scaled) in target.iter_mut().zip(scaled) {
-                    *out = prime.add(*out, prime.multiply(prime.reduce(*scaled), *factor));
+            for (factor, row) in factors.iter().zip(rows) {
+                for (out, weighted) in target.iter_mut().zip(*row) {
+                    *out = prime.add(*out, prime.multiply(prime.reduce(*weighted), *factor));
                 }
             }
         }

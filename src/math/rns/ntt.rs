@@ -9,8 +9,9 @@ use tfhe_ntt::prime64::Plan;
 
 use super::{
     Prime,
-    kernel::{MAX_BITS, MAX_TERMS},
-    transform::{self, Forward, InnerProduct, Inverse, Transform},
+    kernel::{self, MAX_BITS},
+    products::SumsOfProducts,
+    transform::{self, Transform},
 };
 use crate::math::vector::Engine;
 
@@ -43,7 +44,8 @@ impl Ntt {
         let prime = Prime::try_new(value)?;
         let plan = Plan::try_new(degree, value)?;
         let kind = if prime.bits() <= MAX_BITS && degree >= transform::MIN_DEGREE {
-            Kind::Vector(Box::new(Transform::new(prime, degree, primitive_root(prime, degree)?)))
+            let root = primitive_root(prime, degree)?;
+            Kind::Vector(Box::new(Transform::new(Engine::fastest(), prime, degree, root)))
         } else {
             Kind::Long(Box::new(plan))
         };
@@ -67,7 +69,7 @@ impl Ntt {
     pub fn forward(&self, row: &mut [u64]) {
         assert_eq!(row.len(), self.degree, "one residue a coefficient");
         match &self.kind {
-            Kind::Vector(transform) => Engine::fastest().run(Forward { transform, row }),
+            Kind::Vector(transform) => transform.forward(row),
             Kind::Long(plan) => plan.fwd(row),
         }
     }
@@ -77,30 +79,64 @@ impl Ntt {
     /// # Panics
     /// See [`forward`](Self::forward).
     pub fn inverse(&self, row: &mut [u64]) {
+        self.inverse_times(row, 1);
+    }
+
+    /// Values to coefficients times a residue.
+    ///
+    /// # Panics
+    /// See [`forward`](Self::forward).
+    pub fn inverse_times(&self, row: &mut [u64], factor: u64) {
         assert_eq!(row.len(), self.degree, "one residue a value");
         match &self.kind {
-            Kind::Vector(transform) => Engine::fastest().run(Inverse { transform, row }),
+            Kind::Vector(transform) => transform.inverse_times(row, factor),
             Kind::Long(plan) => {
                 plan.inv(row);
                 plan.normalize(row);
+                kernel::scale(self.prime, row, factor);
             }
         }
+    }
+
+    /// The sums of the terms' first factors times each of the others, value by value.
+    ///
+    /// # Panics
+    /// See [`forward`](Self::forward).
+    pub fn sums_of_products<const COUNT: usize>(
+        &self,
+        sums: [&mut [u64]; COUNT],
+        terms: &[(&[u64], [&[u64]; COUNT])],
+    ) {
+        self.products(false, sums, terms);
     }
 
     /// Adds the products of the terms' factors to a sum, value by value.
     ///
     /// # Panics
     /// See [`forward`](Self::forward).
-    pub fn inner_product(&self, sum: &mut [u64], terms: &[(&[u64], &[u64])]) {
-        let lengths =
-            terms.iter().all(|(left, right)| left.len() == self.degree && right.len() == self.degree);
-        assert!(lengths && sum.len() == self.degree, "one residue a value");
-        for terms in terms.chunks(MAX_TERMS) {
-            match &self.kind {
-                Kind::Vector(_) => Engine::fastest().run(InnerProduct { prime: self.prime, sum, terms }),
-                Kind::Long(plan) => {
-                    for (left, right) in terms {
-                        plan.mul_accumulate(sum, left, right);
+    pub fn inner_product(&self, sum: &mut [u64], terms: &[(&[u64], [&[u64]; 1])]) {
+        self.products(true, [sum], terms);
+    }
+
+    fn products<const COUNT: usize>(
+        &self,
+        add: bool,
+        mut sums: [&mut [u64]; COUNT],
+        terms: &[(&[u64], [&[u64]; COUNT])],
+    ) {
+        let fits = |row: &[u64]| row.len() == self.degree;
+        let terms_fit =
+            terms.iter().all(|(left, rights)| fits(left) && rights.iter().all(|right| fits(right)));
+        assert!(terms_fit && sums.iter().all(|sum| fits(sum)), "one residue a value");
+        match &self.kind {
+            Kind::Vector(_) => Engine::fastest().run(SumsOfProducts { prime: self.prime, add, sums, terms }),
+            Kind::Long(plan) => {
+                for (at, sum) in sums.iter_mut().enumerate() {
+                    if !add {
+                        sum.fill(0);
+                    }
+                    for (left, rights) in terms {
+                        plan.mul_accumulate(sum, left, rights[at]);
                     }
                 }
             }
@@ -173,7 +209,7 @@ mod tests {
             let (mut a, mut b, mut product) = (left.clone(), right, vec![0; n]);
             ntt.forward(&mut a);
             ntt.forward(&mut b);
-            ntt.inner_product(&mut product, &[(&a, &b)]);
+            ntt.inner_product(&mut product, &[(&a, [&b])]);
             ntt.inverse(&mut product);
             prop_assert_eq!(product, expected);
             ntt.inverse(&mut a);

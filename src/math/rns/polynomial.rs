@@ -9,6 +9,8 @@ use zeroize::Zeroize;
 
 use super::{
     Ntt, Prime,
+    buffer::Buffer,
+    for_each,
     kernel::{self, Pointwise},
 };
 
@@ -26,7 +28,7 @@ pub enum Domain {
 pub struct Polynomial {
     degree: usize,
     domain: Domain,
-    rows: Vec<u64>,
+    rows: Buffer,
 }
 
 impl Polynomial {
@@ -56,13 +58,13 @@ impl Polynomial {
     /// When they are no whole number of rows.
     pub fn from_residues(degree: usize, domain: Domain, rows: Vec<u64>) -> Self {
         assert!(rows.len().is_multiple_of(degree), "whole rows");
-        Self { degree, domain, rows }
+        Self { degree, domain, rows: rows.into() }
     }
 
     /// The rows of the first `count` primes.
     #[must_use]
     pub fn first_rows(&self, count: usize) -> Self {
-        Self { rows: self.rows[..count * self.degree].to_vec(), ..*self }
+        Self { degree: self.degree, domain: self.domain, rows: self.rows[..count * self.degree].into() }
     }
 
     /// Forgets the rows from the `count`-th on.
@@ -70,9 +72,26 @@ impl Polynomial {
         self.rows.truncate(count * self.degree);
     }
 
+    /// The polynomial with every row's numbers taken from these places: see [`automorphism`].
+    ///
+    /// # Panics
+    /// When there are not N of them.
+    #[must_use]
+    pub fn permuted(&self, places: &[u32]) -> Self {
+        assert_eq!(places.len(), self.degree, "one place a number");
+        let rows = Buffer::stale(self.rows.len());
+        let mut moved = Self { degree: self.degree, domain: self.domain, rows };
+        for_each(moved.rows_mut().zip(self.rows()), |(out, row)| {
+            for (out, place) in out.iter_mut().zip(places) {
+                *out = row[*place as usize];
+            }
+        });
+        moved
+    }
+
     /// Appends rows of further primes.
     pub fn extend(&mut self, rows: &[u64]) {
-        self.rows.extend_from_slice(rows);
+        self.rows.extend(rows);
     }
 }
 
@@ -143,7 +162,12 @@ impl Basis {
 
     /// 0
     pub fn zero(&self, domain: Domain) -> Polynomial {
-        Polynomial { degree: self.degree, domain, rows: vec![0; self.degree * self.len()] }
+        Polynomial { degree: self.degree, domain, rows: Buffer::zeros(self.degree * self.len()) }
+    }
+
+    /// A polynomial whose residues are yet to be written: they are any numbers.
+    pub fn unset(&self, domain: Domain) -> Polynomial {
+        Polynomial { degree: self.degree, domain, rows: Buffer::stale(self.degree * self.len()) }
     }
 
     /// The polynomial with these coefficients, modulo every prime.
@@ -153,23 +177,17 @@ impl Basis {
     /// they name, which is a mistake of the caller's code.
     pub fn polynomial(&self, coefficients: &[i64]) -> Polynomial {
         assert_eq!(coefficients.len(), self.degree, "one coefficient a power");
-        let mut polynomial = self.zero(Domain::Coefficients);
-        self.each(&mut polynomial, |ntt, row| {
-            for (residue, coefficient) in row.iter_mut().zip(coefficients) {
-                *residue = ntt.prime().reduce_signed(*coefficient);
-            }
-        });
+        let mut polynomial = self.unset(Domain::Coefficients);
+        let greatest =
+            coefficients.iter().fold(0, |greatest, coefficient| coefficient.unsigned_abs().max(greatest));
+        self.each(&mut polynomial, |ntt, row| kernel::reduce(ntt.prime(), row, coefficients, greatest));
         polynomial
     }
 
     /// Applies `change` to every row, in parallel.
     pub fn each(&self, polynomial: &mut Polynomial, change: impl Fn(&Ntt, &mut [u64]) + Sync) {
         self.check(polynomial);
-        polynomial
-            .rows
-            .par_chunks_exact_mut(self.degree)
-            .zip(&self.transforms)
-            .for_each(|(row, ntt)| change(ntt, row));
+        for_each(polynomial.rows_mut().zip(&self.transforms), |(row, ntt)| change(ntt, row));
     }
 
     /// Applies `change` to every row of the first and the same row of the second, in parallel.
@@ -181,11 +199,8 @@ impl Basis {
     ) {
         self.check(left);
         self.check_domain(right, left.domain);
-        left.rows
-            .par_chunks_exact_mut(self.degree)
-            .zip(right.rows.par_chunks_exact(self.degree))
-            .zip(&self.transforms)
-            .for_each(|((left, right), ntt)| change(ntt, left, right));
+        let rows = left.rows_mut().zip(right.rows()).zip(&self.transforms);
+        for_each(rows, |((left, right), ntt)| change(ntt, left, right));
     }
 
     /// Coefficients to values; values stay.
@@ -202,6 +217,14 @@ impl Basis {
             self.each(polynomial, Ntt::inverse);
             polynomial.domain = Domain::Coefficients;
         }
+    }
+
+    /// Values to coefficients times a factor that is given in residues, one a prime.
+    pub fn inverse_times(&self, polynomial: &mut Polynomial, factor: &[u64]) {
+        self.check_domain(polynomial, Domain::Values);
+        let rows = polynomial.rows_mut().zip(&self.transforms).zip(factor);
+        for_each(rows, |((row, ntt), factor)| ntt.inverse_times(row, *factor));
+        polynomial.domain = Domain::Coefficients;
     }
 
     /// `left += right`
@@ -231,8 +254,21 @@ impl Basis {
     /// `polynomial *= factor`, for an integer that is given in residues, one a prime.
     pub fn scale(&self, polynomial: &mut Polynomial, factor: &[u64]) {
         self.check(polynomial);
-        let rows = polynomial.rows.par_chunks_exact_mut(self.degree).zip(&self.transforms).zip(factor);
-        rows.for_each(|((row, ntt), factor)| kernel::scale(ntt.prime(), row, *factor));
+        let rows = polynomial.rows_mut().zip(&self.transforms).zip(factor);
+        for_each(rows, |((row, ntt), factor)| kernel::scale(ntt.prime(), row, *factor));
+    }
+
+    /// `sum += polynomial factor`, for rows of a polynomial that may have more than the sum, and a factor that is given in residues, one a
+    /// prime.
+    ///
+    /// # Panics
+    /// Like [`Basis::polynomial`].
+    pub fn add_scaled(&self, sum: &mut Polynomial, polynomial: &Polynomial, factor: &[u64]) {
+        self.check(sum);
+        assert_eq!(sum.domain, polynomial.domain, "the domain");
+        assert!(polynomial.degree == self.degree && polynomial.rows.len() >= sum.rows.len(), "enough rows");
+        let rows = sum.rows_mut().zip(polynomial.rows()).zip(&self.transforms).zip(factor);
+        for_each(rows, |(((sum, row), ntt), factor)| kernel::add_scaled(ntt.prime(), sum, row, *factor));
     }
 
     /// The residues of an integer.
@@ -242,9 +278,25 @@ impl Basis {
 
     /// `left right`, of values.
     pub fn multiply(&self, left: &Polynomial, right: &Polynomial) -> Polynomial {
-        let mut product = self.zero(Domain::Values);
-        self.multiply_add(&mut product, left, right);
-        product
+        self.sum_of_products(&[(left, right)])
+    }
+
+    /// The sum of products of values.
+    pub fn sum_of_products(&self, terms: &[(&Polynomial, &Polynomial)]) -> Polynomial {
+        for (left, right) in terms {
+            self.check_domain(left, Domain::Values);
+            self.check_domain(right, Domain::Values);
+        }
+        let mut sum = self.unset(Domain::Values);
+        for_each(sum.rows_mut().zip(&self.transforms).enumerate(), |(at, (sum, ntt))| {
+            let range = at * self.degree..(at + 1) * self.degree;
+            let terms: Vec<(&[u64], [&[u64]; 1])> = terms
+                .iter()
+                .map(|(left, right)| (&left.rows[range.clone()], [&right.rows[range.clone()]]))
+                .collect();
+            ntt.sums_of_products([sum], &terms);
+        });
+        sum
     }
 
     /// `sum += left right`, of values.
@@ -252,12 +304,8 @@ impl Basis {
         for polynomial in [&*sum, left, right] {
             self.check_domain(polynomial, Domain::Values);
         }
-        sum.rows
-            .par_chunks_exact_mut(self.degree)
-            .zip(left.rows.par_chunks_exact(self.degree))
-            .zip(right.rows.par_chunks_exact(self.degree))
-            .zip(&self.transforms)
-            .for_each(|(((sum, left), right), ntt)| ntt.inner_product(sum, &[(left, right)]));
+        let rows = sum.rows_mut().zip(left.rows()).zip(right.rows()).zip(&self.transforms);
+        for_each(rows, |(((sum, left), right), ntt)| ntt.inner_product(sum, &[(left, [right])]));
     }
 
     /// The polynomial's coefficients as integers of least magnitude modulo the product of the primes: exact and slow, for
@@ -352,6 +400,26 @@ mod tests {
             basis.negate(&mut sum);
             basis.scale(&mut sum, &basis.residues(&3_u32.into()));
             prop_assert_eq!(basis.lift(&sum), wide(&a).into_iter().map(|a| a * -3).collect::<Vec<_>>());
+        }
+
+        #[test]
+        fn residues_are_those_of_coefficients(seed: u64, edge in -2_i64..=2, negative: bool) {
+            let basis = basis(32, 3);
+            let edge = basis.primes().map(|prime| prime.value().cast_signed()).min().unwrap() + edge;
+            let edge = if negative { -edge } else { edge };
+            let coefficients: Vec<i64> = (0..32).map(|i| match i {
+                0 => edge,
+                1 => i64::MIN >> (seed % 64),
+                _ => seed.rotate_left(i).cast_signed() >> (2 * i),
+            }).collect();
+            for kept in [&[0][..], &[0, 1]] {
+                // Without the greatest numbers in place, and with them.
+                let few: Vec<i64> = (0..32).map(|i| if kept.contains(&i) { coefficients[i] } else { coefficients[i] % edge }).collect();
+                for (row, prime) in basis.polynomial(&few).rows().zip(basis.primes()) {
+                    let expected: Vec<u64> = few.iter().map(|&number| prime.reduce_signed(number)).collect();
+                    prop_assert_eq!(row, expected);
+                }
+            }
         }
 
         #[test]

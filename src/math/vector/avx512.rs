@@ -1,6 +1,6 @@
 //! AVX-512: eight lanes, by IFMA or by fused multiply-adds in double precision.
 //!
-//! The only `unsafe` code of henn. Values of [`Ifma512`] and [`Float512`] exist only where `detect` found the processor's
+//! With `residues` below it the only `unsafe` code of henn. Values of [`Ifma512`] and [`Float512`] exist only where `detect` found the processor's
 //! features, which is what every block relies on; those that touch memory check the lengths beside it.
 #![expect(unsafe_code, reason = "SIMD: intrinsics need the features that `detect` has found")]
 #![expect(
@@ -11,17 +11,18 @@
 )]
 
 use std::arch::x86_64::{
-    __m512d, __m512i, __mmask8, _MM_FROUND_NO_EXC, _MM_FROUND_TO_ZERO, _mm512_add_epi64, _mm512_add_pd,
-    _mm512_alignr_epi64, _mm512_and_si512, _mm512_castpd_si512, _mm512_castsi512_pd, _mm512_cmpeq_epi64_mask,
-    _mm512_cmpgt_epu64_mask, _mm512_cvtepu64_pd, _mm512_cvtpd_epu64, _mm512_fmadd_round_pd, _mm512_fmsub_pd,
-    _mm512_fnmadd_pd, _mm512_i64gather_epi64, _mm512_loadu_si512, _mm512_madd52hi_epu64,
-    _mm512_madd52lo_epu64, _mm512_mask_add_epi64, _mm512_mask_blend_epi64, _mm512_mask_blend_pd,
-    _mm512_maskz_permutexvar_epi64, _mm512_min_epu64, _mm512_mul_pd, _mm512_or_si512, _mm512_set1_epi64,
-    _mm512_set1_pd, _mm512_setzero_si512, _mm512_srli_epi64, _mm512_storeu_si512, _mm512_sub_epi64,
-    _mm512_sub_pd, _mm512_test_epi64_mask,
+    __m512d, __m512i, __mmask8, _MM_FROUND_NO_EXC, _MM_FROUND_TO_ZERO, _mm512_add_epi64, _mm512_alignr_epi64,
+    _mm512_and_si512, _mm512_castpd_si512, _mm512_castsi512_pd, _mm512_cmpeq_epi64_mask,
+    _mm512_cmpgt_epu64_mask, _mm512_cvtepu64_pd, _mm512_cvtpd_epu64, _mm512_fmadd_round_pd,
+    _mm512_i64gather_epi64, _mm512_loadu_si512, _mm512_madd52hi_epu64, _mm512_madd52lo_epu64,
+    _mm512_mask_add_epi64, _mm512_mask_blend_epi64, _mm512_mask_blend_pd, _mm512_maskz_permutexvar_epi64,
+    _mm512_min_epu64, _mm512_or_si512, _mm512_set1_epi64, _mm512_set1_pd, _mm512_setzero_si512,
+    _mm512_srli_epi64, _mm512_storeu_si512, _mm512_sub_epi64, _mm512_sub_pd, _mm512_test_epi64_mask,
 };
 
 use super::{DIGIT_MASK, Engine, Task, Unit, portable::Portable};
+
+mod residues;
 
 const LANES: usize = 8;
 
@@ -209,7 +210,6 @@ mod lanes {
 }
 
 impl Unit for Ifma512 {
-    type Digit = __m512i;
     type Sum = __m512i;
     type Choice = __mmask8;
 
@@ -290,17 +290,6 @@ impl Unit for Ifma512 {
     }
 
     #[inline(always)]
-    fn reduced_product(self, x: __m512i, factor: __m512i, ratio: __m512i, modulus: __m512i) -> __m512i {
-        // SAFETY: `self` proves AVX-512 IFMA; register arithmetic only.
-        unsafe {
-            let zero = _mm512_setzero_si512();
-            let quotient = _mm512_madd52hi_epu64(zero, x, ratio);
-            let product = _mm512_madd52lo_epu64(zero, x, factor);
-            lanes::low_bits(lanes::subtract(product, _mm512_madd52lo_epu64(zero, quotient, modulus)))
-        }
-    }
-
-    #[inline(always)]
     fn min(self, left: __m512i, right: __m512i) -> __m512i {
         lanes::min(left, right)
     }
@@ -369,7 +358,6 @@ fn halves(left: __m512d, right: __m512d) -> (__m512i, __m512i) {
 }
 
 impl Unit for Float512 {
-    type Digit = __m512d;
     type Sum = __m512i;
     type Choice = __mmask8;
 
@@ -448,21 +436,6 @@ impl Unit for Float512 {
     #[inline(always)]
     fn align<const SKIP: i32>(self, high: __m512i, low: __m512i) -> __m512i {
         lanes::align::<SKIP>(high, low)
-    }
-
-    #[inline(always)]
-    fn reduced_product(self, x: __m512d, factor: __m512d, ratio: __m512d, modulus: __m512d) -> __m512i {
-        // SAFETY: `self` proves AVX-512 F and DQ; register arithmetic only.
-        unsafe {
-            // 2^104 + q 2^52, from which q is exact.
-            let high = _mm512_fmadd_round_pd::<DOWN>(x, ratio, _mm512_set1_pd(TWO_104));
-            let quotient = _mm512_fmsub_pd(high, _mm512_set1_pd(1.0 / TWO_52), _mm512_set1_pd(TWO_52));
-            // The product and what it was rounded by; then both differences are below 2^53 in magnitude, so exact.
-            let product = _mm512_mul_pd(x, factor);
-            let rest = _mm512_fmsub_pd(x, factor, product);
-            let difference = _mm512_fnmadd_pd(quotient, modulus, product);
-            _mm512_cvtpd_epu64(_mm512_add_pd(difference, rest))
-        }
     }
 
     #[inline(always)]

@@ -14,7 +14,6 @@ pub(crate) struct Portable(pub(super) Engine);
     reason = "a task is compiled as one function; digits are taken from the low bits of sums on purpose"
 )]
 impl Unit for Portable {
-    type Digit = u64;
     type Sum = u128;
     type Choice = u64;
 
@@ -87,12 +86,6 @@ impl Unit for Portable {
     #[inline(always)]
     fn low_product(self, sum: u128, factor: u64) -> u64 {
         (sum as u64).wrapping_mul(factor) & DIGIT_MASK
-    }
-
-    #[inline(always)]
-    fn reduced_product(self, x: u64, factor: u64, ratio: u64, modulus: u64) -> u128 {
-        let quotient = (u128::from(x) * u128::from(ratio)) >> DIGIT_BITS;
-        u128::from(x) * u128::from(factor) - quotient * u128::from(modulus)
     }
 
     #[inline(always)]

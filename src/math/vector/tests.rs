@@ -2,12 +2,6 @@ use proptest::prelude::*;
 
 use super::{DIGIT_BITS, DIGIT_MASK, Engine, Group, Task, Unit};
 
-/// A prime of 50 bits, and a factor with what belongs to it.
-const MODULUS: u64 = (1 << 50) - 27;
-const FACTOR: u64 = MODULUS - 12_345;
-#[expect(clippy::cast_possible_truncation, reason = "below 2^52 as the factor is below the modulus")]
-const RATIO: u64 = (((FACTOR as u128) << DIGIT_BITS) / MODULUS as u128) as u64;
-
 /// The engines of this processor, told where some are missing.
 fn engines() -> Vec<Engine> {
     let found: Vec<_> = Engine::available().collect();
@@ -68,12 +62,6 @@ impl Task for Everything<'_> {
                 unit.pick(&table[..16], index),
                 unit.pick(&table, index),
                 unit.select(unit.choice(flag), a, b),
-                unit.low_digit(unit.reduced_product(
-                    a,
-                    unit.digit(FACTOR),
-                    unit.digit(RATIO),
-                    unit.digit(MODULUS),
-                )),
                 unit.low_digit(unit.min(unit.widen(a), unit.subtract(unit.widen(b), unit.sum(1 << 51)))),
                 unit.gather_vartime(&table, &at, 16),
                 unit.digit(left[0]),
@@ -112,10 +100,6 @@ fn expected(a: u64, b: u64) -> Vec<u64> {
         table(a % 16),
         table(a % 32),
         if b % 2 == 1 { a } else { b },
-        {
-            let quotient = (u128::from(a) * u128::from(RATIO)) >> DIGIT_BITS;
-            digit(u128::from(a) * u128::from(FACTOR) - quotient * u128::from(MODULUS))
-        },
         if b < 1 << 51 { a } else { a.min(b - (1 << 51)) },
         table(b % 16 + 16),
     ]

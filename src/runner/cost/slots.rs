@@ -105,7 +105,6 @@ impl Visitor for Measure<'_> {
                         std::array::from_fn(|_| Term { payload: &payload, weight: 1.5, scale });
                     measure(&|| engine.combine(&terms, scale * scale).map(drop))? / TERMS as f64
                 }
-                Operation::Addition | Operation::Rerandomisation => 0.0,
                 Operation::PlainAddition => measure(&|| engine.add_constant(&payload, 1.0, scale).map(drop))?,
                 Operation::Product => {
                     measure(&|| engine.multiply(&evaluation, &payload, &payload).map(drop))?
@@ -120,7 +119,7 @@ impl Visitor for Measure<'_> {
                 Operation::Rescaling if level > 1 => {
                     measure(&|| engine.drop_to(&payload, level - 1).map(drop))?
                 }
-                Operation::Rescaling => 0.0,
+                Operation::Rescaling | Operation::Addition | Operation::Rerandomisation => 0.0,
             };
             costs.units.insert((operation, level), seconds);
         }

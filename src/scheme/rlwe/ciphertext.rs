@@ -74,6 +74,18 @@ impl<T: Copy> Ciphertext<T> {
     pub fn parts(&self) -> usize {
         self.parts.len()
     }
+
+    /// Whether its level is this one or a higher one.
+    pub(in crate::scheme) fn check_level(
+        &self,
+        operation: &'static str,
+        level: usize,
+    ) -> Result<(), RlweError> {
+        if (1..=self.level).contains(&level) {
+            return Ok(());
+        }
+        Err(RlweError::Level { operation, level: self.level, needed: level.max(1) })
+    }
 }
 
 /// Bytes before the residues: number of parts, level, tag, and whether a seed follows.
@@ -193,7 +205,7 @@ impl Context {
         // At most one a power of X, of which there are fewer than 2^17.
         let word = |number: usize| u32::try_from(number).unwrap_or(u32::MAX).to_le_bytes();
         out.extend(word(keys.keys.len()));
-        for (power, key) in &keys.keys {
+        for (power, (_, key)) in &keys.keys {
             out.extend(word(*power));
             self.write_switching_key(key, out);
         }
@@ -213,7 +225,7 @@ impl Context {
             if power.is_multiple_of(2) || power >= 2 * self.parameters().degree() {
                 return Err(RlweError::Bytes { what: WHAT, why: "an automorphism does not exist" });
             }
-            keys.insert(power, self.read_switching_key(bytes)?);
+            keys.insert(power, (self.automorphism(power), self.read_switching_key(bytes)?));
         }
         Ok(RotationKeys { keys })
     }
@@ -267,8 +279,9 @@ fn unpack(basis: &Basis, bytes: &mut &[u8], what: &'static str) -> Result<Polyno
                 word |= packed.next().map_or(0, |byte| u128::from(*byte)) << filled;
                 filled += 8;
             }
-            // Below 2^bits, so it fits.
-            *residue = (word & mask) as u64;
+            #[expect(clippy::cast_possible_truncation, reason = "below 2^bits")]
+            let low = (word & mask) as u64;
+            *residue = low;
             word >>= bits;
             filled -= bits;
             if *residue >= prime.value() {

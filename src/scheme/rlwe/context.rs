@@ -3,11 +3,10 @@
 use std::sync::OnceLock;
 
 use num_bigint::BigUint;
-use rayon::prelude::*;
 
 use super::{Ciphertext, Parameters, RlweError, SwitchingKey};
 use crate::math::rns::{
-    Basis, Conversion, Polynomial, Prime,
+    Basis, Conversion, Polynomial, Prime, for_each,
     polynomial::{Domain, automorphism},
 };
 
@@ -73,19 +72,6 @@ impl Context {
         self.basis(level).with(self.parameters.special())
     }
 
-    /// Whether a ciphertext's level is this one or a higher one.
-    pub(in crate::scheme) fn check_level<T: Copy>(
-        &self,
-        operation: &'static str,
-        ciphertext: &Ciphertext<T>,
-        level: usize,
-    ) -> Result<(), RlweError> {
-        if (1..=ciphertext.level).contains(&level) {
-            return Ok(());
-        }
-        Err(RlweError::Level { operation, level: ciphertext.level, needed: level.max(1) })
-    }
-
     /// A ciphertext's parts divided by the last prime of its level, and that prime.
     pub(in crate::scheme) fn divided_by_last<T: Copy>(
         &self,
@@ -141,25 +127,30 @@ impl Context {
     pub fn decompose(&self, polynomial: &Polynomial, level: usize) -> Vec<Polynomial> {
         let (basis, extended) = (self.basis(level), self.extended(level));
         let degree = self.parameters.degree();
-        let mut coefficients = polynomial.clone();
-        basis.inverse(&mut coefficients);
-        let conversions = self.conversions(level).par_iter();
+        let conversions = self.conversions(level);
+        let weights: Vec<u64> = conversions.iter().flat_map(Conversion::weights).copied().collect();
+        let mut weighted = polynomial.clone();
+        basis.inverse_times(&mut weighted, &weights);
+        // The rows of each digit are shared among threads.
         conversions
+            .iter()
             .zip(self.parameters.digits(level))
             .map(|(conversion, digit)| {
                 let own = digit.start * degree..digit.end * degree;
-                let others = conversion.convert(&coefficients.residues()[own.clone()], degree);
-                let mut rows: Vec<&[u64]> = others.chunks_exact(degree).collect();
-                let values = polynomial.residues();
-                rows.splice(digit.start..digit.start, values[own].chunks_exact(degree));
-                let mut rows = rows.concat();
+                let mut values = extended.unset(Domain::Values);
+                let mut rows: Vec<_> = values.rows_mut().collect();
                 // The digit's own rows are values already.
-                rows.par_chunks_exact_mut(degree)
-                    .zip(extended.transforms())
-                    .enumerate()
-                    .filter(|(row, _)| !digit.contains(row))
-                    .for_each(|(_, (row, ntt))| ntt.forward(row));
-                Polynomial::from_residues(degree, Domain::Values, rows)
+                for (row, source) in
+                    rows.drain(digit.clone()).zip(polynomial.residues()[own.clone()].chunks_exact(degree))
+                {
+                    row.copy_from_slice(source);
+                }
+                let others = rows.iter_mut().map(|row| &mut **row);
+                conversion.convert_weighted(&weighted.residues()[own], degree, others);
+                let transforms = extended.transforms();
+                let transforms = transforms[..digit.start].iter().chain(&transforms[digit.end..]);
+                for_each(rows.into_iter().zip(transforms), |(row, ntt)| ntt.forward(row));
+                values
             })
             .collect()
     }
@@ -169,21 +160,19 @@ impl Context {
         let extended = self.extended(level);
         let degree = self.parameters.degree();
         let levels = self.parameters.levels();
-        [0, 1].map(|half| {
-            let mut sum = extended.zero(Domain::Values);
-            let rows = sum.rows_mut().collect::<Vec<_>>();
-            rows.into_par_iter().zip(extended.transforms()).enumerate().for_each(|(row, (sum, ntt))| {
-                // The key has the rows of all levels.
-                let place = if row < level { row } else { row - level + levels };
-                let range = |row: usize| row * degree..(row + 1) * degree;
-                let terms = digits
-                    .iter()
-                    .zip(key.digits())
-                    .map(|(digit, key)| (&digit.residues()[range(row)], &key[half].residues()[range(place)]));
-                ntt.inner_product(sum, &terms.collect::<Vec<_>>());
+        let mut sums = [extended.unset(Domain::Values), extended.unset(Domain::Values)];
+        let [first, second] = &mut sums;
+        let rows = first.rows_mut().zip(second.rows_mut()).zip(extended.transforms());
+        for_each(rows.enumerate(), |(row, ((first, second), ntt))| {
+            // The key has the rows of all levels.
+            let place = if row < level { row } else { row - level + levels };
+            let range = |row: usize| row * degree..(row + 1) * degree;
+            let terms = digits.iter().zip(key.digits()).map(|(digit, key)| {
+                (&digit.residues()[range(row)], key.each_ref().map(|half| &half.residues()[range(place)]))
             });
-            self.by_special(level).apply(sum)
-        })
+            ntt.sums_of_products([first, second], &terms.collect::<Vec<_>>());
+        });
+        sums.map(|sum| self.by_special(level).apply(sum))
     }
 
     /// Where the automorphism X -> X^`power` finds values.
@@ -193,16 +182,7 @@ impl Context {
 
     /// An automorphism applied to values.
     pub fn permute(&self, polynomial: &Polynomial, places: &[u32]) -> Polynomial {
-        let degree = self.parameters.degree();
-        let mut rows = vec![0; polynomial.residues().len()];
-        rows.par_chunks_exact_mut(degree).zip(polynomial.residues().par_chunks_exact(degree)).for_each(
-            |(out, row)| {
-                for (out, place) in out.iter_mut().zip(places) {
-                    *out = row[*place as usize];
-                }
-            },
-        );
-        Polynomial::from_residues(degree, polynomial.domain(), rows)
+        polynomial.permuted(places)
     }
 }
 
@@ -212,11 +192,10 @@ impl Context {
 pub struct Division {
     keep: Basis,
     dropped: Basis,
+    /// to -t/D times the number
     conversion: Conversion,
-    /// r/t modulo the dropped primes
-    inverse_plaintext: Vec<u64>,
-    /// t/r modulo the others
-    plaintext: Vec<u64>,
+    /// r/t modulo the dropped primes, with the conversion's weights
+    weights: Vec<u64>,
     /// r/D modulo the others
     inverse: Vec<u64>,
 }
@@ -226,39 +205,30 @@ impl Division {
     pub fn new(keep: Basis, dropped: Basis, plaintext_modulus: u64, multiplier: i64) -> Self {
         let (from, to): (Vec<_>, Vec<_>) = (dropped.primes().collect(), keep.primes().collect());
         let product: BigUint = dropped.product();
-        Self {
-            conversion: Conversion::new(&from, &to),
-            inverse_plaintext: from
-                .iter()
-                .map(|p| p.multiply(p.reduce_signed(multiplier), p.invert(p.reduce(plaintext_modulus))))
-                .collect(),
-            plaintext: to
-                .iter()
-                .map(|p| p.multiply(p.reduce(plaintext_modulus), p.invert(p.reduce_signed(multiplier))))
-                .collect(),
-            inverse: to
-                .iter()
-                .map(|p| p.multiply(p.reduce_signed(multiplier), p.invert(p.reduce_big(&product))))
-                .collect(),
-            keep,
-            dropped,
-        }
+        let inverse: Vec<u64> = to.iter().map(|p| p.invert(p.reduce_big(&product))).collect();
+        let factors = to.iter().zip(&inverse);
+        let factors = factors.map(|(p, inverse)| p.negate(p.multiply(p.reduce(plaintext_modulus), *inverse)));
+        let conversion = Conversion::with_factors(&from, &to, &factors.collect::<Vec<_>>());
+        let times = |p: &Prime, number| p.multiply(p.reduce_signed(multiplier), number);
+        let weights = from.iter().zip(conversion.weights());
+        let weights = weights
+            .map(|(p, weight)| times(p, p.multiply(p.invert(p.reduce(plaintext_modulus)), *weight)))
+            .collect();
+        let inverse = to.iter().zip(inverse).map(|(p, inverse)| times(p, inverse)).collect();
+        Self { keep, dropped, conversion, weights, inverse }
     }
 
     /// The quotient of values.
     pub fn apply(&self, mut polynomial: Polynomial) -> Polynomial {
         let degree = self.keep.degree();
-        let rest = polynomial.residues()[degree * self.keep.len()..].to_vec();
-        let mut rest = Polynomial::from_residues(degree, Domain::Values, rest);
-        polynomial.truncate(self.keep.len());
-        self.dropped.inverse(&mut rest);
-        self.dropped.scale(&mut rest, &self.inverse_plaintext);
-        let difference = self.conversion.convert(rest.residues(), degree);
-        let mut difference = Polynomial::from_residues(degree, Domain::Coefficients, difference);
-        self.keep.scale(&mut difference, &self.plaintext);
-        self.keep.forward(&mut difference);
-        self.keep.subtract(&mut polynomial, &difference);
-        self.keep.scale(&mut polynomial, &self.inverse);
-        polynomial
+        let rows = polynomial.rows_mut().skip(self.keep.len()).zip(self.dropped.transforms());
+        for_each(rows.zip(&self.weights), |((row, ntt), weight)| ntt.inverse_times(row, *weight));
+        // -d / D, to which c / D is then added.
+        let mut quotient = self.keep.unset(Domain::Coefficients);
+        let rest = &polynomial.residues()[degree * self.keep.len()..];
+        self.conversion.convert_weighted(rest, degree, quotient.rows_mut());
+        self.keep.forward(&mut quotient);
+        self.keep.add_scaled(&mut quotient, &polynomial, &self.inverse);
+        quotient
     }
 }

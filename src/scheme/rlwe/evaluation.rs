@@ -5,10 +5,7 @@ use std::collections::BTreeMap;
 use num_bigint::BigInt;
 
 use super::{Context, RlweError, SecretKey, SwitchingKey};
-use crate::math::{
-    rns::{Polynomial, polynomial::Domain},
-    stream::Stream,
-};
+use crate::math::{rns::Polynomial, stream::Stream};
 
 /// Generates, with -1, the odd powers modulo 2N: a rotation by k steps is the automorphism X -> X^(5^k).
 pub(in crate::scheme) const GENERATOR: usize = 5;
@@ -16,8 +13,8 @@ pub(in crate::scheme) const GENERATOR: usize = 5;
 /// Keys for automorphisms: rotations by some numbers of steps, and the one that takes X to its inverse.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RotationKeys {
-    /// by the automorphism's power
-    pub(super) keys: BTreeMap<usize, SwitchingKey>,
+    /// by the automorphism's power: where it finds values, and the key
+    pub(super) keys: BTreeMap<usize, (Vec<u32>, SwitchingKey)>,
 }
 
 /// An automorphism that ciphertexts are put through.
@@ -45,8 +42,11 @@ impl Context {
         let all = rotations.chain(inversion.then_some(Automorphism::Inversion));
         let key = |automorphism| {
             let power = self.power(automorphism);
-            let other = self.permute(secret.values(), &self.automorphism(power));
-            (power, SwitchingKey::generate(self, secret, &other, &randomness.item(power as u64)))
+            // From s to the secret that the automorphism takes to s: it is applied after the key, to two parts instead of all digits.
+            let back = self.inverse_power(power);
+            let before = secret.permuted(self, &self.automorphism(back));
+            let key = SwitchingKey::generate(self, &before, secret.values(), &randomness.item(power as u64));
+            (power, (self.automorphism(power), key))
         };
         RotationKeys { keys: all.map(key).collect() }
     }
@@ -74,6 +74,15 @@ impl Context {
         }
     }
 
+    /// The power of the automorphism that undoes another.
+    fn inverse_power(&self, power: usize) -> usize {
+        let order = 2 * self.parameters().degree();
+        // Odd powers modulo a power of two: every step doubles the bits that are right, from three on.
+        (0..usize::BITS.ilog2())
+            .fold(power, |inverse, _| inverse.wrapping_mul(2_usize.wrapping_sub(power.wrapping_mul(inverse))))
+            % order
+    }
+
     /// The sum.
     pub(in crate::scheme) fn sum(&self, left: &[Polynomial], right: &[Polynomial], level: usize) -> Parts {
         let basis = self.basis(level);
@@ -93,13 +102,12 @@ impl Context {
         level: usize,
     ) -> Parts {
         let basis = self.basis(level);
-        let mut parts: Parts = (1..left.len() + right.len()).map(|_| basis.zero(Domain::Values)).collect();
-        for (i, a) in left.iter().enumerate() {
-            for (b, sum) in right.iter().zip(&mut parts[i..]) {
-                basis.multiply_add(sum, a, b);
-            }
-        }
-        parts
+        let part = |index: usize| {
+            let terms =
+                left.iter().enumerate().filter_map(|(i, a)| Some((a, right.get(index.checked_sub(i)?)?)));
+            basis.sum_of_products(&terms.collect::<Vec<_>>())
+        };
+        (0..(left.len() + right.len()).saturating_sub(1)).map(part).collect()
     }
 
     /// The sum of the parts of ciphertexts, which are of this level or a higher one, times integers.
@@ -122,8 +130,11 @@ impl Context {
     ) -> Parts {
         match parts {
             [first, second, third] => {
-                let switched = self.switch(&self.decompose(third, level), key, level);
-                self.sum(&switched, &[first.clone(), second.clone()], level)
+                let mut switched = self.switch(&self.decompose(third, level), key, level);
+                for (switched, part) in switched.iter_mut().zip([first, second]) {
+                    self.basis(level).add(switched, part);
+                }
+                switched.into()
             }
             _ => parts.to_vec(),
         }
@@ -143,14 +154,13 @@ impl Context {
         let digits = self.decompose(second, level);
         let moved = automorphisms.iter().map(|&automorphism| {
             let power = self.power(automorphism);
-            let key = keys.keys.get(&power).ok_or(match automorphism {
+            let (places, key) = keys.keys.get(&power).ok_or(match automorphism {
                 Automorphism::Rotation(steps) => RlweError::Rotation { steps },
                 Automorphism::Inversion => RlweError::Inversion,
             })?;
-            let places = self.automorphism(power);
-            let digits: Vec<_> = digits.iter().map(|digit| self.permute(digit, &places)).collect();
-            let switched = self.switch(&digits, key, level);
-            Ok(self.sum(&switched, &[self.permute(first, &places)], level))
+            let mut switched = self.switch(&digits, key, level);
+            self.basis(level).add(&mut switched[0], first);
+            Ok(switched.iter().map(|part| self.permute(part, places)).collect())
         });
         moved.collect()
     }

@@ -42,6 +42,11 @@ impl SecretKey {
         &self.values
     }
 
+    /// s under an automorphism, which finds values at these places.
+    pub(in crate::scheme) fn permuted(&self, context: &Context, places: &[u32]) -> Self {
+        Self { values: context.permute(&self.values, places) }
+    }
+
     /// The phase `c_0 + c_1 s + c_2 s^2 + …` of a ciphertext.
     pub(in crate::scheme) fn phase(
         &self,
@@ -50,7 +55,7 @@ impl SecretKey {
         level: usize,
     ) -> Polynomial {
         let basis = context.basis(level);
-        let secret = self.at(level);
+        let secret = Zeroizing::new(self.at(level));
         let mut sum: Option<Polynomial> = None;
         for part in parts.iter().rev() {
             sum = Some(match sum {
@@ -72,7 +77,7 @@ impl SecretKey {
         randomness: &Stream,
     ) -> ([Polynomial; 2], Seed) {
         let level = context.parameters().levels();
-        zero(context, &context.basis(level), &self.at(level), randomness)
+        zero(context, &context.basis(level), &Zeroizing::new(self.at(level)), randomness)
     }
 }
 
@@ -109,12 +114,14 @@ impl PublicKey {
         let small = |numbers: Vec<i64>, factor: u64| {
             let numbers = Zeroizing::new(numbers);
             let mut polynomial = basis.polynomial(&numbers);
-            basis.scale(&mut polynomial, &basis.residues(&factor.into()));
+            if factor != 1 {
+                basis.scale(&mut polynomial, &basis.residues(&factor.into()));
+            }
             basis.forward(&mut polynomial);
             polynomial
         };
         let degree = parameters.degree();
-        let mask = small(ternary(degree, &mut randomness.derive("mask").rng()), 1);
+        let mask = Zeroizing::new(small(ternary(degree, &mut randomness.derive("mask").rng()), 1));
         let mut errors = [0, 1].map(|half| {
             let mut rng = randomness.derive("error").item(half).rng();
             small(centred_binomial(degree, &mut rng), context.plaintext_modulus())
@@ -196,6 +203,7 @@ fn zero(
     let mut body = basis.polynomial(&error);
     basis.scale(&mut body, &basis.residues(&context.plaintext_modulus().into()));
     basis.forward(&mut body);
-    basis.subtract(&mut body, &basis.multiply(&a, secret));
+    // Whoever knows a and this knows the secret.
+    basis.subtract(&mut body, &Zeroizing::new(basis.multiply(&a, secret)));
     ([body, a], seed)
 }

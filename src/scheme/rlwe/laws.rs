@@ -75,17 +75,17 @@ pub(in crate::scheme) fn party<S: Lab>(
 }
 
 impl<S: Lab> Party<S> {
-    pub fn slots(&self, seed: u64) -> Vec<S::Slot> {
+    pub(in crate::scheme) fn slots(&self, seed: u64) -> Vec<S::Slot> {
         let mut rng = Stream::seeded(seed).derive("slots").rng();
         (0..self.scheme.slots()).map(|_| self.scheme.random(&mut rng)).collect()
     }
 
-    pub fn encrypt(&self, slots: &[S::Slot], seed: u64) -> Ciphertext<S::Tag> {
+    pub(in crate::scheme) fn encrypt(&self, slots: &[S::Slot], seed: u64) -> Ciphertext<S::Tag> {
         self.scheme.encrypt(&self.public, &self.scheme.pack(slots), &Stream::seeded(seed)).unwrap()
     }
 
     /// Whether the slots are the expected ones, and the true error is within the bound.
-    pub fn holds(
+    pub(in crate::scheme) fn holds(
         &self,
         ciphertext: &Ciphertext<S::Tag>,
         expected: &[S::Slot],
@@ -96,14 +96,14 @@ impl<S: Lab> Party<S> {
         Ok(())
     }
 
-    fn rotated(&self, slots: &[S::Slot], steps: i64) -> Vec<S::Slot> {
+    fn rotated(slots: &[S::Slot], steps: i64) -> Vec<S::Slot> {
         let row = slots.len() / S::rows();
         let by = usize::try_from(steps.rem_euclid(i64::try_from(row).unwrap())).unwrap();
         let turn = |row: &[S::Slot]| [&row[by..], &row[..by]].concat();
         slots.chunks(row).flat_map(turn).collect()
     }
 
-    fn each(&self, a: &[S::Slot], b: &[S::Slot], of: impl Fn(S::Slot, S::Slot) -> S::Slot) -> Vec<S::Slot> {
+    fn each(a: &[S::Slot], b: &[S::Slot], of: impl Fn(S::Slot, S::Slot) -> S::Slot) -> Vec<S::Slot> {
         a.iter().zip(b).map(|(a, b)| of(*a, *b)).collect()
     }
 }
@@ -119,15 +119,15 @@ pub(in crate::scheme) fn arithmetic<S: Lab>(party: &Party<S>, seed: u64) -> Resu
     party.holds(&left, &a, fresh)?;
     let mine = scheme.encrypt_own(secret, &scheme.pack(&a), &Stream::seeded(seed)).unwrap();
     party.holds(&mine, &a, own)?;
-    let sum = party.each(&a, &b, |a, b| scheme.sum(a, b));
+    let sum = Party::<S>::each(&a, &b, |a, b| scheme.sum(a, b));
     party.holds(&scheme.add(&left, &right).unwrap(), &sum, fresh + fresh)?;
     let negative: Vec<_> = a.iter().map(|a| scheme.times(*a, -1)).collect();
     party.holds(&scheme.negate(&left), &negative, fresh)?;
-    let difference = party.each(&b, &negative, |b, a| scheme.sum(b, a));
+    let difference = Party::<S>::each(&b, &negative, |b, a| scheme.sum(b, a));
     party.holds(&scheme.subtract(&right, &mine).unwrap(), &difference, fresh + own)?;
     let plain = scheme.pack(&b);
     party.holds(&scheme.add_plain(&left, &plain).unwrap(), &sum, noise.plus_message(fresh))?;
-    let product = party.each(&a, &b, |a, b| scheme.product(a, b));
+    let product = Party::<S>::each(&a, &b, |a, b| scheme.product(a, b));
     let bound = noise.times_message(fresh, [size, size]);
     party.holds(&scheme.multiply_plain(&left, &plain), &product, bound)?;
     let prepared = scheme.prepare(&plain, level);
@@ -138,8 +138,9 @@ pub(in crate::scheme) fn arithmetic<S: Lab>(party: &Party<S>, seed: u64) -> Resu
     for integer in [0_i64, 1, -3, 1000] {
         let shifted: Vec<_> = a.iter().map(|a| scheme.plus(*a, integer, &left)).collect();
         party.holds(&scheme.add_integer(&left, &integer.into()), &shifted, noise.plus_integer(fresh))?;
-        let scaled =
-            party.each(&a, &b, |a, b| scheme.sum(scheme.times(a, integer), scheme.times(b, 7 - integer)));
+        let scaled = Party::<S>::each(&a, &b, |a, b| {
+            scheme.sum(scheme.times(a, integer), scheme.times(b, 7 - integer))
+        });
         let terms = [(&left, integer.into()), (&right, (7 - integer).into())];
         let weight = Bound::of((integer.abs() + (7 - integer).abs()) as f64);
         party.holds(&scheme.combine(&terms, left.tag).unwrap(), &scaled, fresh * weight)?;
@@ -152,7 +153,7 @@ pub(in crate::scheme) fn arithmetic<S: Lab>(party: &Party<S>, seed: u64) -> Resu
     prop_assert_eq!(relinearised.parts(), 2);
     party.holds(&relinearised, &product, noise.switched(bound, level))?;
     for (rotation, steps) in scheme.rotate_many(&left, &STEPS, rotations).unwrap().iter().zip(STEPS) {
-        party.holds(rotation, &party.rotated(&a, steps), noise.switched(fresh, level))?;
+        party.holds(rotation, &Party::<S>::rotated(&a, steps), noise.switched(fresh, level))?;
     }
     let inverted = scheme.invert(&left, rotations).unwrap();
     party.holds(&inverted, &scheme.inverted(&a), noise.switched(fresh, level))
@@ -179,7 +180,7 @@ pub(in crate::scheme) fn levels<S: Lab>(party: &Party<S>, seed: u64) -> Result<(
         if noise.budget(bound, size, level) <= 0.0 {
             break;
         }
-        let expected = party.each(&a, &b, |a, b| scheme.product(a, b));
+        let expected = Party::<S>::each(&a, &b, |a, b| scheme.product(a, b));
         party.holds(&lowered, &expected, bound)?;
         let low = scheme.drop_to(&right, level).unwrap().into_owned();
         let plain = scheme.pack(&b);
@@ -212,7 +213,7 @@ pub(in crate::scheme) fn overflow<S: Lab>(party: &Party<S>, seed: u64) -> Result
         match rng.next_u32() % 3 {
             0 => {
                 current = scheme.relinearise(&scheme.multiply(&current, &current).unwrap(), relinearisation);
-                expected = party.each(&expected, &expected, |a, b| scheme.product(a, b));
+                expected = Party::<S>::each(&expected, &expected, |a, b| scheme.product(a, b));
                 bound = noise.switched(noise.product([bound; 2], [Bound::ZERO; 2], level), level);
             }
             1 => {
@@ -223,7 +224,7 @@ pub(in crate::scheme) fn overflow<S: Lab>(party: &Party<S>, seed: u64) -> Result
             _ => {
                 let other = party.slots(rng.next_u64());
                 current = scheme.multiply_plain(&current, &scheme.pack(&other));
-                expected = party.each(&expected, &other, |a, b| scheme.product(a, b));
+                expected = Party::<S>::each(&expected, &other, |a, b| scheme.product(a, b));
                 bound = noise.times_message(bound, [Bound::ZERO; 2]);
             }
         }
@@ -256,7 +257,7 @@ pub(in crate::scheme) fn bytes<S: Lab>(party: &Party<S>, seed: u64) -> Result<()
         let mut rest = &written[..];
         prop_assert_eq!(&context.read_ciphertext::<S::Tag>(&mut rest).unwrap(), ciphertext);
         prop_assert!(rest.is_empty());
-        let cut = rng.next_u64() as usize % written.len();
+        let cut = usize::try_from(rng.next_u32()).unwrap() % written.len();
         prop_assert!(context.read_ciphertext::<S::Tag>(&mut &written[..cut]).is_err());
         let mut changed = written.clone();
         changed[cut] ^= 1 << (rng.next_u32() % 8);

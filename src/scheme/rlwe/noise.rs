@@ -42,6 +42,7 @@ impl Add for Bound {
     }
 }
 
+#[expect(clippy::suspicious_arithmetic_impl, reason = "logarithms of factors are added")]
 impl Mul for Bound {
     type Output = Self;
 

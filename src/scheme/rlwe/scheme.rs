@@ -185,7 +185,9 @@ pub trait RlweScheme: fmt::Debug + Send + Sync {
     fn negate(&self, ciphertext: &Ciphertext<Self::Tag>) -> Ciphertext<Self::Tag> {
         let basis = self.context().basis(ciphertext.level);
         let mut parts = ciphertext.parts.clone();
-        parts.iter_mut().for_each(|part| basis.negate(part));
+        for part in &mut parts {
+            basis.negate(part);
+        }
         ciphertext.with(parts)
     }
 
