@@ -221,10 +221,13 @@ fn candidate(
         }
         LatticeName::Bgv | LatticeName::Bfv => {
             let count = plaintext_bits.div_ceil(PLAINTEXT_BITS - 1).max(1);
-            let least = u64::from(log_degree) + 4;
-            let bits =
-                u32::try_from((plaintext_bits.div_ceil(count) + 1).clamp(least, PLAINTEXT_BITS)).ok()?;
-            let moduli = transform_primes(bits, 1 << log_degree, usize::try_from(count).ok()?, &[])?;
+            let least = (plaintext_bits.div_ceil(count) + 1).clamp(u64::from(log_degree) + 4, PLAINTEXT_BITS);
+            let count = usize::try_from(count).ok()?;
+            // Of a length near that of the degree there are few primes.
+            let mut lengths =
+                (u32::try_from(least).ok()?..).take_while(|bits| u64::from(*bits) <= PLAINTEXT_BITS);
+            let of_length = |bits| Some((bits, transform_primes(bits, 1 << log_degree, count, &[])?));
+            let (bits, moduli) = lengths.find_map(of_length)?;
             // A level of BGV: what rounding leaves, and a few bits for sums.
             let level =
                 if wish.name == LatticeName::Bgv { (bits + log_degree + 4).min(LONGEST) } else { LONGEST };
