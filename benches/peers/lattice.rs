@@ -93,8 +93,8 @@ impl Subject for Ckks {
         self.encode(slots, last.value() as f64).unwrap()
     }
 
-    fn unpack(&self, decrypted: Vec<Complex64>) -> Vec<Complex64> {
-        decrypted
+    fn unpack(&self, decrypted: ckks::Phase) -> Vec<Complex64> {
+        self.decode(&decrypted)
     }
 }
 
@@ -144,7 +144,8 @@ fn work<S: Subject>(op: &str, literal: &Literal) -> Option<Prepared> {
     let work: Work = match op {
         "encode" => Box::new(move || drop(black_box(s.pack(&slots)))),
         "encrypt" => Box::new(move || drop(black_box(s.encrypt(&public, &plain, &randomness)))),
-        "decrypt" => Box::new(move || drop(black_box(s.unpack(s.decrypt(&secret, &cipher))))),
+        "decrypt" => Box::new(move || drop(black_box(s.decrypt(&secret, &cipher)))),
+        "decrypt_decode" => Box::new(move || drop(black_box(s.unpack(s.decrypt(&secret, &cipher))))),
         "add" => Box::new(move || drop(black_box(s.add(&cipher, &cipher)))),
         "multiply_plain" => Box::new(move || drop(black_box(s.multiply_plain(&cipher, &plain)))),
         "multiply_prepared" => {

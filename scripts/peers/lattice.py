@@ -137,7 +137,8 @@ class OpenFhe:
         works: dict[str, Work] = {
             "encode": Work(self.encode, note="reads a Python list"),
             "encrypt": Work(lambda: context.Encrypt(self.keys.publicKey, self.plain)),
-            "decrypt": Work(lambda: context.Decrypt(cipher, self.keys.secretKey)),
+            # It decodes too.
+            "decrypt_decode": Work(lambda: context.Decrypt(cipher, self.keys.secretKey)),
             "add": Work(lambda: context.EvalAdd(cipher, cipher)),
             "product": Work(multiply),
             "product_rescale": Work(lambda: self.drop_prime(multiply())),
@@ -232,7 +233,7 @@ class Seal:
             "encode": Work(self.encode, note="reads a Python list"),
             "encrypt": Work(lambda: self.encryptor.encrypt(self.plain, out)),
             # Decoding would make a Python list.
-            "decrypt": Work(lambda: self.decryptor.decrypt(cipher, self.out_plain), note="without decoding"),
+            "decrypt": Work(lambda: self.decryptor.decrypt(cipher, self.out_plain)),
             "add": Work(lambda: evaluator.add(cipher, cipher, out)),
             product_with_plain: Work(lambda: evaluator.multiply_plain(cipher, self.plain, out)),
             "product": Work(self.product),

@@ -94,7 +94,10 @@ def lattice() -> list[Row]:
         for (degree, bits), primes in sizes.items():
             params = {"degree": degree, "log_qp": bits, "primes": primes}
             seal = [] if scheme == "bgv" else ["seal"]
-            for op in ("encode", "encrypt", "decrypt", "add", "multiply_prepared", "product", *drops, "rotate"):
+            # OpenFHE decodes what it decrypts, SEAL does not.
+            rows.append(Row(f"{scheme}_decrypt_decode", params, ["openfhe"]))
+            rows += [Row(f"{scheme}_decrypt", params, seal)] if seal else []
+            for op in ("encode", "encrypt", "add", "multiply_prepared", "product", *drops, "rotate"):
                 # SEAL transforms the plaintext in every product of BFV, and the others before.
                 peers = ["openfhe"] if (scheme, op) == ("bfv", "multiply_prepared") else ["openfhe", *seal]
                 rows.append(Row(f"{scheme}_{op}", params, peers))

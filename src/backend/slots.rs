@@ -444,7 +444,11 @@ impl<E: Engine> Slots<E> {
         right: &Of<E>,
     ) -> Result<Of<E>, SlotError> {
         let state = self.rules().product(&left.state, &right.state)?;
-        let (left, right) = (self.drop_to(left, state.level)?, self.drop_to(right, state.level)?);
+        let same = std::ptr::eq(left, right);
+        let left = self.drop_to(left, state.level)?;
+        // A square's factor is lowered once.
+        let lowered = if same { None } else { Some(self.drop_to(right, state.level)?) };
+        let right = lowered.as_ref().unwrap_or(&left);
         self.count(Operation::Product, 1, state.level)?;
         let payload = self.engine.multiply(evaluation, &left.payload, &right.payload)?;
         self.rescaled(Ciphertext { payload, state })

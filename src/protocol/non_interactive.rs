@@ -158,6 +158,10 @@ impl Settings {
             operations: slots.meter().counts().times(batches),
             work: slots.work().into_iter().map(|(key, count)| (key, count * batches)).collect(),
             traffic,
+            longest_message: [bytes(1, engine.evaluation_bytes(0)), up, down]
+                .into_iter()
+                .max()
+                .map_or(0, |bytes| usize::try_from(bytes).unwrap_or(usize::MAX)),
             ciphertext_bytes: [engine.payload_bytes(top, true), engine.payload_bytes(state.level, false)],
             levels: top - state.level,
             output_scale: state.scale,
@@ -176,6 +180,8 @@ pub struct Forecast {
     pub work: crate::backend::slots::Work,
     /// What goes over the channel.
     pub traffic: Traffic,
+    /// Bytes of the longest message.
+    pub longest_message: usize,
     /// Bytes of a ciphertext on the way up and down.
     pub ciphertext_bytes: [usize; 2],
     /// Primes that are dropped on the way.
@@ -273,6 +279,12 @@ pub fn serve<E: Engine>(
     model: &Network,
 ) -> Result<(), ProtocolError> {
     let keys = link.expect(Kind::PublicKey, "the client's keys")?;
+    // Keys for rotations, which nobody asked for, could fill the memory.
+    let expected = slots.engine().evaluation_bytes(0);
+    if keys.body.len() != expected {
+        let found = format!("keys of {} bytes in place of {expected}", keys.body.len());
+        return Err(ProtocolError::Unexpected { found, expected: "the client's keys" });
+    }
     let evaluation = slots.engine().read_evaluation(&keys.body).map_err(BackendError::from)?;
     drop(keys);
     loop {

@@ -236,10 +236,12 @@ fn summarise(
         disagrees =
             opened + weights > 0 || run.operations != exact.operations || run.traffic != exact.traffic;
         if let Some((errors, bound)) = &errors {
+            // To a tenth of a bit: more would say something of the errors themselves.
+            let tenth = |bits: f64| libm::rint(bits * 10.0) / 10.0;
             let logarithms = || errors.iter().map(|error| libm::log2(*error));
-            put("log2_error_min", logarithms().fold(f64::INFINITY, f64::min));
-            put("log2_error_mean", logarithms().sum::<f64>() / errors.len() as f64);
-            put("log2_error_max", libm::log2(greatest(errors)));
+            put("log2_error_min", tenth(logarithms().fold(f64::INFINITY, f64::min)));
+            put("log2_error_mean", tenth(logarithms().sum::<f64>() / errors.len() as f64));
+            put("log2_error_max", tenth(libm::log2(greatest(errors))));
             put("log2_error_bound", libm::log2(*bound));
             // Not a number is above it.
             disagrees |= errors.iter().any(|error| !matches!(error, error if error <= bound));

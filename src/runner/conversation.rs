@@ -65,8 +65,9 @@ pub(super) struct Conversation {
 }
 
 impl Conversation {
-    /// The outputs as they may leave the program: what has errors is rounded to a step no smaller than the greatest of them (Li and
-    /// Micciancio, EUROCRYPT 2021).
+    /// The outputs as they leave the program: what has errors is rounded to a step no smaller than the greatest of them. Digits that say
+    /// nothing of the result may say something of the key (Li and Micciancio, EUROCRYPT 2021); leaving them out is no proof of security against
+    /// whoever chooses inputs and sees results.
     pub(super) fn published(&self, greatest_error: f64) -> Array2<f64> {
         if greatest_error <= 0.0 {
             return self.outcome.outputs.clone();

@@ -80,6 +80,22 @@ impl Hello {
     }
 }
 
+/// A connection that is being served.
+struct Serving(Arc<AtomicUsize>);
+
+impl Serving {
+    fn new(active: &Arc<AtomicUsize>) -> Self {
+        active.fetch_add(1, Ordering::Relaxed);
+        Self(Arc::clone(active))
+    }
+}
+
+impl Drop for Serving {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
 /// Serves until interrupted, or `connections` of them.
 pub fn serve(
     listener: &TcpListener,
@@ -112,14 +128,14 @@ pub fn serve(
                     .note(&format!("{address}: turned away, {MAX_CONNECTIONS} connections are being served"));
                 continue;
             }
-            active.fetch_add(1, Ordering::Relaxed);
-            let active = Arc::clone(&active);
+            let serving = Serving::new(&active);
             scope.spawn(move || {
+                // Counted until the end, be it a panic.
+                let _serving = serving;
                 match answer(stream, store, interrupt) {
                     Ok(served) => progress.note(&format!("{address}: {served}")),
                     Err(error) => progress.note(&format!("{address}: {error}")),
                 }
-                active.fetch_sub(1, Ordering::Relaxed);
             });
         }
     });

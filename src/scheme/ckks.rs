@@ -16,6 +16,7 @@
 use num_bigint::BigInt;
 use num_complex::Complex64;
 use num_traits::ToPrimitive;
+use zeroize::Zeroizing;
 
 use crate::{
     math::rns::{Polynomial, Prime},
@@ -54,6 +55,14 @@ impl Plaintext {
     }
 }
 
+/// A decrypted message, with its error: wiped when dropped, as the secret follows from it and its ciphertext.
+#[derive(Clone)]
+pub struct Phase {
+    values: Zeroizing<Polynomial>,
+    level: usize,
+    scale: f64,
+}
+
 /// S
 #[derive(Debug, Clone, Copy, PartialEq, PartialOrd)]
 pub struct Scale(pub f64);
@@ -66,6 +75,13 @@ impl Tag for Scale {
     fn from_word(word: u64) -> Option<Self> {
         let scale = f64::from_bits(word);
         (scale.is_normal() && scale > 0.0).then_some(Self(scale))
+    }
+}
+
+impl Ciphertext<Scale> {
+    /// S
+    pub fn scale(&self) -> f64 {
+        self.tag.0
     }
 }
 
@@ -107,42 +123,53 @@ impl Ckks {
         polynomial
     }
 
+    /// All slots of a decrypted message, with their errors.
+    ///
+    /// Two primes hold nearly all messages, and a third tells whether they hold this one: only where they do not is the message taken modulo
+    /// all of them.
+    pub fn decode(&self, phase: &Phase) -> Vec<Complex64> {
+        let coefficients = self.short(phase).unwrap_or_else(|| {
+            let lifted = self.context.basis(phase.level).lift(&phase.values);
+            lifted.iter().map(|coefficient| coefficient.to_f64().unwrap_or(f64::NAN)).collect()
+        });
+        let (real, imaginary) = coefficients.split_at(coefficients.len() / 2);
+        let inverse = 1.0 / phase.scale;
+        let slots = real.iter().zip(imaginary);
+        let mut slots: Vec<_> = slots.map(|(re, im)| Complex64::new(re * inverse, im * inverse)).collect();
+        self.embedding.forward(&mut slots);
+        slots
+    }
+
     /// The coefficients of a phase that is below half of the product of the level's first two primes, or of the one that is left; `None`
     /// where it is not.
-    fn short_phase(&self, key: &SecretKey, ciphertext: &Ciphertext<Scale>) -> Option<Vec<f64>> {
-        let count = ciphertext.level.min(3);
+    fn short(&self, phase: &Phase) -> Option<Vec<f64>> {
+        let count = phase.level.min(3);
         let first = self.context.basis(count);
-        let parts: Vec<_> = ciphertext.parts.iter().map(|part| part.first_rows(count)).collect();
-        let mut phase = key.phase(&self.context, &parts, count);
-        first.inverse(&mut phase);
+        let mut values = Zeroizing::new(phase.values.first_rows(count));
+        first.inverse(&mut values);
         let primes: Vec<Prime> = first.primes().collect();
-        let rows: Vec<&[u64]> = phase.rows().collect();
+        let rows: Vec<&[u64]> = values.rows().collect();
         let ([one, rest @ ..], [low, others @ ..]) = (&primes[..], &rows[..]) else { return None };
         let ([two, rest @ ..], [high, others @ ..]) = (rest, others) else {
             return Some(low.iter().map(|residue| one.centre(*residue) as f64).collect());
         };
         let inverse = two.invert(two.reduce(one.value()));
-        let wide: Vec<(i64, i64)> = low
-            .iter()
-            .zip(*high)
-            .map(|(low, high)| {
-                // x = low + one k for k = (high - low) / one modulo two; k of least magnitude, and low too.
-                let low = one.centre(*low);
-                (low, two.centre(two.multiply(two.subtract(*high, two.reduce_signed(low)), inverse)))
-            })
-            .collect();
+        // x = low + one k for k = (high - low) / one modulo two; k of least magnitude, and low too.
+        let parts = |(low, high): (&u64, &u64)| {
+            let low = one.centre(*low);
+            (low, two.centre(two.multiply(two.subtract(*high, two.reduce_signed(low)), inverse)))
+        };
         if let ([three, ..], [check, ..]) = (rest, others) {
             let step = three.reduce(one.value());
-            let residue = |(low, k): &(i64, i64)| {
-                three.add(three.reduce_signed(*low), three.multiply(three.reduce_signed(*k), step))
+            let residue = |(low, k): (i64, i64)| {
+                three.add(three.reduce_signed(low), three.multiply(three.reduce_signed(k), step))
             };
-            if wide.iter().map(residue).ne(check.iter().copied()) {
+            if low.iter().zip(*high).map(parts).map(residue).ne(check.iter().copied()) {
                 return None;
             }
         }
-        let number =
-            |(low, k): (i64, i64)| (i128::from(low) + i128::from(one.value()) * i128::from(k)) as f64;
-        Some(wide.into_iter().map(number).collect())
+        let number = |(low, k): (i64, i64)| one.value() as f64 * k as f64 + low as f64;
+        Some(low.iter().zip(*high).map(parts).map(number).collect())
     }
 
     fn check_scales(operation: &'static str, left: f64, right: f64) -> Result<(), RlweError> {
@@ -157,7 +184,7 @@ impl Ckks {
 impl RlweScheme for Ckks {
     type Tag = Scale;
     type Plaintext = Plaintext;
-    type Decrypted = Vec<Complex64>;
+    type Decrypted = Phase;
 
     fn context(&self) -> &Context {
         &self.context
@@ -219,22 +246,9 @@ impl RlweScheme for Ckks {
         Ok(Borrowed::Owned(Ciphertext::new(parts, level, ciphertext.tag)))
     }
 
-    /// All slots, with their errors.
-    ///
-    /// Two primes hold nearly all messages, and a third tells whether they hold this one: only where they do not is the phase taken modulo
-    /// all of them.
-    fn decrypt(&self, key: &SecretKey, ciphertext: &Ciphertext<Scale>) -> Vec<Complex64> {
-        let Scale(scale) = ciphertext.tag;
-        let coefficients = self.short_phase(key, ciphertext).unwrap_or_else(|| {
-            let phase = key.phase(&self.context, &ciphertext.parts, ciphertext.level);
-            let lifted = self.context.basis(ciphertext.level).lift(&phase);
-            lifted.iter().map(|coefficient| coefficient.to_f64().unwrap_or(f64::NAN)).collect()
-        });
-        let (real, imaginary) = coefficients.split_at(coefficients.len() / 2);
-        let slots = real.iter().zip(imaginary);
-        let mut slots: Vec<_> = slots.map(|(re, im)| Complex64::new(re / scale, im / scale)).collect();
-        self.embedding.forward(&mut slots);
-        slots
+    fn decrypt(&self, key: &SecretKey, ciphertext: &Ciphertext<Scale>) -> Phase {
+        let values = key.phase(&self.context, &ciphertext.parts, ciphertext.level);
+        Phase { values, level: ciphertext.level, scale: ciphertext.tag.0 }
     }
 
     fn noise_budget(&self, key: &SecretKey, ciphertext: &Ciphertext<Scale>) -> f64 {

@@ -381,9 +381,12 @@ impl Engine for Approximate {
         &self,
         secret: &SecretKey,
         payload: &Self::Payload,
-        _scale: f64,
+        scale: f64,
     ) -> Result<Vec<f64>, SlotError> {
-        Ok(self.scheme.decrypt(secret, payload).into_iter().map(|slot| slot.re).collect())
+        // What the peer wrote beside the ciphertext is not believed.
+        self.rules.same_scale("decryption", scale, payload.scale())?;
+        let slots = self.scheme.decode(&self.scheme.decrypt(secret, payload));
+        Ok(slots.into_iter().map(|slot| slot.re).collect())
     }
 
     fn drop_to(&self, payload: &Self::Payload, level: usize) -> Result<Self::Payload, SlotError> {

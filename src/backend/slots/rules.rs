@@ -114,7 +114,7 @@ impl Rules {
             return Err(SlotError::Unbounded { operation });
         }
         if let Kind::Exact { modulus, .. } = &self.kind {
-            let available = Bound::of(modulus.to_f64().unwrap_or(f64::MAX)).0 - 1.0;
+            let available = Bound::of(modulus.to_f64().unwrap_or(f64::MAX).min(f64::MAX)).0 - 1.0;
             if encoded.0 >= available {
                 return Err(SlotError::Wrapped { operation, needed: encoded.0, available });
             }
@@ -196,8 +196,11 @@ impl Rules {
             self.same_scale("a sum", first.scale, term.scale)?;
             let term = self.dropped(term, level)?;
             magnitude += term.magnitude * integer.abs();
+            // Scales that are taken for equal and are not.
+            let off =
+                Self::encoded(&term) * Bound::of((first.scale / term.scale - 1.0).abs() * integer.abs());
             for (sum, one) in noise.iter_mut().zip(&term.noise) {
-                *sum = *sum + *one * Bound::of(integer.abs());
+                *sum = *sum + *one * Bound::of(integer.abs()) + off;
             }
         }
         self.checked("a sum", State { level, scale: first.scale, magnitude, noise })
@@ -227,21 +230,22 @@ impl Rules {
         let inputs = inputs.iter().map(|input| self.dropped(input, level)).collect::<Result<Vec<_>, _>>()?;
         let most = inputs.iter().map(|input| input.magnitude).fold(1.0, f64::max);
         let mut noise = vec![Bound::ZERO; self.noises.len()];
+        let mut whole = noise.clone();
         let mut rounding = self.half_step(raw);
         for input in &inputs {
             // A weight that is rounded is off by half a step of its scale.
             rounding += input.magnitude * self.half_step(raw / input.scale);
-            let integer = Bound::of(norm * raw / input.scale + 0.5);
-            for ((sum, one), rules) in noise.iter_mut().zip(&input.noise).zip(&self.noises) {
-                // The errors are at most those of the greatest times the norm, which is more than any one weight; what rounding the weights
-                // adds comes with every input.
-                let whole = rules.times_integer(*one, Self::encoded(input), integer);
-                let rounded = rules.times_integer(*one, Self::encoded(input), Bound::of(0.5));
-                *sum = Bound(sum.0.max(whole.0)) + rounded;
+            let integers = Bound::of(norm * raw / input.scale);
+            for (index, rules) in self.noises.iter().enumerate() {
+                // The greatest error times the norm is no less than the errors times their weights; rounding adds half of each input.
+                let error = input.noise[index];
+                whole[index] = Bound(whole[index].0.max((error * integers).0));
+                let rounded = rules.times_integer(error, Self::encoded(input), Bound::of(0.5));
+                noise[index] = noise[index] + rounded;
             }
         }
-        let noise =
-            noise.into_iter().zip(&self.noises).map(|(bound, rules)| rules.plus_integer(bound)).collect();
+        let noise = noise.into_iter().zip(whole).map(|(rounded, whole)| rounded + whole);
+        let noise = noise.zip(&self.noises).map(|(bound, rules)| rules.plus_integer(bound)).collect();
         let magnitude = norm * most + rounding;
         self.checked("a layer", State { level, scale: raw, magnitude, noise })
     }

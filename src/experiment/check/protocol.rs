@@ -78,6 +78,9 @@ pub(super) fn system(
     }
 }
 
+/// Most weights of a network whose circuit is planned: a few seconds.
+const MOST_WEIGHTS: usize = 10_000_000;
+
 /// What hidden layers are put through under the protocol.
 fn activation(spec: &Spec, checker: &mut Checker<'_>) -> Option<Nonlinearity> {
     let (activation, approximation) = (spec.network.activation, &spec.approximation);
@@ -146,12 +149,24 @@ fn non_interactive(
         );
         return None;
     };
-    let entry = entry?;
-    if widths(spec, entry).contains(&0) {
+    integer_inputs(spec, checker);
+    let widths = widths(spec, entry?);
+    let weights =
+        widths.iter().zip(widths.iter().skip(1)).map(|(inputs, outputs)| inputs.saturating_mul(*outputs));
+    let weights = weights.fold(0, usize::saturating_add);
+    if weights > MOST_WEIGHTS {
+        checker.error(
+            "network.hidden",
+            Code::Range,
+            format!(
+                "the network has {weights} weights; under protocol `non_interactive` allowed: {MOST_WEIGHTS}"
+            ),
+            "lower the widths",
+        );
         return None;
     }
     Some(non_interactive::Settings {
-        widths: widths(spec, entry),
+        widths,
         activation,
         loss: spec.network.loss,
         input_bits: protocol.activation_bits,
@@ -170,17 +185,7 @@ fn split(
 ) -> Option<split::Settings> {
     let protocol = &spec.protocol;
     ranges(protocol, checker);
-    if spec.data.scaling == dataset::Scaling::Integer && protocol.activation_magnitude_bits < 8 {
-        checker.error(
-            "protocol.activation_magnitude_bits",
-            Code::Range,
-            format!(
-                "`data.scaling = \"integer\"` gives inputs up to 255, the circuit allows 2^{}",
-                protocol.activation_magnitude_bits
-            ),
-            "raise it to 8, or choose another scaling",
-        );
-    }
+    integer_inputs(spec, checker);
     let entry = entry?;
     let bits = protocol.learning_rate_bits.min(31);
     let mantissa = (spec.training.learning_rate * libm::exp2(f64::from(bits))).round();
@@ -228,6 +233,19 @@ fn split(
         return None;
     }
     Some(settings)
+}
+
+/// Whether the circuit has room for what is not scaled.
+fn integer_inputs(spec: &Spec, checker: &mut Checker<'_>) {
+    let bits = spec.protocol.activation_magnitude_bits;
+    if spec.data.scaling == dataset::Scaling::Integer && bits < 8 {
+        checker.error(
+            "protocol.activation_magnitude_bits",
+            Code::Range,
+            format!("`data.scaling = \"integer\"` gives inputs up to 255, the circuit allows 2^{bits}"),
+            "raise it to 8, or choose another scaling",
+        );
+    }
 }
 
 fn ranges(protocol: &ProtocolSpec, checker: &mut Checker<'_>) {

@@ -7,6 +7,7 @@ use crate::{
         spec::{SchemeName, SecuritySpec, Spec},
     },
     protocol::{
+        channel::FRAME_LIMIT,
         non_interactive::{
             self,
             parameters::{self, Lattice, Refusal, Wish},
@@ -124,12 +125,26 @@ pub(super) fn lattice(
     if let Some(log_degree) = spec.scheme.log_degree {
         checker.within("scheme.log_degree", log_degree, &(12..=16));
     }
+    // Nothing is planned with what was refused: it may be beyond all measure.
+    if checker.has_errors_since(0) {
+        return None;
+    }
     let wish =
         Wish { name, log_degree: spec.scheme.log_degree, security_bits: if marked { 0 } else { required } };
     match parameters::plan(protocol, wish) {
         Ok(found) => {
             let security_bits = found.security_bits();
             let short = security_bits < required;
+            let longest = found.forecast(protocol, 1).map_or(0, |forecast| forecast.longest_message);
+            if longest > FRAME_LIMIT {
+                checker.error(
+                    "network.hidden",
+                    Code::Range,
+                    format!("a message of the protocol would have {longest} bytes; allowed: {FRAME_LIMIT}"),
+                    "lower inputs, outputs, or what makes the modulus long: degree, layers and the bits in [protocol]",
+                );
+                return None;
+            }
             if short {
                 checker.warn(
                     "scheme.security",

@@ -8,6 +8,8 @@
 use num_bigint::BigUint;
 use num_traits::One;
 
+use zeroize::Zeroizing;
+
 use super::{
     Prime,
     buffer::Buffer,
@@ -75,7 +77,8 @@ impl Conversion {
     }
 
     fn convert_with(&self, engine: Engine, rows: &[u64], degree: usize) -> Vec<u64> {
-        let mut weighted = Buffer::from(rows);
+        // What is decrypted passes here.
+        let mut weighted = Zeroizing::new(Buffer::from(rows));
         for ((row, prime), weight) in weighted.chunks_exact_mut(degree).zip(&self.from).zip(&self.inverses) {
             kernel::scale(*prime, row, *weight);
         }

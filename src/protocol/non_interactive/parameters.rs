@@ -23,7 +23,8 @@ const LOG_DEGREES: std::ops::RangeInclusive<u32> = 12..=16;
 /// Most primes of Q that are tried.
 const MOST_PRIMES: usize = 40;
 /// Most bits of the product of all plaintext moduli.
-const MOST_PLAINTEXT_BITS: u64 = 2000;
+/// Scales are `f64`, which ends at 2^1024.
+const MOST_PLAINTEXT_BITS: u64 = 1000;
 /// Most bits of a plaintext modulus: with these a level of BGV takes one prime.
 const PLAINTEXT_BITS: u64 = 34;
 
@@ -194,6 +195,9 @@ fn at_degree(settings: &Settings, wish: Wish, log_degree: u32) -> Result<Lattice
                 Err(error) => error,
             };
             let SlotError::Wrapped { needed, .. } = error else { break };
+            if !needed.is_finite() {
+                return Err(Refusal::Impossible(error));
+            }
             #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "bits of a number")]
             let needed = needed.ceil() as u64 + 2;
             if needed <= plaintext_bits || needed > MOST_PLAINTEXT_BITS {

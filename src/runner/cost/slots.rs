@@ -34,14 +34,28 @@ impl SlotCosts {
     pub(super) fn of(scheme: &Lattice, forecast: &Forecast) -> Result<Self, RunError> {
         let mut table = MEASURED.get_or_init(Mutex::default).lock().unwrap_or_else(PoisonError::into_inner);
         if let Some((_, _, costs)) =
-            table.iter().find(|(known, work, _)| known == scheme && *work == forecast.work)
+            table.iter().find(|(known, work, _)| known == scheme && work.keys().eq(forecast.work.keys()))
         {
-            return Ok(costs.clone());
+            return Ok(costs.clone().averaged(&forecast.work));
         }
         let measured = scheme.visit(Measure(&forecast.work)).and_then(|measured| measured);
         let costs = measured.map_err(|error| ProtocolError::from(BackendError::from(error)))?;
         table.push((scheme.clone(), forecast.work.clone(), costs.clone()));
-        Ok(costs)
+        Ok(costs.averaged(&forecast.work))
+    }
+
+    /// With the mean of every operation over the levels of some work.
+    fn averaged(mut self, work: &Work) -> Self {
+        for operation in Operation::ALL {
+            let of = work.iter().filter(|((found, _), _)| *found == operation);
+            let (count, seconds) = of.fold((0.0, 0.0), |(count, seconds), (key, times)| {
+                (count + *times as f64, seconds + self.units[key] * *times as f64)
+            });
+            if count > 0.0 {
+                self.mean.insert(operation, seconds / count);
+            }
+        }
+        self
     }
 
     pub(super) fn predict(&self, forecast: &Forecast) -> f64 {
@@ -122,15 +136,6 @@ impl Visitor for Measure<'_> {
                 Operation::Rescaling | Operation::Addition | Operation::Rerandomisation => 0.0,
             };
             costs.units.insert((operation, level), seconds);
-        }
-        for operation in Operation::ALL {
-            let of = self.0.iter().filter(|((found, _), _)| *found == operation);
-            let (count, seconds) = of.fold((0.0, 0.0), |(count, seconds), (key, times)| {
-                (count + *times as f64, seconds + costs.units[key] * *times as f64)
-            });
-            if count > 0.0 {
-                costs.mean.insert(operation, seconds / count);
-            }
         }
         Ok(costs)
     }

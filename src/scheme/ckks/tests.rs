@@ -34,8 +34,8 @@ impl Lab for Ckks {
         self.encode(slots, SCALE).unwrap()
     }
 
-    fn unpack(&self, decrypted: &Vec<Complex64>) -> Vec<Complex64> {
-        decrypted.clone()
+    fn unpack(&self, decrypted: &Phase) -> Vec<Complex64> {
+        self.decode(decrypted)
     }
 
     fn sum(&self, a: Complex64, b: Complex64) -> Complex64 {
@@ -62,13 +62,17 @@ impl Lab for Ckks {
         1
     }
 
+    fn drops_divide() -> bool {
+        false
+    }
+
     fn error(
         &self,
         secret: &SecretKey,
         ciphertext: &Ciphertext<Scale>,
         expected: &[Complex64],
     ) -> Result<f64, String> {
-        let found = self.decrypt(secret, ciphertext);
+        let found = self.decode(&self.decrypt(secret, ciphertext));
         let error = found.iter().zip(expected).map(|(a, b)| (a - b).norm()).fold(0.0, f64::max);
         // What f64 itself loses is part of it where the scale is the square.
         Ok(libm::log2(error * ciphertext.tag.0))

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use num_bigint::BigInt;
+use zeroize::Zeroizing;
 
 use super::{Context, RlweError, SecretKey, SwitchingKey};
 use crate::math::{rns::Polynomial, stream::Stream};
@@ -58,7 +59,7 @@ impl Context {
         randomness: &Stream,
     ) -> SwitchingKey {
         let all = self.extended(self.parameters().levels());
-        let square = all.multiply(secret.values(), secret.values());
+        let square = Zeroizing::new(all.multiply(secret.values(), secret.values()));
         SwitchingKey::generate(self, secret, &square, randomness)
     }
 

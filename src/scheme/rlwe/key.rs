@@ -53,21 +53,22 @@ impl SecretKey {
         context: &Context,
         parts: &[Polynomial],
         level: usize,
-    ) -> Polynomial {
+    ) -> Zeroizing<Polynomial> {
         let basis = context.basis(level);
         let secret = Zeroizing::new(self.at(level));
-        let mut sum: Option<Polynomial> = None;
+        // Whoever knows a phase beside its ciphertext knows the secret.
+        let mut sum: Option<Zeroizing<Polynomial>> = None;
         for part in parts.iter().rev() {
             sum = Some(match sum {
-                None => part.clone(),
+                None => Zeroizing::new(part.clone()),
                 Some(sum) => {
-                    let mut product = part.clone();
+                    let mut product = Zeroizing::new(part.clone());
                     basis.multiply_add(&mut product, &sum, &secret);
                     product
                 }
             });
         }
-        sum.unwrap_or_else(|| basis.zero(Domain::Values))
+        sum.unwrap_or_else(|| Zeroizing::new(basis.zero(Domain::Values)))
     }
 
     /// A fresh encryption of zero at the highest level, and what its second half is expanded from.

@@ -37,6 +37,8 @@ pub(in crate::scheme) trait Lab: RlweScheme + Sized {
         ciphertext: &Ciphertext<Self::Tag>,
         expected: &[Self::Slot],
     ) -> Result<f64, String>;
+    /// Whether a drop to a lower level divides the error.
+    fn drops_divide() -> bool;
     /// log2 of the greatest magnitude of an encoded slot.
     fn magnitude(&self) -> Bound;
 }
@@ -193,9 +195,9 @@ pub(in crate::scheme) fn levels<S: Lab>(party: &Party<S>, seed: u64) -> Result<(
         (a, b) = (expected, b);
         (left, bounds[0]) = (lowered, bound);
         right = low;
-        // A drop in BGV divides, in CKKS it does not.
-        let dropped = noise.lowered(bounds[1], level + 1);
-        bounds[1] = if dropped < bounds[1] { bounds[1] } else { dropped };
+        if S::drops_divide() {
+            bounds[1] = noise.lowered(bounds[1], level + 1);
+        }
         party.holds(&right, &b, bounds[1])?;
     }
     Ok(())
@@ -445,6 +447,10 @@ macro_rules! exact_lab {
 
             fn rows() -> usize {
                 2
+            }
+
+            fn drops_divide() -> bool {
+                true
             }
 
             fn error(
