@@ -472,3 +472,12 @@ impl Engine for Approximate {
         Ok((payload, level))
     }
 }
+
+#[cfg(test)]
+impl<S: ExactScheme<Tag = Untagged>> Exact<S> {
+    /// Bits that the secret key sees left in the worst instance.
+    pub(super) fn noise_budget(&self, secret: &[SecretKey], payload: &[Ciphertext<Untagged>]) -> f64 {
+        let budgets = self.instances.iter().zip(secret).zip(payload);
+        budgets.map(|((one, key), payload)| one.noise_budget(key, payload)).fold(f64::INFINITY, f64::min)
+    }
+}

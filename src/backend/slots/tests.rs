@@ -10,7 +10,7 @@ use crate::{
     scheme::{
         bfv::Bfv,
         bgv::Bgv,
-        rlwe::{Literal, Place},
+        rlwe::{ExactScheme, Literal, Place, Untagged},
     },
 };
 
@@ -248,6 +248,32 @@ fn layers_are_those_of_numbers() {
     let mut weights = Array2::from_shape_vec((3, 4), unit(12, 5)).unwrap();
     weights.row_mut(1).fill(0.0);
     everywhere(&Layer { weights, bias: vec![0.0, 0.5, 0.0] }, &unit(32, 8), 1e-9);
+}
+
+/// Rows of many weights, none of which is reduced modulo t although their sum passes it, and inputs of unequal errors: what is known of a
+/// layer bounds what the secret key sees.
+#[test]
+fn layers_keep_the_bounds_on_their_errors() {
+    fn check<S: ExactScheme<Tag = Untagged> + 'static>(bench: &Bench<Exact<S>>) {
+        let slots = &bench.slots;
+        for (seed, weight) in [(1, 1.0), (2, 512.0), (3, 65_536.0)] {
+            let fresh = bench.encrypt(&unit(32, seed), 1.0);
+            let inputs: Vec<_> = (1..=16).map(|times| slots.sum(&[(&fresh, times)]).unwrap()).collect();
+            let rows: Vec<f64> = unit(3 * 16, seed).iter().map(|one| weight * one).collect();
+            let weights = Array2::from_shape_vec((3, 16), rows).unwrap();
+            // As large as they may be.
+            let weights = weights.mapv(|one| weight.copysign(one));
+            let outputs =
+                slots.affine(weights.view(), &[0.0; 3], &inputs, 256.0 * 65_536.0, 16.0 * weight).unwrap();
+            for output in outputs {
+                let budget = slots.engine().noise_budget(&bench.secret, &output.payload);
+                let bound = slots.rules().budget(&output.state);
+                assert!(bound <= budget, "{bound} bits foretold, {budget} are left");
+            }
+        }
+    }
+    check(&Bench::new(bgv(), &[], 256.0));
+    check(&Bench::new(bfv(), &[], 256.0));
 }
 
 struct Matrix(Array2<f64>);
