@@ -7,6 +7,7 @@ use std::hint::black_box;
 use criterion::Criterion;
 use henn::{
     math::stream::Stream,
+    runner::provenance::peak_memory_bytes,
     scheme::rlwe::{Literal, RlweScheme},
 };
 
@@ -66,4 +67,17 @@ pub(crate) fn measure<S: RlweScheme>(
         b.iter(|| scheme.rotate_many(black_box(&a), &steps, &rotations));
     });
     group.finish();
+    let all = parameters.modulus().with(parameters.special());
+    let row: u64 = all.primes().map(|prime| u64::from(prime.bits())).sum();
+    let halves = 2 * parameters.digits(parameters.levels()).len() as u64;
+    let information = halves * parameters.degree() as u64 / 8 * row;
+    println!(
+        "{name}/{}: a relinearisation key takes {} bytes, {:.2} of its information; written {}; peak {} MiB",
+        parameters.degree(),
+        relinearisation.bytes(),
+        relinearisation.bytes() as f64 / information as f64,
+        scheme.context().switching_key_bytes(),
+        peak_memory_bytes()
+            .map_or_else(|| "?".to_owned(), |bytes| format!("{:.0}", bytes / f64::from(1 << 20))),
+    );
 }

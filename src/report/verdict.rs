@@ -13,6 +13,9 @@ use crate::report::summary::Summary;
 use crate::runner::record::Finished;
 use crate::runner::sweep::NotRun;
 
+/// Places at which a claim fails that are listed below tables.
+const SHOWN: usize = 3;
+
 /// How a published value fares.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 pub enum Judgement {
@@ -176,7 +179,16 @@ impl Verdict {
         for claim in &self.claims {
             let found = match claim.holds {
                 Some(true) => format!("holds ({} checked)", claim.checked),
-                Some(false) => format!("does not hold at {}", claim.fails_at.join("; ")),
+                // All places are in verdict.json.
+                Some(false) => match claim.fails_at.get(..SHOWN).filter(|_| claim.fails_at.len() > SHOWN) {
+                    None => format!("does not hold at {}", claim.fails_at.join("; ")),
+                    Some(first) => format!(
+                        "does not hold at {}; and {} more of {} checked",
+                        first.join("; "),
+                        claim.fails_at.len() - SHOWN,
+                        claim.checked
+                    ),
+                },
                 None => "not checked: its variants did not run".to_owned(),
             };
             lines.push(format!("claim \"{}\" [{}]: {found}", claim.text, claim.holds_if));
