@@ -14,7 +14,9 @@
 use num_bigint::BigInt;
 
 use crate::{
-    math::rns::{Basis, Conversion, Polynomial, Prime, polynomial::Domain, prime::transform_primes},
+    math::rns::{
+        Basis, Conversion, Polynomial, Prime, for_each, polynomial::Domain, prime::transform_primes,
+    },
     scheme::rlwe::{
         Batching, Borrowed, Ciphertext, Context, Division, ExactScheme, Literal, Parameters, Plaintext,
         RlweError, RlweScheme, SecretKey, Untagged,
@@ -79,12 +81,19 @@ impl Bfv {
     /// A part modulo B Q, in values.
     fn extend(&self, part: &Polynomial) -> Polynomial {
         let Extension { both, enter, .. } = &self.extension;
-        let mut coefficients = part.clone();
-        self.basis().inverse(&mut coefficients);
-        let rows = enter.convert(coefficients.residues(), self.slots());
-        let mut extended = Polynomial::from_residues(self.slots(), Domain::Coefficients, rows);
-        both.part(0..both.len() - self.level()).forward(&mut extended);
-        extended.extend(part.residues());
+        let (degree, count) = (self.slots(), both.len() - self.level());
+        let mut weighted = part.clone();
+        let rows = weighted.rows_mut().zip(self.basis().transforms()).zip(enter.weights());
+        for_each(rows, |((row, ntt), weight)| ntt.inverse_times(row, *weight));
+        let mut extended = both.unset(Domain::Values);
+        enter.convert_weighted(weighted.residues(), degree, extended.rows_mut().take(count));
+        let (new, own) = extended
+            .rows_mut()
+            .zip(both.transforms())
+            .enumerate()
+            .partition::<Vec<_>, _>(|(row, _)| *row < count);
+        for_each(new.into_iter(), |(_, (row, ntt))| ntt.forward(row));
+        for_each(own.into_iter().zip(part.rows()), |((_, (row, _)), own)| row.copy_from_slice(own));
         extended
     }
 }
@@ -245,9 +254,10 @@ impl RlweScheme for Bfv {
         let parts = sums.into_iter().map(|mut sum| {
             both.scale(&mut sum, &factor);
             let mut quotient = division.apply(sum);
-            extension.inverse(&mut quotient);
-            let rows = leave.convert(quotient.residues(), self.slots());
-            let mut part = Polynomial::from_residues(self.slots(), Domain::Coefficients, rows);
+            let rows = quotient.rows_mut().zip(extension.transforms()).zip(leave.weights());
+            for_each(rows, |((row, ntt), weight)| ntt.inverse_times(row, *weight));
+            let mut part = self.basis().unset(Domain::Coefficients);
+            leave.convert_weighted(quotient.residues(), self.slots(), part.rows_mut());
             self.basis().forward(&mut part);
             part
         });

@@ -79,9 +79,8 @@ impl Conversion {
     fn convert_with(&self, engine: Engine, rows: &[u64], degree: usize) -> Vec<u64> {
         // What is decrypted passes here.
         let mut weighted = Zeroizing::new(Buffer::from(rows));
-        for ((row, prime), weight) in weighted.chunks_exact_mut(degree).zip(&self.from).zip(&self.inverses) {
-            kernel::scale(*prime, row, *weight);
-        }
+        let rows = weighted.chunks_exact_mut(degree).zip(&self.from).zip(&self.inverses);
+        for_each(rows, |((row, prime), weight)| kernel::scale(*prime, row, *weight));
         let mut out = vec![0; degree * self.to.len()];
         self.convert_weighted_with(engine, &weighted, degree, out.chunks_exact_mut(degree));
         out
