@@ -129,7 +129,7 @@ impl ExactScheme for Bfv {
                 .collect(),
         };
         let levels = parameters.levels();
-        Ok(Self { context: Context::new(parameters, 1, levels), batching, extension })
+        Ok(Self { context: Context::new(parameters, 1, levels, plaintext_modulus), batching, extension })
     }
 
     fn plaintext_modulus(&self) -> u64 {
@@ -188,6 +188,9 @@ impl RlweScheme for Bfv {
         left: &'c Ciphertext<Untagged>,
         right: &'c Ciphertext<Untagged>,
     ) -> Result<[Borrowed<'c, Untagged>; 2], RlweError> {
+        for ciphertext in [left, right] {
+            ciphertext.check("a sum", &self.context)?;
+        }
         Ok([Borrowed::Borrowed(left), Borrowed::Borrowed(right)])
     }
 
@@ -201,6 +204,7 @@ impl RlweScheme for Bfv {
         ciphertext: &'c Ciphertext<Untagged>,
         level: usize,
     ) -> Result<Borrowed<'c, Untagged>, RlweError> {
+        ciphertext.check("dropping primes", &self.context)?;
         if level == ciphertext.level {
             return Ok(Borrowed::Borrowed(ciphertext));
         }
@@ -236,6 +240,7 @@ impl RlweScheme for Bfv {
         right: &Ciphertext<Untagged>,
     ) -> Result<Ciphertext<Untagged>, RlweError> {
         for factor in [left, right] {
+            factor.check("a product", &self.context)?;
             if factor.parts.len() != 2 {
                 return Err(RlweError::Parts { operation: "a product", parts: factor.parts.len() });
             }
@@ -261,7 +266,7 @@ impl RlweScheme for Bfv {
             self.basis().forward(&mut part);
             part
         });
-        Ok(Ciphertext::new(parts.collect(), self.level(), Untagged))
+        Ok(Ciphertext::new(&self.context, parts.collect(), self.level(), Untagged))
     }
 }
 

@@ -46,7 +46,7 @@ impl ExactScheme for Bgv {
     fn try_new(literal: &Literal, plaintext_modulus: u64) -> Result<Self, RlweError> {
         let parameters = Parameters::try_new(literal, Some(plaintext_modulus))?;
         let batching = Batching::try_new(&parameters, plaintext_modulus)?;
-        Ok(Self { context: Context::new(parameters, plaintext_modulus, 1), batching })
+        Ok(Self { context: Context::new(parameters, plaintext_modulus, 1, plaintext_modulus), batching })
     }
 
     fn plaintext_modulus(&self) -> u64 {
@@ -110,7 +110,7 @@ impl RlweScheme for Bgv {
     /// The error shrinks with the modulus.
     fn lower(&self, ciphertext: &Ciphertext<Untagged>) -> Result<Ciphertext<Untagged>, RlweError> {
         let (parts, _) = self.context.divided_by_last("modulus switching", ciphertext)?;
-        Ok(Ciphertext::new(parts, ciphertext.level - 1, Untagged))
+        Ok(Ciphertext::new(&self.context, parts, ciphertext.level - 1, Untagged))
     }
 
     fn drop_to<'c>(
@@ -118,7 +118,7 @@ impl RlweScheme for Bgv {
         ciphertext: &'c Ciphertext<Untagged>,
         level: usize,
     ) -> Result<Borrowed<'c, Untagged>, RlweError> {
-        ciphertext.check_level("modulus switching", level)?;
+        ciphertext.check_level("modulus switching", &self.context, level)?;
         let mut dropped = Borrowed::Borrowed(ciphertext);
         while dropped.level > level {
             dropped = Borrowed::Owned(self.lower(&dropped)?);

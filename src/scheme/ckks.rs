@@ -90,7 +90,7 @@ impl Ckks {
     pub fn try_new(literal: &Literal) -> Result<Self, RlweError> {
         let parameters = Parameters::try_new(literal, None)?;
         let embedding = Embedding::new(parameters.degree());
-        Ok(Self { context: Context::new(parameters, 1, 1), embedding })
+        Ok(Self { context: Context::new(parameters, 1, 1, 1), embedding })
     }
 
     /// The plaintext of some slots at a scale; what is missing is 0.
@@ -229,7 +229,7 @@ impl RlweScheme for Ckks {
     /// The scale is divided too.
     fn lower(&self, ciphertext: &Ciphertext<Scale>) -> Result<Ciphertext<Scale>, RlweError> {
         let (parts, last) = self.context.divided_by_last("rescaling", ciphertext)?;
-        Ok(Ciphertext::new(parts, ciphertext.level - 1, Scale(ciphertext.tag.0 / last as f64)))
+        Ok(Ciphertext::new(&self.context, parts, ciphertext.level - 1, Scale(ciphertext.tag.0 / last as f64)))
     }
 
     /// Without the primes above a level: the message and its scale stay.
@@ -238,12 +238,12 @@ impl RlweScheme for Ckks {
         ciphertext: &'c Ciphertext<Scale>,
         level: usize,
     ) -> Result<Borrowed<'c, Scale>, RlweError> {
-        ciphertext.check_level("dropping primes", level)?;
+        ciphertext.check_level("dropping primes", &self.context, level)?;
         if level == ciphertext.level {
             return Ok(Borrowed::Borrowed(ciphertext));
         }
         let parts = ciphertext.parts.iter().map(|part| part.first_rows(level)).collect();
-        Ok(Borrowed::Owned(Ciphertext::new(parts, level, ciphertext.tag)))
+        Ok(Borrowed::Owned(Ciphertext::new(&self.context, parts, level, ciphertext.tag)))
     }
 
     fn decrypt(&self, key: &SecretKey, ciphertext: &Ciphertext<Scale>) -> Phase {

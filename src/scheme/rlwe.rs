@@ -156,6 +156,12 @@ pub enum RlweError {
         /// log2 of half of the modulus.
         available: f64,
     },
+    /// A ciphertext that was made under other parameters.
+    #[error("{operation} of a ciphertext of other parameters")]
+    Context {
+        /// What was asked for.
+        operation: &'static str,
+    },
     /// Bytes that are not what they should be.
     #[error("{what} cannot be read: {why}")]
     Bytes {

@@ -49,20 +49,28 @@ pub struct Ciphertext<T> {
     pub(in crate::scheme) tag: T,
     /// of the second part, as long as nothing was computed
     seed: Option<Seed>,
+    /// the fingerprint of the context that it was made in
+    context: u64,
 }
 
 impl<T: Copy> Ciphertext<T> {
-    pub(in crate::scheme) fn new(parts: Vec<Polynomial>, level: usize, tag: T) -> Self {
-        Self { parts, level, tag, seed: None }
+    pub(in crate::scheme) fn new(context: &Context, parts: Vec<Polynomial>, level: usize, tag: T) -> Self {
+        Self { parts, level, tag, seed: None, context: context.fingerprint() }
     }
 
-    pub(in crate::scheme) fn seeded(parts: [Polynomial; 2], level: usize, tag: T, seed: Seed) -> Self {
-        Self { parts: parts.into(), level, tag, seed: Some(seed) }
+    pub(in crate::scheme) fn seeded(
+        context: &Context,
+        parts: [Polynomial; 2],
+        level: usize,
+        tag: T,
+        seed: Seed,
+    ) -> Self {
+        Self { seed: Some(seed), ..Self::new(context, parts.into(), level, tag) }
     }
 
     /// Other polynomials at the same level.
     pub(in crate::scheme) fn with(&self, parts: Vec<Polynomial>) -> Self {
-        Self::new(parts, self.level, self.tag)
+        Self { parts, level: self.level, tag: self.tag, seed: None, context: self.context }
     }
 
     /// Primes that are left.
@@ -75,12 +83,23 @@ impl<T: Copy> Ciphertext<T> {
         self.parts.len()
     }
 
-    /// Whether its level is this one or a higher one.
+    /// Whether it was made in this context.
+    pub(in crate::scheme) fn check(
+        &self,
+        operation: &'static str,
+        context: &Context,
+    ) -> Result<(), RlweError> {
+        if self.context == context.fingerprint() { Ok(()) } else { Err(RlweError::Context { operation }) }
+    }
+
+    /// Whether it was made in this context and its level is this one or a higher one.
     pub(in crate::scheme) fn check_level(
         &self,
         operation: &'static str,
+        context: &Context,
         level: usize,
     ) -> Result<(), RlweError> {
+        self.check(operation, context)?;
         if (1..=self.level).contains(&level) {
             return Ok(());
         }
@@ -134,10 +153,10 @@ impl Context {
         let first = unpack(&basis, bytes, WHAT)?;
         if seeded == 1 {
             let seed = *take::<{ size_of::<Seed>() }>(bytes, WHAT)?;
-            return Ok(Ciphertext::seeded([first, expand(&basis, seed)], level, tag, seed));
+            return Ok(Ciphertext::seeded(self, [first, expand(&basis, seed)], level, tag, seed));
         }
         let others = (1..parts).map(|_| unpack(&basis, bytes, WHAT)).collect::<Result<Vec<_>, _>>()?;
-        Ok(Ciphertext::new([vec![first], others].concat(), level, tag))
+        Ok(Ciphertext::new(self, [vec![first], others].concat(), level, tag))
     }
 
     /// Bytes of a written public key.

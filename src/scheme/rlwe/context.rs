@@ -3,6 +3,7 @@
 use std::sync::OnceLock;
 
 use num_bigint::BigUint;
+use sha2::{Digest, Sha256};
 
 use super::{Ciphertext, Parameters, RlweError, SwitchingKey};
 use crate::math::rns::{
@@ -16,6 +17,7 @@ pub struct Context {
     parameters: Parameters,
     plaintext_modulus: u64,
     lowest_level: usize,
+    fingerprint: u64,
     /// the order of values
     exponents: Vec<usize>,
     /// at every level: division by the special primes, and by the last prime
@@ -26,8 +28,15 @@ pub struct Context {
 }
 
 impl Context {
-    /// The context of parameters, a plaintext modulus that is prime to them, and the lowest level that ciphertexts may have.
-    pub fn new(parameters: Parameters, plaintext_modulus: u64, lowest_level: usize) -> Self {
+    /// The context of parameters, the plaintext modulus by which errors are multiplied, which is prime to them, the lowest level that
+    /// ciphertexts may have, and the modulus of messages, 1 where they are reals.
+    pub fn new(
+        parameters: Parameters,
+        plaintext_modulus: u64,
+        lowest_level: usize,
+        message_modulus: u64,
+    ) -> Self {
+        let fingerprint = fingerprint(&parameters, [plaintext_modulus, message_modulus]);
         let exponents =
             parameters.modulus().transforms().first().map_or_else(Vec::new, |ntt| ntt.exponents());
         let levels = parameters.levels() + 1;
@@ -35,6 +44,7 @@ impl Context {
             parameters,
             plaintext_modulus,
             lowest_level,
+            fingerprint,
             exponents,
             by_special: (0..levels).map(|_| OnceLock::new()).collect(),
             by_last: (0..levels).map(|_| OnceLock::new()).collect(),
@@ -55,6 +65,11 @@ impl Context {
     /// The lowest level that ciphertexts may have: the highest where a scheme has no others.
     pub fn lowest_level(&self) -> usize {
         self.lowest_level
+    }
+
+    /// What tells it from contexts of other parameters.
+    pub(in crate::scheme) fn fingerprint(&self) -> u64 {
+        self.fingerprint
     }
 
     /// The order of values: see [`Ntt::exponents`](crate::math::rns::Ntt::exponents).
@@ -78,6 +93,7 @@ impl Context {
         operation: &'static str,
         ciphertext: &Ciphertext<T>,
     ) -> Result<(Vec<Polynomial>, u64), RlweError> {
+        ciphertext.check(operation, self)?;
         let level = ciphertext.level;
         if level < 2 {
             return Err(RlweError::Level { operation, level, needed: 2 });
@@ -184,6 +200,19 @@ impl Context {
     pub fn permute(&self, polynomial: &Polynomial, places: &[u32]) -> Polynomial {
         polynomial.permuted(places)
     }
+}
+
+fn fingerprint(parameters: &Parameters, moduli: [u64; 2]) -> u64 {
+    let mut hash = Sha256::new();
+    let all = [parameters.modulus(), parameters.special()];
+    for basis in all {
+        hash.update((basis.len() as u64).to_le_bytes());
+        basis.primes().for_each(|prime| hash.update(prime.value().to_le_bytes()));
+    }
+    for number in [parameters.degree() as u64].into_iter().chain(moduli) {
+        hash.update(number.to_le_bytes());
+    }
+    hash.finalize().first_chunk().map_or(0, |bytes| u64::from_le_bytes(*bytes))
 }
 
 /// Division by the product D of the last primes of a basis: from c to `(r c - d) / D`, where d is r c modulo D and a multiple of t, of

@@ -336,6 +336,32 @@ macro_rules! laws {
         }
 
         #[test]
+        fn ciphertexts_of_other_parameters_are_refused() {
+            use $crate::scheme::rlwe::{RlweError, RlweScheme};
+            // As many primes, of another ring; and another plaintext modulus or another number of special primes.
+            let party = $crate::scheme::rlwe::laws::party::<$scheme>(6, 3, 1, 0, 1);
+            let mine = party.encrypt(&party.slots(1), 1);
+            for other in [(7, 1, 0), (6, 2, 1)] {
+                let other = $crate::scheme::rlwe::laws::party::<$scheme>(other.0, 3, other.1, other.2, 1);
+                let theirs = other.encrypt(&other.slots(1), 1);
+                let scheme = &party.scheme;
+                let refused = |error: RlweError| assert!(matches!(error, RlweError::Context { .. }), "{error}");
+                refused(scheme.add(&mine, &theirs).unwrap_err());
+                refused(scheme.add(&theirs, &mine).unwrap_err());
+                refused(scheme.multiply(&mine, &theirs).unwrap_err());
+                refused(scheme.add_plain(&theirs, &scheme.pack(&party.slots(1))).unwrap_err());
+                refused(scheme.rotate(&theirs, 1, &party.rotations).unwrap_err());
+                refused(scheme.invert(&theirs, &party.rotations).unwrap_err());
+                refused(scheme.drop_to(&theirs, 3).unwrap_err());
+                refused(scheme.combine(&[(&mine, 1.into()), (&theirs, 1.into())], mine.tag).unwrap_err());
+                let prepared = scheme.prepare(&scheme.pack(&party.slots(1)), 3);
+                refused(scheme.multiply_prepared(&theirs, &prepared).unwrap_err());
+                let prepared = other.scheme.prepare(&other.scheme.pack(&other.slots(1)), 3);
+                refused(scheme.multiply_prepared(&mine, &prepared).unwrap_err());
+            }
+        }
+
+        #[test]
         fn another_key_decrypts_to_something_else() {
             let [party, other] =
                 [1, 2].map(|seed| $crate::scheme::rlwe::laws::party::<$scheme>(6, 3, 1, 0, seed));

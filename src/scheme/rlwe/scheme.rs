@@ -19,9 +19,14 @@ pub struct Prepared<T> {
     values: Polynomial,
     level: usize,
     tag: T,
+    context: u64,
 }
 
 /// A scheme over a ring: vectors of slots that are added, multiplied and rotated under encryption.
+///
+/// Ciphertexts know the parameters that they were made under: those of others are refused with [`RlweError::Context`] by whatever can
+/// fail. What cannot fail (negatives, sums and products with what is not encrypted, relinearisation, decryption) takes those of
+/// this scheme only, and panics or gives garbage for others; so do keys of other parameters.
 pub trait RlweScheme: fmt::Debug + Send + Sync {
     /// What is kept beside a ciphertext's polynomials.
     type Tag: Tag;
@@ -136,7 +141,7 @@ pub trait RlweScheme: fmt::Debug + Send + Sync {
         let (level, tag) = (self.parameters().levels(), self.fresh_tag(plaintext));
         let mut parts = key.encrypt_zero(self.context(), randomness);
         self.context().basis(level).add(&mut parts[0], &self.summand(plaintext, level, tag)?);
-        Ok(Ciphertext::new(parts.into(), level, tag))
+        Ok(Ciphertext::new(self.context(), parts.into(), level, tag))
     }
 
     /// Encrypts under one's own key: half as long when written, as its uniform half is a seed, and with a smaller error.
@@ -152,7 +157,7 @@ pub trait RlweScheme: fmt::Debug + Send + Sync {
         let (level, tag) = (self.parameters().levels(), self.fresh_tag(plaintext));
         let (mut parts, seed) = key.encrypt_zero(self.context(), randomness);
         self.context().basis(level).add(&mut parts[0], &self.summand(plaintext, level, tag)?);
-        Ok(Ciphertext::seeded(parts, level, tag, seed))
+        Ok(Ciphertext::seeded(self.context(), parts, level, tag, seed))
     }
 
     /// The sum; at the lower level of the two.
@@ -200,13 +205,15 @@ pub trait RlweScheme: fmt::Debug + Send + Sync {
         ciphertext: &Ciphertext<Self::Tag>,
         plaintext: &Self::Plaintext,
     ) -> Result<Ciphertext<Self::Tag>, RlweError> {
+        ciphertext.check("a sum with a plaintext", self.context())?;
         let values = self.summand(plaintext, ciphertext.level, ciphertext.tag)?;
         Ok(ciphertext.with(self.context().sum(&ciphertext.parts, &[values], ciphertext.level)))
     }
 
     /// A message ready for products with ciphertexts of a level: what is multiplied with many is transformed once.
     fn prepare(&self, plaintext: &Self::Plaintext, level: usize) -> Prepared<Self::Tag> {
-        Prepared { values: self.factor(plaintext, level), level, tag: self.fresh_tag(plaintext) }
+        let (tag, context) = (self.fresh_tag(plaintext), self.context().fingerprint());
+        Prepared { values: self.factor(plaintext, level), level, tag, context }
     }
 
     /// The product with a prepared message, slot by slot.
@@ -218,16 +225,19 @@ pub trait RlweScheme: fmt::Debug + Send + Sync {
         ciphertext: &Ciphertext<Self::Tag>,
         prepared: &Prepared<Self::Tag>,
     ) -> Result<Ciphertext<Self::Tag>, RlweError> {
-        let level = ciphertext.level;
+        let (level, operation) = (ciphertext.level, "a product with a prepared message");
+        ciphertext.check(operation, self.context())?;
+        if prepared.context != self.context().fingerprint() {
+            return Err(RlweError::Context { operation });
+        }
         if prepared.level < level {
-            let operation = "a product with a prepared message";
             return Err(RlweError::Level { operation, level: prepared.level, needed: level });
         }
         let basis = self.context().basis(level);
         let lower = (prepared.level > level).then(|| prepared.values.first_rows(level));
         let values = lower.as_ref().unwrap_or(&prepared.values);
         let parts = ciphertext.parts.iter().map(|part| basis.multiply(part, values)).collect();
-        Ok(Ciphertext::new(parts, level, self.product_tag(ciphertext.tag, prepared.tag)))
+        Ok(Ciphertext::new(self.context(), parts, level, self.product_tag(ciphertext.tag, prepared.tag)))
     }
 
     /// The product with a plaintext, slot by slot.
@@ -241,7 +251,7 @@ pub trait RlweScheme: fmt::Debug + Send + Sync {
         let basis = self.context().basis(ciphertext.level);
         let parts = ciphertext.parts.iter().map(|part| basis.multiply(part, &values)).collect();
         let tag = self.product_tag(ciphertext.tag, self.fresh_tag(plaintext));
-        Ciphertext::new(parts, ciphertext.level, tag)
+        Ciphertext::new(self.context(), parts, ciphertext.level, tag)
     }
 
     /// The sum with an integer in all slots, at the ciphertext's scale.
@@ -271,7 +281,12 @@ pub trait RlweScheme: fmt::Debug + Send + Sync {
         let dropped = dropped.collect::<Result<Vec<_>, _>>()?;
         let parts =
             dropped.iter().map(|ciphertext| &ciphertext.parts[..]).zip(terms.iter().map(|term| &term.1));
-        Ok(Ciphertext::new(self.context().combination(&parts.collect::<Vec<_>>(), level), level, tag))
+        Ok(Ciphertext::new(
+            self.context(),
+            self.context().combination(&parts.collect::<Vec<_>>(), level),
+            level,
+            tag,
+        ))
     }
 
     /// The product, slot by slot, at the lower level of the two, in one part less than the factors have together.
@@ -286,7 +301,7 @@ pub trait RlweScheme: fmt::Debug + Send + Sync {
         let level = left.level.min(right.level);
         let (left, right) = (self.drop_to(left, level)?, self.drop_to(right, level)?);
         let parts = self.context().product(&left.parts, &right.parts, level);
-        Ok(Ciphertext::new(parts, level, self.product_tag(left.tag, right.tag)))
+        Ok(Ciphertext::new(self.context(), parts, level, self.product_tag(left.tag, right.tag)))
     }
 
     /// A ciphertext of three parts in two.
@@ -306,6 +321,7 @@ pub trait RlweScheme: fmt::Debug + Send + Sync {
         steps: &[i64],
         keys: &RotationKeys,
     ) -> Result<Vec<Ciphertext<Self::Tag>>, RlweError> {
+        ciphertext.check("a rotation", self.context())?;
         let rotations: Vec<_> = steps.iter().map(|&steps| Automorphism::Rotation(steps)).collect();
         let moved = self.context().automorphisms(&ciphertext.parts, &rotations, keys, ciphertext.level)?;
         Ok(moved.into_iter().map(|parts| ciphertext.with(parts)).collect())
@@ -334,6 +350,7 @@ pub trait RlweScheme: fmt::Debug + Send + Sync {
         ciphertext: &Ciphertext<Self::Tag>,
         keys: &RotationKeys,
     ) -> Result<Ciphertext<Self::Tag>, RlweError> {
+        ciphertext.check("an inversion", self.context())?;
         let inversion = [Automorphism::Inversion];
         let moved = self.context().automorphisms(&ciphertext.parts, &inversion, keys, ciphertext.level)?;
         Ok(moved.into_iter().next().map_or_else(|| ciphertext.clone(), |parts| ciphertext.with(parts)))
