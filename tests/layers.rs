@@ -8,7 +8,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// The chain, lowest first. `approximation` has its place between `scheme` and `dataset` when it comes.
+/// The chain, lowest first.
 const CHAIN: [&str; 11] = [
     "math",
     "scheme",

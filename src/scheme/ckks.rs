@@ -31,7 +31,8 @@ use embedding::Embedding;
 
 /// Greatest magnitude of a coefficient that is encoded: 2^62.
 const MAX_COEFFICIENT: f64 = 4_611_686_018_427_387_904.0;
-/// Scales that differ by less are taken for equal: primes of one length differ by that much, and it is far below the errors.
+/// Scales that differ by less are taken for equal: what `f64` loses in a long circuit. At a scale of 2^40 that is about the error of a fresh
+/// ciphertext; `backend::slots` adds it to its bounds.
 const SCALE_TOLERANCE: f64 = 1e-9;
 
 /// The scheme with its parameters.

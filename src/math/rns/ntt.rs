@@ -1,7 +1,7 @@
 //! The negacyclic number-theoretic transform modulo one prime.
 //!
 //! For primes of at most 50 bits and degrees from 64 on the transform is henn's own, in vectors (`transform`); others go to `tfhe-ntt`, whose
-//! speed for 50-bit primes on processors with IFMA is the measure for ours (`benches/bgv.rs`).
+//! speed for 50-bit primes on processors with IFMA is the measure for ours (`benches/ntt.rs`).
 
 use std::fmt;
 

@@ -82,7 +82,10 @@ impl Visitor for Measure<'_> {
     ) -> Self::Output {
         let randomness = Stream::seeded(0).derive("unit-costs");
         let start = Instant::now();
-        let (secret, evaluation) = engine.generate(&[], &randomness)?;
+        // A key for a rotation where the circuit has any.
+        let rotates = self.0.keys().any(|(operation, _)| *operation == Operation::Rotation);
+        let steps: &[i64] = if rotates { &[1] } else { &[] };
+        let (secret, evaluation) = engine.generate(steps, &randomness)?;
         let keys = engine.write_evaluation(&evaluation);
         engine.read_evaluation(&keys)?;
         let mut costs = SlotCosts { keys: start.elapsed().as_secs_f64(), ..SlotCosts::default() };
@@ -126,7 +129,7 @@ impl Visitor for Measure<'_> {
                 Operation::PlainProduct => {
                     measure(&|| engine.multiply_vector(&payload, &[1.0], scale).map(drop))?
                 }
-                Operation::Rotation => measure(&|| engine.rotate(&evaluation, &payload, &[]).map(drop))?,
+                Operation::Rotation => measure(&|| engine.rotate(&evaluation, &payload, steps).map(drop))?,
                 Operation::Rescaling if level > 1 && engine.rules().rescales() => {
                     measure(&|| engine.rescale(&payload).map(drop))?
                 }

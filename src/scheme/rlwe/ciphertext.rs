@@ -11,7 +11,7 @@ use crate::math::{
     sampling::uniform,
 };
 
-/// What a uniform polynomial is expanded from: it is public, and a sixth of a thousandth of the polynomial's length.
+/// What a uniform polynomial is expanded from: it is public, and takes the polynomial's place where that is written.
 pub type Seed = [u8; 32];
 
 /// The uniform polynomial of a seed.
