@@ -1,10 +1,12 @@
 //! Polynomials in place of activation functions: what encryption can compute.
 
+mod activation;
 mod taylor;
 
 use serde::{Deserialize, Serialize};
 
-pub use taylor::{Function, TaylorError, taylor};
+pub use activation::Activation;
+pub use taylor::{TaylorError, taylor};
 
 /// What coefficients are those of.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]

@@ -1,22 +1,8 @@
 //! Maclaurin series of activation functions.
 
-use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
-use super::Polynomial;
-
-/// Functions that have a series at 0.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum Function {
-    /// `1 / (1 + exp(-x))`
-    Sigmoid,
-    /// The hyperbolic tangent.
-    Tanh,
-    /// `x²`
-    Square,
-}
+use super::{Activation, Polynomial};
 
 /// Highest degree: beyond it the series says nothing new within its radius.
 const MAX_DEGREE: usize = 63;
@@ -32,6 +18,12 @@ pub enum TaylorError {
         /// Greatest allowed.
         max: usize,
     },
+    /// A function that is not analytic at 0.
+    #[error("{function:?} has no series at 0; allowed: sigmoid, tanh, square")]
+    Function {
+        /// The function.
+        function: Activation,
+    },
 }
 
 /// The Maclaurin polynomial of a degree; the functions are analytic, and the interval is the part of the series' radius of convergence in which
@@ -41,15 +33,16 @@ pub enum TaylorError {
 /// products). As both are odd but for a constant, an even degree gives the polynomial of the degree below.
 ///
 /// # Errors
-/// [`TaylorError::Degree`]
-pub fn taylor(function: Function, degree: usize) -> Result<Polynomial, TaylorError> {
+/// [`TaylorError`]
+pub fn taylor(function: Activation, degree: usize) -> Result<Polynomial, TaylorError> {
     if !(1..=MAX_DEGREE).contains(&degree) {
         return Err(TaylorError::Degree { degree, max: MAX_DEGREE });
     }
     let (start, radius): (f64, f64) = match function {
-        Function::Sigmoid => (0.5, std::f64::consts::PI),
-        Function::Tanh => (0.0, std::f64::consts::FRAC_PI_2),
-        Function::Square => {
+        Activation::Sigmoid => (0.5, std::f64::consts::PI),
+        Activation::Tanh => (0.0, std::f64::consts::FRAC_PI_2),
+        Activation::Relu => return Err(TaylorError::Function { function }),
+        Activation::Square => {
             let coefficients = [0.0, 0.0, 1.0];
             let kept = coefficients.iter().take(degree + 1).copied().collect();
             return Ok(Polynomial::monomial(kept, [-1.0, 1.0]));
@@ -60,8 +53,8 @@ pub fn taylor(function: Function, degree: usize) -> Result<Polynomial, TaylorErr
         // The coefficient of x^n of y².
         let square: f64 = (0..=n).map(|i| coefficients[i] * coefficients[n - i]).sum();
         let slope = match function {
-            Function::Sigmoid => coefficients[n] - square,
-            Function::Tanh | Function::Square => f64::from(u8::from(n == 0)) - square,
+            Activation::Sigmoid => coefficients[n] - square,
+            _ => f64::from(u8::from(n == 0)) - square,
         };
         // Odd functions but for the constant: what is left of even powers is rounding.
         let is_even = (n + 1).is_multiple_of(2);
@@ -84,19 +77,19 @@ mod tests {
             }
         };
         let tanh = [0.0, 1.0, 0.0, -1.0 / 3.0, 0.0, 2.0 / 15.0, 0.0, -17.0 / 315.0, 0.0, 62.0 / 2835.0];
-        near(&taylor(Function::Tanh, 9).unwrap().coefficients, &tanh);
+        near(&taylor(Activation::Tanh, 9).unwrap().coefficients, &tanh);
         let sigmoid = [0.5, 0.25, 0.0, -1.0 / 48.0, 0.0, 1.0 / 480.0, 0.0, -17.0 / 80640.0];
-        near(&taylor(Function::Sigmoid, 7).unwrap().coefficients, &sigmoid);
-        near(&taylor(Function::Square, 3).unwrap().coefficients, &[0.0, 0.0, 1.0]);
-        assert_eq!(taylor(Function::Sigmoid, 4).unwrap().degree(), 3);
+        near(&taylor(Activation::Sigmoid, 7).unwrap().coefficients, &sigmoid);
+        near(&taylor(Activation::Square, 3).unwrap().coefficients, &[0.0, 0.0, 1.0]);
+        assert_eq!(taylor(Activation::Sigmoid, 4).unwrap().degree(), 3);
     }
 
     #[test]
     fn long_series_converge_to_the_function() {
         for x in [-1.5, -0.2, 0.7, 1.5] {
-            let sigmoid = taylor(Function::Sigmoid, 63).unwrap().value(x);
+            let sigmoid = taylor(Activation::Sigmoid, 63).unwrap().value(x);
             assert!((sigmoid - 1.0 / (1.0 + libm::exp(-x))).abs() < 1e-14);
-            let tanh = taylor(Function::Tanh, 63).unwrap().value(x / 2.0);
+            let tanh = taylor(Activation::Tanh, 63).unwrap().value(x / 2.0);
             assert!((tanh - libm::tanh(x / 2.0)).abs() < 1e-14);
         }
     }
@@ -104,7 +97,7 @@ mod tests {
     #[test]
     fn degrees_outside_the_range_are_refused() {
         for degree in [0, 64] {
-            assert_eq!(taylor(Function::Tanh, degree), Err(TaylorError::Degree { degree, max: 63 }));
+            assert_eq!(taylor(Activation::Tanh, degree), Err(TaylorError::Degree { degree, max: 63 }));
         }
     }
 }

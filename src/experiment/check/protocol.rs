@@ -2,7 +2,7 @@
 
 use super::{Checker, scheme};
 use crate::{
-    approximation::{Function, taylor},
+    approximation::{TaylorError, taylor},
     backend::Rate,
     dataset,
     experiment::{
@@ -11,7 +11,7 @@ use crate::{
         spec::{Method, ProtocolName, ProtocolSpec, SchemeName, Spec},
     },
     math::stream::Stream,
-    network::{Activation, Nonlinearity},
+    network::Nonlinearity,
     protocol::{non_interactive, split},
     scheme::registry::Kind,
 };
@@ -95,22 +95,17 @@ fn activation(spec: &Spec, checker: &mut Checker<'_>) -> Option<Nonlinearity> {
         checker.missing("approximation.degree", "allowed: 1 to 63");
         return None;
     };
-    let function = match activation {
-        Activation::Sigmoid => Function::Sigmoid,
-        Activation::Tanh => Function::Tanh,
-        Activation::Square => Function::Square,
-        Activation::Relu => {
+    match taylor(activation, degree) {
+        Ok(polynomial) => Some(Nonlinearity::Polynomial(polynomial)),
+        Err(TaylorError::Function { .. }) => {
             checker.error(
                 "approximation.method",
                 Code::Incompatible,
                 "`relu` has no series at 0, where it has a kink".to_owned(),
                 "use activation `sigmoid`, `tanh` or `square`",
             );
-            return None;
+            None
         }
-    };
-    match taylor(function, degree) {
-        Ok(polynomial) => Some(Nonlinearity::Polynomial(polynomial)),
         Err(error) => {
             checker.error("approximation.degree", Code::Range, error.to_string(), "lower the degree");
             None
