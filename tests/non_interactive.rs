@@ -57,9 +57,9 @@ fn load(set: &[&str]) -> Result<Plan, String> {
 }
 
 fn compute(plan: &Plan, variant: Variant, peer: Peer<'_>) -> Computed {
-    let settings = &plan.points[0].settings;
+    let settings = plan.points[0].task.inference().unwrap();
     let prepared = Prepared::new(settings, 0, &Store::new("absent"), &Interrupt::default()).unwrap();
-    cell::compute(settings, variant, &prepared, &Watch::default(), peer).unwrap()
+    cell::compute(&prepared, variant, &Watch::default(), peer).unwrap()
 }
 
 #[test]
@@ -74,7 +74,8 @@ fn encrypted_equals_simulated_and_what_was_foretold() {
                 [Variant::Simulated, Variant::Encrypted].map(|variant| compute(&plan, variant, Peer::Local));
             assert!(!encrypted.disagrees, "{set:?}");
             assert_eq!(simulated.counts, encrypted.counts, "{set:?}");
-            let (forecast, samples) = estimate::forecast_ahead(&plan.points[0].settings, 0).unwrap();
+            let (forecast, samples) =
+                estimate::forecast_ahead(plan.points[0].task.inference().unwrap(), 0).unwrap();
             assert_eq!(samples, 20);
             for (name, count) in forecast.operations().by_name() {
                 assert_eq!(encrypted.counts[&name], count, "{name} under {set:?}");
@@ -123,7 +124,7 @@ fn over_tcp_the_bytes_are_those_of_one_process() {
         let plan = load(&[scheme, &["approximation.degree=1"]].concat()).unwrap();
         for variant in Variant::ALL {
             let near = compute(&plan, variant, Peer::Local);
-            let key = cell::key(&plan.points[0].settings, variant, 0).unwrap();
+            let key = cell::key(&plan.points[0].task, variant, 0).unwrap();
             let hello = serve::Hello::new(&plan, 0, variant, 0, &key).to_bytes();
             let far = with_server(1, |address| compute(&plan, variant, Peer::Remote(address, &hello)));
             assert_eq!((near.metrics, near.counts), (far.metrics, far.counts));
@@ -136,9 +137,9 @@ fn over_tcp_the_bytes_are_those_of_one_process() {
 fn a_server_survives_keys_and_samples_that_are_none() {
     let plan = load(&["approximation.degree=1"]).unwrap();
     let variant = Variant::Encrypted;
-    let key = cell::key(&plan.points[0].settings, variant, 0).unwrap();
+    let key = cell::key(&plan.points[0].task, variant, 0).unwrap();
     let hello = serve::Hello::new(&plan, 0, variant, 0, &key).to_bytes();
-    let (forecast, _) = estimate::forecast_ahead(&plan.points[0].settings, 0).unwrap();
+    let (forecast, _) = estimate::forecast_ahead(plan.points[0].task.inference().unwrap(), 0).unwrap();
     let traffic = forecast.traffic();
     with_server(4, |address| {
         // Of the right length and not: neither residues below their primes nor keys.
@@ -189,11 +190,9 @@ fn what_cannot_run_is_refused_with_the_reason() {
 fn weights_and_inputs_beyond_the_promise_are_refused_by_name() {
     let run = |set: &[&str]| {
         let plan = load(set).unwrap();
-        let settings = &plan.points[0].settings;
+        let settings = plan.points[0].task.inference().unwrap();
         let prepared = Prepared::new(settings, 0, &Store::new("absent"), &Interrupt::default()).unwrap();
-        cell::compute(settings, Variant::Simulated, &prepared, &Watch::default(), Peer::Local)
-            .unwrap_err()
-            .to_string()
+        cell::compute(&prepared, Variant::Simulated, &Watch::default(), Peer::Local).unwrap_err().to_string()
     };
     assert!(run(&["protocol.norm_bits=0"]).contains("raise `protocol.norm_bits`"));
     let standard = run(&["data.scaling=standard", "protocol.activation_magnitude_bits=0"]);

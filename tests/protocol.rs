@@ -51,7 +51,7 @@ training_iterations = 5
 
 /// The split protocol's settings at a plan's first point.
 fn split_settings(plan: &Plan) -> Settings {
-    match &plan.points[0].settings.system {
+    match &plan.points[0].task.inference().unwrap().system {
         System::Split { protocol, .. } => protocol.clone(),
         System::NonInteractive { .. } => panic!("not the split protocol"),
     }
@@ -71,10 +71,10 @@ fn plan(set: &[&str]) -> Plan {
 }
 
 fn compute(plan: &Plan, variant: Variant) -> Computed {
-    let settings = &plan.points[0].settings;
+    let settings = plan.points[0].task.inference().unwrap();
     let store = Store::new("absent");
     let prepared = Prepared::new(settings, 0, &store, &Interrupt::default()).unwrap();
-    cell::compute(settings, variant, &prepared, &Watch::default(), Peer::Local).unwrap()
+    cell::compute(&prepared, variant, &Watch::default(), Peer::Local).unwrap()
 }
 
 /// The digest covers every output, every integer that the client opened and every trained weight.
@@ -254,7 +254,7 @@ proptest! {
             "training.epochs=1".to_owned(),
         ];
         let plan = plan(&set.each_ref().map(String::as_str));
-        let (forecast, samples) = estimate::forecast_ahead(&plan.points[0].settings, 0).unwrap();
+        let (forecast, samples) = estimate::forecast_ahead(plan.points[0].task.inference().unwrap(), 0).unwrap();
         prop_assert_eq!(samples, limit);
         let counted = compute(&plan, Variant::Simulated).counts;
         for (name, value) in forecast.traffic().by_name() {
@@ -288,22 +288,21 @@ proptest! {
 #[test]
 fn a_weight_beyond_the_circuit_is_refused_by_name() {
     let plan = plan(&["protocol.weight_magnitude_bits=0", "training.epochs=200"]);
-    let settings = &plan.points[0].settings;
+    let settings = plan.points[0].task.inference().unwrap();
     let prepared = Prepared::new(settings, 0, &Store::new("absent"), &Interrupt::default()).unwrap();
-    let error =
-        cell::compute(settings, Variant::Simulated, &prepared, &Watch::default(), Peer::Local).unwrap_err();
+    let error = cell::compute(&prepared, Variant::Simulated, &Watch::default(), Peer::Local).unwrap_err();
     assert!(error.to_string().contains("protocol.weight_magnitude_bits"), "{error}");
 }
 
 #[test]
 fn an_interrupt_stops_a_cell() {
     let plan = plan(&[]);
-    let settings = &plan.points[0].settings;
+    let settings = plan.points[0].task.inference().unwrap();
     let interrupt = Interrupt::default();
     let prepared = Prepared::new(settings, 0, &Store::new("absent"), &interrupt).unwrap();
     interrupt.raise();
     let watch = Watch::new(interrupt);
-    let error = cell::compute(settings, Variant::Encrypted, &prepared, &watch, Peer::Local).unwrap_err();
+    let error = cell::compute(&prepared, Variant::Encrypted, &watch, Peer::Local).unwrap_err();
     assert!(error.is_interrupt(), "{error}");
 }
 
@@ -329,15 +328,14 @@ fn with_server<T>(connections: usize, client: impl FnOnce(&str) -> T) -> T {
 #[test]
 fn two_processes_worth_of_tcp_give_the_same_bytes_as_one_process() {
     let plan = plan(&[]);
-    let settings = &plan.points[0].settings;
+    let settings = plan.points[0].task.inference().unwrap();
     let prepared = Prepared::new(settings, 0, &Store::new("absent"), &Interrupt::default()).unwrap();
     for variant in Variant::ALL {
-        let near = cell::compute(settings, variant, &prepared, &Watch::default(), Peer::Local).unwrap();
-        let key = cell::key(settings, variant, 0).unwrap();
+        let near = cell::compute(&prepared, variant, &Watch::default(), Peer::Local).unwrap();
+        let key = cell::key(&plan.points[0].task, variant, 0).unwrap();
         let hello = serve::Hello::new(&plan, 0, variant, 0, &key).to_bytes();
         let far = with_server(1, |address| {
-            cell::compute(settings, variant, &prepared, &Watch::default(), Peer::Remote(address, &hello))
-                .unwrap()
+            cell::compute(&prepared, variant, &Watch::default(), Peer::Remote(address, &hello)).unwrap()
         });
         assert_eq!((near.metrics, near.counts), (far.metrics, far.counts));
         assert_eq!((near.digest, near.transcript), (far.digest, far.transcript));
@@ -347,8 +345,8 @@ fn two_processes_worth_of_tcp_give_the_same_bytes_as_one_process() {
 #[test]
 fn a_server_survives_clients_that_send_garbage() {
     let plan = plan(&[]);
-    let settings = &plan.points[0].settings;
-    let key = cell::key(settings, Variant::Simulated, 0).unwrap();
+    let settings = plan.points[0].task.inference().unwrap();
+    let key = cell::key(&plan.points[0].task, Variant::Simulated, 0).unwrap();
     let good = serve::Hello::new(&plan, 0, Variant::Simulated, 0, &key);
     let mut wrong_cell = good.to_bytes();
     let at = wrong_cell.windows(8).position(|window| window == &key.as_bytes()[..8]).unwrap();
@@ -376,7 +374,7 @@ fn a_server_survives_clients_that_send_garbage() {
         let prepared = Prepared::new(settings, 0, &Store::new("absent"), &Interrupt::default()).unwrap();
         let hello = good.to_bytes();
         let peer = Peer::Remote(address, &hello);
-        cell::compute(settings, Variant::Simulated, &prepared, &Watch::default(), peer).unwrap();
+        cell::compute(&prepared, Variant::Simulated, &Watch::default(), peer).unwrap();
     });
 }
 

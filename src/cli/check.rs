@@ -3,8 +3,7 @@
 use crate::backend::Variant;
 use crate::cli::{Choice, CliError, Context, ExitStatus, complain, say};
 use crate::dataset;
-use crate::experiment::plan::System;
-use crate::experiment::plan::{Plan, Point};
+use crate::experiment::plan::{Plan, Point, System, Task};
 use crate::experiment::spec::ProfileName;
 use crate::runner::cost::Costs;
 use crate::runner::estimate;
@@ -54,8 +53,7 @@ pub(super) fn main(context: &Context, arguments: &Arguments) -> Result<ExitStatu
 }
 
 fn describe(context: &Context, plan: &Plan) -> Result<(), CliError> {
-    let cells: usize =
-        plan.points.iter().map(|point| point.settings.variants.len() * point.settings.repetitions).sum();
+    let cells: usize = plan.points.iter().map(|point| point.variants.len() * point.repetitions).sum();
     say(format!(
         "{} ({} profile): {} points, {cells} cells",
         plan.name,
@@ -69,16 +67,23 @@ fn describe(context: &Context, plan: &Plan) -> Result<(), CliError> {
 }
 
 fn describe_point(context: &Context, point: &Point) -> Result<(), CliError> {
-    let settings = &point.settings;
+    let present = match point.task.data().map(|name| dataset::catalogue()?.get(name)).transpose()? {
+        Some(entry) if !context.store().is_present(entry) => {
+            format!(", ABSENT: `henn datasets fetch {}`", entry.name())
+        }
+        _ => String::new(),
+    };
+    let settings = match &point.task {
+        Task::Inference(settings) => settings,
+        Task::Data { describe } => {
+            say(format!("  {describe}: the data set as it is found{present}"));
+            return Ok(());
+        }
+    };
     let entry = dataset::catalogue()?.get(&settings.data.name)?;
     let system = &settings.system;
     let (forecast, samples) = estimate::forecast_ahead(settings, 0)?;
     let widths: Vec<String> = system.widths().iter().map(usize::to_string).collect();
-    let present = if context.store().is_present(entry) {
-        String::new()
-    } else {
-        format!(", ABSENT: `henn datasets fetch {}`", entry.name())
-    };
     let polynomial = settings.approximation.as_ref();
     let polynomial =
         polynomial.map_or_else(String::new, |found| format!(" as a polynomial of degree {}", found.degree()));
@@ -120,7 +125,7 @@ fn describe_point(context: &Context, point: &Point) -> Result<(), CliError> {
         traffic.bytes_up,
         traffic.bytes_down,
     ));
-    for &variant in &settings.variants {
+    for &variant in &point.variants {
         let line = match variant {
             Variant::Plain => "real numbers".to_owned(),
             Variant::Simulated => "the encrypted circuit on numbers in the clear".to_owned(),
@@ -143,7 +148,7 @@ fn describe_point(context: &Context, point: &Point) -> Result<(), CliError> {
             }
         };
         let mebibytes = estimate::memory(settings, entry, variant) / (1 << 20);
-        say(format!("    {:<9} x {}: {line}, about {mebibytes} MiB", variant.name(), settings.repetitions));
+        say(format!("    {:<9} x {}: {line}, about {mebibytes} MiB", variant.name(), point.repetitions));
     }
     Ok(())
 }

@@ -20,9 +20,9 @@ pub(super) fn main(context: &Context, arguments: &Arguments) -> Result<ExitStatu
                 point.labels.iter().map(|(key, value)| (key.clone(), json!(value))).collect();
             json!({
                 "point": labels,
-                "variants": point.settings.variants,
-                "repetitions": point.settings.repetitions,
-                "settings": point.settings,
+                "variants": point.variants,
+                "repetitions": point.repetitions,
+                "settings": point.task,
             })
         })
         .collect();

@@ -4,11 +4,12 @@ use std::fmt::Display;
 use std::ops::RangeInclusive;
 
 use self::protocol::system;
+use crate::backend::Variant;
 use crate::dataset;
 use crate::experiment::diagnostic::{Code, Diagnostic, nearest};
 use crate::experiment::document::Document;
-use crate::experiment::plan::{Data, Settings};
-use crate::experiment::spec::Spec;
+use crate::experiment::plan::{Data, Settings, Task};
+use crate::experiment::spec::{Spec, TaskName};
 use crate::network::{Nonlinearity, Training};
 
 mod protocol;
@@ -112,12 +113,21 @@ pub fn heading(spec: &Spec, checker: &mut Checker<'_>) {
 }
 
 /// Checks everything that decides a cell; `None` when something stands in the way.
-pub fn settings(spec: &Spec, checker: &mut Checker<'_>) -> Option<Settings> {
+pub fn task(spec: &Spec, checker: &mut Checker<'_>) -> Option<Task> {
+    let before = checker.found.len();
+    run(spec, checker);
+    let task = match spec.run.task {
+        TaskName::Inference => settings(spec, checker).map(|settings| Task::Inference(Box::new(settings))),
+        TaskName::Data => data(spec, checker).map(|entry| Task::Data { describe: entry.name().to_owned() }),
+    };
+    task.filter(|_| !checker.has_errors_since(before))
+}
+
+fn settings(spec: &Spec, checker: &mut Checker<'_>) -> Option<Settings> {
     let before = checker.found.len();
     let entry = data(spec, checker);
     network(spec, checker);
     training(spec, checker);
-    run(spec, checker);
     let system = system(spec, entry, checker);
     let blocked = checker.has_errors_since(before);
     match (entry, system) {
@@ -145,8 +155,6 @@ pub fn settings(spec: &Spec, checker: &mut Checker<'_>) -> Option<Settings> {
             security_bits,
             marked,
             system,
-            variants: spec.run.variants.clone(),
-            repetitions: spec.run.repetitions,
             seed: spec.run.seed,
             rng: spec.run.rng,
         }),
@@ -238,6 +246,11 @@ fn run(spec: &Spec, checker: &mut Checker<'_>) {
         );
     }
     for (index, variant) in spec.run.variants.iter().enumerate() {
+        if spec.run.task != TaskName::Inference && *variant != Variant::Plain {
+            let path = format!("run.variants.{index}");
+            let message = format!("nothing of this task can be {variant}");
+            checker.error(&path, Code::Incompatible, message, "allowed: plain");
+        }
         if spec.run.variants.iter().take(index).any(|earlier| earlier == variant) {
             let path = format!("run.variants.{index}");
             checker.error(&path, Code::Range, format!("variant `{variant}` is listed twice"), "list it once");

@@ -23,11 +23,22 @@ pub struct Metric {
     pub title: &'static str,
     /// Where it is recorded.
     pub kind: Kind,
-    /// Digits after the point in tables; none for numbers that are best read as powers of ten.
-    pub digits: Option<usize>,
+    /// How it is written in tables.
+    pub digits: Digits,
 }
 
-const fn metric(name: &'static str, title: &'static str, kind: Kind, digits: Option<usize>) -> Metric {
+/// How a number is written in tables.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Digits {
+    /// With so many digits after the point.
+    Fixed(usize),
+    /// As a power of ten with so many digits after the point.
+    Scientific(usize),
+}
+
+use Digits::{Fixed, Scientific};
+
+const fn metric(name: &'static str, title: &'static str, kind: Kind, digits: Digits) -> Metric {
     Metric { name, title, kind, digits }
 }
 
@@ -35,57 +46,83 @@ impl Metric {
     /// A value as it stands in tables.
     pub fn format(&self, value: f64) -> String {
         match self.digits {
-            Some(digits) => format!("{value:.digits$}"),
-            None if value == 0.0 => "0".to_owned(),
-            None => format!("{value:.1e}"),
+            Fixed(digits) => format!("{value:.digits$}"),
+            Scientific(_) if value == 0.0 => "0".to_owned(),
+            Scientific(digits) => format!("{value:.digits$e}"),
         }
     }
 }
 
 /// All names.
-pub const METRICS: [Metric; 42] = [
-    metric("accuracy", "accuracy", Kind::Result, Some(4)),
-    metric("loss", "loss", Kind::Result, Some(4)),
-    metric("samples", "test samples", Kind::Result, Some(0)),
-    metric("disagreements", "labels unlike plain", Kind::Result, Some(0)),
-    metric("mismatches", "integers unlike exact circuit", Kind::Result, Some(0)),
-    metric("max_abs_error", "max output error", Kind::Result, None),
-    metric("training_loss", "loss while training", Kind::Result, Some(4)),
-    metric("training_max_abs_error", "max weight error after training", Kind::Result, None),
-    metric("accuracy_exact", "accuracy with the exact activation", Kind::Result, Some(4)),
-    metric("log2_error_min", "least log2 error", Kind::Result, Some(1)),
-    metric("log2_error_mean", "mean log2 error", Kind::Result, Some(1)),
-    metric("log2_error_max", "greatest log2 error", Kind::Result, Some(1)),
-    metric("log2_error_bound", "bound on log2 error", Kind::Result, Some(1)),
-    metric("depth", "multiplicative depth", Kind::Result, Some(0)),
-    metric("levels", "primes dropped", Kind::Result, Some(0)),
-    metric("log_degree", "log2 N", Kind::Result, Some(0)),
-    metric("modulus_bits", "log2 QP", Kind::Result, Some(0)),
-    metric("plaintext_bits", "bits of plaintext", Kind::Result, Some(0)),
-    metric("rounds", "rounds", Kind::Count, Some(0)),
-    metric("messages", "messages", Kind::Count, Some(0)),
-    metric("bytes_up", "bytes up", Kind::Count, Some(0)),
-    metric("bytes_down", "bytes down", Kind::Count, Some(0)),
-    metric("ciphertexts_up", "ciphertexts up", Kind::Count, Some(0)),
-    metric("ciphertexts_down", "ciphertexts down", Kind::Count, Some(0)),
-    metric("refreshes", "refreshes", Kind::Count, Some(0)),
-    metric(Operation::Encryption.name(), "encryptions", Kind::Count, Some(0)),
-    metric(Operation::Decryption.name(), "decryptions", Kind::Count, Some(0)),
-    metric(Operation::ScalarProduct.name(), "scalar products", Kind::Count, Some(0)),
-    metric(Operation::Addition.name(), "additions", Kind::Count, Some(0)),
-    metric(Operation::PlainAddition.name(), "plain additions", Kind::Count, Some(0)),
-    metric(Operation::Rerandomisation.name(), "re-randomisations", Kind::Count, Some(0)),
-    metric(Operation::Product.name(), "products", Kind::Count, Some(0)),
-    metric(Operation::PlainProduct.name(), "plain products", Kind::Count, Some(0)),
-    metric(Operation::Rotation.name(), "rotations", Kind::Count, Some(0)),
-    metric(Operation::Rescaling.name(), "rescalings", Kind::Count, Some(0)),
-    metric("seconds", "time (s)", Kind::Measured, Some(3)),
-    metric("seconds_training", "plain training (s)", Kind::Measured, Some(3)),
-    metric("seconds_keys", "keys (s)", Kind::Measured, Some(3)),
-    metric("seconds_inference", "inference (s)", Kind::Measured, Some(3)),
-    metric("seconds_protocol_training", "protocol training (s)", Kind::Measured, Some(3)),
-    metric("seconds_predicted", "predicted (s)", Kind::Measured, Some(3)),
-    metric("peak_memory_bytes", "peak memory (bytes)", Kind::Measured, Some(0)),
+pub const METRICS: [Metric; 68] = [
+    metric("accuracy", "accuracy", Kind::Result, Fixed(4)),
+    metric("loss", "loss", Kind::Result, Fixed(4)),
+    metric("samples", "test samples", Kind::Result, Fixed(0)),
+    metric("disagreements", "labels unlike plain", Kind::Result, Fixed(0)),
+    metric("mismatches", "integers unlike exact circuit", Kind::Result, Fixed(0)),
+    metric("max_abs_error", "max output error", Kind::Result, Scientific(1)),
+    metric("training_loss", "loss while training", Kind::Result, Fixed(4)),
+    metric("training_max_abs_error", "max weight error after training", Kind::Result, Scientific(1)),
+    metric("accuracy_exact", "accuracy with the exact activation", Kind::Result, Fixed(4)),
+    metric("log2_error_min", "least log2 error", Kind::Result, Fixed(1)),
+    metric("log2_error_mean", "mean log2 error", Kind::Result, Fixed(1)),
+    metric("log2_error_max", "greatest log2 error", Kind::Result, Fixed(1)),
+    metric("log2_error_bound", "bound on log2 error", Kind::Result, Fixed(1)),
+    metric("depth", "multiplicative depth", Kind::Result, Fixed(0)),
+    metric("levels", "primes dropped", Kind::Result, Fixed(0)),
+    metric("log_degree", "log2 N", Kind::Result, Fixed(0)),
+    metric("modulus_bits", "log2 QP", Kind::Result, Fixed(0)),
+    metric("plaintext_bits", "bits of plaintext", Kind::Result, Fixed(0)),
+    metric("instances", "instances", Kind::Result, Fixed(0)),
+    metric("features", "features", Kind::Result, Fixed(0)),
+    metric("classes", "classes", Kind::Result, Fixed(0)),
+    metric("test_instances", "published test part", Kind::Result, Fixed(0)),
+    metric("smallest_class", "smallest class", Kind::Result, Fixed(0)),
+    metric("error", "share of wrong labels", Kind::Result, Fixed(4)),
+    metric("train_accuracy", "accuracy on the training part", Kind::Result, Fixed(4)),
+    metric("iterations", "iterations", Kind::Result, Fixed(0)),
+    metric("parameters", "weights", Kind::Result, Fixed(0)),
+    metric("degree", "degree", Kind::Result, Fixed(0)),
+    metric("degree_requested", "degree asked for", Kind::Result, Fixed(0)),
+    metric("interval_low", "interval from", Kind::Result, Scientific(3)),
+    metric("interval_high", "interval to", Kind::Result, Scientific(3)),
+    metric("norm", "norm of the error", Kind::Result, Fixed(6)),
+    metric("max_error", "greatest error", Kind::Result, Scientific(3)),
+    metric("rms_error", "root mean square error", Kind::Result, Scientific(3)),
+    metric("coefficient_0", "coefficient of x^0", Kind::Result, Scientific(6)),
+    metric("coefficient_1", "coefficient of x^1", Kind::Result, Scientific(6)),
+    metric("coefficient_2", "coefficient of x^2", Kind::Result, Scientific(6)),
+    metric("coefficient_3", "coefficient of x^3", Kind::Result, Scientific(6)),
+    metric("coefficient_4", "coefficient of x^4", Kind::Result, Scientific(6)),
+    metric("coefficient_5", "coefficient of x^5", Kind::Result, Scientific(6)),
+    metric("coefficient_6", "coefficient of x^6", Kind::Result, Scientific(6)),
+    metric("coefficient_7", "coefficient of x^7", Kind::Result, Scientific(6)),
+    metric("coefficient_8", "coefficient of x^8", Kind::Result, Scientific(6)),
+    metric("coefficient_9", "coefficient of x^9", Kind::Result, Scientific(6)),
+    metric("rounds", "rounds", Kind::Count, Fixed(0)),
+    metric("messages", "messages", Kind::Count, Fixed(0)),
+    metric("bytes_up", "bytes up", Kind::Count, Fixed(0)),
+    metric("bytes_down", "bytes down", Kind::Count, Fixed(0)),
+    metric("ciphertexts_up", "ciphertexts up", Kind::Count, Fixed(0)),
+    metric("ciphertexts_down", "ciphertexts down", Kind::Count, Fixed(0)),
+    metric("refreshes", "refreshes", Kind::Count, Fixed(0)),
+    metric(Operation::Encryption.name(), "encryptions", Kind::Count, Fixed(0)),
+    metric(Operation::Decryption.name(), "decryptions", Kind::Count, Fixed(0)),
+    metric(Operation::ScalarProduct.name(), "scalar products", Kind::Count, Fixed(0)),
+    metric(Operation::Addition.name(), "additions", Kind::Count, Fixed(0)),
+    metric(Operation::PlainAddition.name(), "plain additions", Kind::Count, Fixed(0)),
+    metric(Operation::Rerandomisation.name(), "re-randomisations", Kind::Count, Fixed(0)),
+    metric(Operation::Product.name(), "products", Kind::Count, Fixed(0)),
+    metric(Operation::PlainProduct.name(), "plain products", Kind::Count, Fixed(0)),
+    metric(Operation::Rotation.name(), "rotations", Kind::Count, Fixed(0)),
+    metric(Operation::Rescaling.name(), "rescalings", Kind::Count, Fixed(0)),
+    metric("seconds", "time (s)", Kind::Measured, Fixed(3)),
+    metric("seconds_training", "plain training (s)", Kind::Measured, Fixed(3)),
+    metric("seconds_keys", "keys (s)", Kind::Measured, Fixed(3)),
+    metric("seconds_inference", "inference (s)", Kind::Measured, Fixed(3)),
+    metric("seconds_protocol_training", "protocol training (s)", Kind::Measured, Fixed(3)),
+    metric("seconds_predicted", "predicted (s)", Kind::Measured, Fixed(3)),
+    metric("peak_memory_bytes", "peak memory (bytes)", Kind::Measured, Fixed(0)),
 ];
 
 /// The metric called `name`.

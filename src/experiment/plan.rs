@@ -57,7 +57,15 @@ pub struct Point {
     /// The keys that tell points apart, or that table and chart ask for, with their values as text.
     pub labels: Vec<(String, String)>,
     /// What to compute there.
-    pub settings: Settings,
+    pub task: Task,
+    /// Variants to run.
+    pub variants: Vec<Variant>,
+    /// Repetitions to run.
+    pub repetitions: usize,
+    /// Root of the randomness.
+    pub seed: u64,
+    /// Where keys come from.
+    pub rng: Randomness,
 }
 
 impl Point {
@@ -67,7 +75,38 @@ impl Point {
     }
 }
 
-/// Everything that decides the result of a cell, apart from variant and repetition.
+/// What the cells of a point are.
+#[derive(Debug, Clone, Serialize)]
+#[serde(untagged)]
+pub enum Task {
+    /// A network is trained, and classifies by a protocol.
+    Inference(Box<Settings>),
+    /// A data set is described.
+    Data {
+        /// Its name in the manifest.
+        describe: String,
+    },
+}
+
+impl Task {
+    /// The data set that it takes, where it takes one.
+    pub fn data(&self) -> Option<&str> {
+        match self {
+            Self::Inference(settings) => Some(&settings.data.name),
+            Self::Data { describe } => Some(describe),
+        }
+    }
+
+    /// The settings of an inference.
+    pub fn inference(&self) -> Option<&Settings> {
+        match self {
+            Self::Inference(settings) => Some(settings),
+            Self::Data { .. } => None,
+        }
+    }
+}
+
+/// Everything that decides the result of a cell of inference, apart from variant and repetition.
 #[derive(Debug, Clone, Serialize)]
 pub struct Settings {
     /// Data set.
@@ -88,12 +127,6 @@ pub struct Settings {
     pub marked: bool,
     /// Cryptosystem and protocol.
     pub system: System,
-    /// Variants to run.
-    #[serde(skip)]
-    pub variants: Vec<Variant>,
-    /// Repetitions to run.
-    #[serde(skip)]
-    pub repetitions: usize,
     /// Root of the randomness.
     pub seed: u64,
     /// Where keys come from.
@@ -201,14 +234,16 @@ pub struct Table {
 /// A checked chart.
 #[derive(Debug, Clone)]
 pub struct Figure {
-    /// Bars or lines.
+    /// Bars, lines or points.
     pub kind: FigureKind,
-    /// Key on the x axis.
+    /// Key on the x axis; of points, the metric's name.
     pub x: String,
     /// Metric on the y axis.
     pub y: &'static Metric,
     /// Key of the series.
     pub series: Option<String>,
+    /// Key of the charts that stand side by side.
+    pub panels: Option<String>,
     /// Label of the x axis.
     pub x_label: String,
     /// Label of the y axis.
@@ -217,6 +252,8 @@ pub struct Figure {
     pub y_range: Option<(f64, f64)>,
     /// Logarithmic y axis.
     pub y_logarithmic: bool,
+    /// Logarithmic x axis.
+    pub x_logarithmic: bool,
 }
 
 /// A checked claim.
@@ -381,12 +418,20 @@ fn build_point<'t>(
         }
     }
     let spec: Spec = point.read(found)?;
-    let settings = check::settings(&spec, &mut Checker::new(&point, found))?;
+    let task = check::task(&spec, &mut Checker::new(&point, found))?;
     let labels = keys
         .iter()
         .map(|key| (key.clone(), point.get(key).map_or_else(|| "-".to_owned(), display)))
         .collect();
-    Some(Point { labels, settings })
+    let run = spec.run;
+    Some(Point {
+        labels,
+        task,
+        variants: run.variants,
+        repetitions: run.repetitions,
+        seed: run.seed,
+        rng: run.rng,
+    })
 }
 
 /// The keys that tell points apart or that table and chart ask for.
@@ -401,6 +446,7 @@ fn label_keys(spec: &Spec, axes: &[Axis<'_>]) -> Vec<String> {
     if let Some(figure) = &spec.figure {
         keys.push(figure.x.clone());
         keys.extend(figure.series.clone());
+        keys.extend(figure.panels.clone());
     }
     let mut seen = Vec::new();
     for key in keys {

@@ -324,10 +324,23 @@ pub enum Randomness {
     Os,
 }
 
+/// What the cells of an experiment are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum TaskName {
+    /// A network is trained in plaintext, and classifies by the protocol.
+    #[default]
+    Inference,
+    /// A data set is read and described.
+    Data,
+}
+
 /// `[run]`
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct RunSpec {
+    /// `inference` (default) or `data`.
+    pub task: TaskName,
     /// A name for this point, for tables and charts; decides nothing.
     pub label: String,
     /// Variants to run.
@@ -343,6 +356,7 @@ pub struct RunSpec {
 impl Default for RunSpec {
     fn default() -> Self {
         Self {
+            task: TaskName::default(),
             label: String::new(),
             variants: Variant::ALL.to_vec(),
             repetitions: 1,
@@ -369,14 +383,16 @@ pub struct TableSpec {
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct FigureSpec {
-    /// Bars or lines.
+    /// Bars, lines or points.
     pub kind: FigureKind,
-    /// The key on the x axis: `variant` or a key of the sweep or cases.
+    /// The key on the x axis: `variant` or a key of the sweep or cases. Of points: a metric or count.
     pub x: String,
     /// The metric or count on the y axis.
     pub y: String,
     /// One series a value of this.
     pub series: Option<String>,
+    /// One chart a value of this, side by side.
+    pub panels: Option<String>,
     /// Label of the x axis, with its unit.
     pub x_label: String,
     /// Label of the y axis, with its unit.
@@ -386,6 +402,9 @@ pub struct FigureSpec {
     /// Logarithmic y axis.
     #[serde(default)]
     pub y_logarithmic: bool,
+    /// Logarithmic x axis, where it is one of numbers.
+    #[serde(default)]
+    pub x_logarithmic: bool,
 }
 
 /// Kinds of chart.
@@ -396,6 +415,8 @@ pub enum FigureKind {
     Bar,
     /// Lines with markers.
     Line,
+    /// A point a value of every key, one metric against another.
+    Scatter,
 }
 
 /// A string or a list of strings.

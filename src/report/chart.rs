@@ -10,11 +10,11 @@ mod draw;
 mod layout;
 mod mark;
 mod scale;
+mod sheet;
 mod text;
 
 pub use check::ChartError;
-
-use resvg::tiny_skia;
+pub use sheet::Sheet;
 
 /// A chart: axes and the series drawn between them. The legend lies below the plotting area.
 #[derive(Debug, Clone, PartialEq)]
@@ -87,9 +87,6 @@ pub struct Point {
     pub error: Option<f64>,
 }
 
-/// Image pixels per unit of the SVG.
-const RASTER_SCALE: u16 = 2;
-
 impl Chart {
     /// The chart as an SVG document. Equal charts give equal bytes.
     pub fn svg(&self) -> Result<String, ChartError> {
@@ -101,21 +98,14 @@ impl Chart {
 
     /// The chart as a PNG image, at twice the size of the SVG.
     pub fn png(&self) -> Result<Vec<u8>, ChartError> {
-        let tree = text::Measure::new().parse(&self.svg()?)?;
-        let scale = f32::from(RASTER_SCALE);
-        let size = tree.size().to_int_size().scale_by(scale);
-        let (width, height) = size.map_or((u32::MAX, u32::MAX), |size| (size.width(), size.height()));
-        let mut pixels =
-            tiny_skia::Pixmap::new(width, height).ok_or(ChartError::TooLarge { width, height })?;
-        resvg::render(&tree, tiny_skia::Transform::from_scale(scale, scale), &mut pixels.as_mut());
-        pixels.encode_png().map_err(|error| ChartError::Drawing { message: error.to_string() })
+        Sheet { title: String::new(), charts: vec![self.clone()] }.png()
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use resvg::usvg;
+    use resvg::{tiny_skia, usvg};
 
     fn series(name: &str, mark: Mark, points: &[(f64, f64)]) -> Series {
         let points = points.iter().map(|&(x, y)| Point { x, y, error: Some(0.01) }).collect();

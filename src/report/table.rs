@@ -131,6 +131,11 @@ impl Table {
                 "† the paper's own parameters: about {bits} bits of security, not the required 128"
             ));
         }
+        for note in finished.iter().flat_map(|cell| &cell.record.notes) {
+            if !notes.contains(note) {
+                notes.push(note.clone());
+            }
+        }
         notes.push(format!("profile: {}", plan.profile.name()));
         Self { title: plan.title.clone(), row_head: spec.rows.clone(), cells, notes }
     }
@@ -240,6 +245,7 @@ mod tests {
                 insecure_paper_parameters: false,
                 digest: String::new(),
                 transcript: None,
+                notes: Vec::new(),
             },
             measured: Measured { cell: String::new(), variant, repetition, values: BTreeMap::new() },
         }

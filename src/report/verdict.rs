@@ -352,6 +352,7 @@ mod tests {
                 insecure_paper_parameters: false,
                 digest: String::new(),
                 transcript: None,
+                notes: Vec::new(),
             },
             measured: Measured {
                 cell: "key".to_owned(),

@@ -10,7 +10,7 @@ use sha2::{Digest, Sha256};
 use crate::backend::meter::Interrupt;
 use crate::backend::{Meter, OperationCounts, Variant};
 use crate::dataset::{self, Split, Store};
-use crate::experiment::plan::Settings;
+use crate::experiment::plan::{Settings, Task};
 use crate::experiment::spec::Randomness;
 use crate::math::stream::Stream;
 use crate::network::{Network, argmax};
@@ -24,13 +24,18 @@ pub use crate::runner::conversation::answer_variant;
 const FORMAT: u32 = 2;
 
 /// The content key of a cell: what decides its record, hashed.
-pub fn key(settings: &Settings, variant: Variant, repetition: usize) -> Result<String, RunError> {
-    let entry = dataset::catalogue()?.get(&settings.data.name)?;
-    let files: Vec<&str> = entry.files().iter().map(|file| file.sha256.as_str()).collect();
+pub fn key(task: &Task, variant: Variant, repetition: usize) -> Result<String, RunError> {
+    let files: Vec<&str> = match task.data() {
+        Some(name) => {
+            let entry = dataset::catalogue()?.get(name)?;
+            entry.files().iter().map(|file| file.sha256.as_str()).collect()
+        }
+        None => Vec::new(),
+    };
     let content = serde_json::json!({
         "format": FORMAT,
         "henn": env!("CARGO_PKG_VERSION"),
-        "settings": settings,
+        "settings": task,
         "files": files,
         "variant": variant,
         "repetition": repetition,
@@ -40,6 +45,8 @@ pub fn key(settings: &Settings, variant: Variant, repetition: usize) -> Result<S
 
 /// What every variant of a point and repetition shares.
 pub struct Prepared {
+    /// The cell's settings, with everything that depends on data resolved.
+    pub settings: Settings,
     /// Scaled samples.
     pub split: Split,
     /// The network before training.
@@ -63,6 +70,7 @@ impl Prepared {
         let dataset = store.load(&settings.data.name)?;
         let split =
             dataset.split(settings.data.test_fraction, settings.data.scaling, &root.derive("split"))?;
+        let settings = settings.clone();
         let system = &settings.system;
         let mut initial =
             Network::initialise(system.widths(), settings.activation, system.loss(), &root.derive("weights"));
@@ -81,21 +89,21 @@ impl Prepared {
         // From here on polynomials stand for the activation, where the experiment says so.
         initial.activation = system.activation();
         trained.activation = system.activation();
-        Ok(Self { split, initial, trained, training_seconds: start.elapsed().as_secs_f64(), root })
+        Ok(Self { settings, split, initial, trained, training_seconds: start.elapsed().as_secs_f64(), root })
     }
 
     /// The test samples that go through the protocol.
-    pub fn workload(&self, settings: &Settings) -> dataset::Samples {
-        let limit = settings.data.test_limit.unwrap_or(usize::MAX);
+    pub fn workload(&self) -> dataset::Samples {
+        let limit = self.settings.data.test_limit.unwrap_or(usize::MAX);
         self.split.test.take(limit.min(self.split.test.len()))
     }
 
     /// The training samples of the protocol, one an iteration, round and round in a seeded order.
-    pub(super) fn training_order(&self, settings: &Settings) -> Vec<usize> {
+    pub(super) fn training_order(&self) -> Vec<usize> {
         use rand::seq::SliceRandom;
         let mut order: Vec<usize> = (0..self.split.train.len()).collect();
         order.shuffle(&mut self.root.derive("protocol-training").rng());
-        order.into_iter().cycle().take(settings.system.training_iterations()).collect()
+        order.into_iter().cycle().take(self.settings.system.training_iterations()).collect()
     }
 
     /// The stream that session lengths come from.
@@ -104,16 +112,16 @@ impl Prepared {
     }
 
     /// A party's private stream: its keys, encryptions and masks.
-    pub(super) fn private(&self, settings: &Settings, party: &str) -> Result<Stream, RunError> {
-        match settings.rng {
+    pub(super) fn private(&self, party: &str) -> Result<Stream, RunError> {
+        match self.settings.rng {
             Randomness::Seeded => Ok(self.root.derive(party)),
             Randomness::Os => Stream::from_os().map_err(RunError::Entropy),
         }
     }
 
     /// What the protocol will take at this cell.
-    pub fn forecast(&self, settings: &Settings) -> Result<Forecast, RunError> {
-        estimate::forecast(settings, self.workload(settings).len(), &self.sessions())
+    pub fn forecast(&self) -> Result<Forecast, RunError> {
+        estimate::forecast(&self.settings, self.workload().len(), &self.sessions())
     }
 }
 
@@ -141,7 +149,7 @@ impl Watch {
 }
 
 /// What a computed cell yields.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, Default, PartialEq)]
 pub struct Computed {
     /// Results by name.
     pub metrics: BTreeMap<String, f64>,
@@ -149,12 +157,35 @@ pub struct Computed {
     pub counts: BTreeMap<String, u64>,
     /// SHA-256 over outputs and opened integers.
     pub digest: String,
-    /// SHA-256 over the channel's messages.
-    pub transcript: String,
+    /// SHA-256 over the channel's messages, where there is one and keys come from the seed.
+    pub transcript: Option<String>,
     /// Seconds by phase.
     pub seconds: BTreeMap<String, f64>,
     /// Whether a decrypted integer or a count differs from the exact circuit's.
     pub disagrees: bool,
+    /// What a reader of the numbers must know.
+    pub notes: Vec<String>,
+}
+
+/// A data set as it is found: how many samples, features and classes.
+pub fn describe(name: &str, store: &Store) -> Result<Computed, RunError> {
+    let dataset = store.load(name)?;
+    let classes = dataset.class_counts();
+    let fewest = classes.iter().copied().min().unwrap_or(0);
+    let metrics = [
+        ("instances", dataset.len() as f64),
+        ("features", dataset.features.ncols() as f64),
+        ("classes", dataset.classes as f64),
+        ("test_instances", dataset.test_rows.unwrap_or(0) as f64),
+        ("smallest_class", fewest as f64),
+    ];
+    let note = dataset::catalogue()?.get(name)?.note();
+    Ok(Computed {
+        metrics: metrics.map(|(name, value)| (name.to_owned(), value)).into(),
+        digest: dataset.digest,
+        notes: note.map(|note| format!("{name}: {note}")).into_iter().collect(),
+        ..Computed::default()
+    })
 }
 
 /// Where the server is.
@@ -168,13 +199,12 @@ pub enum Peer<'a> {
 
 /// Computes one cell.
 pub fn compute(
-    settings: &Settings,
-    variant: Variant,
     prepared: &Prepared,
+    variant: Variant,
     watch: &Watch,
     peer: Peer<'_>,
 ) -> Result<Computed, RunError> {
-    let run = |variant, watch: &Watch, peer| converse(settings, variant, prepared, watch, peer);
+    let run = |variant, watch: &Watch, peer| converse(prepared, variant, watch, peer);
     let local = || Watch::new(watch.interrupt.clone());
     let reference = run(Variant::Plain, &local(), Peer::Local)?;
     let found = run(variant, watch, peer)?;
@@ -182,17 +212,17 @@ pub fn compute(
         Variant::Encrypted => Some(run(Variant::Simulated, &local(), Peer::Local)?),
         Variant::Plain | Variant::Simulated => None,
     };
-    Ok(summarise(settings, prepared, &found, &reference, exact.as_ref()))
+    Ok(summarise(prepared, &found, &reference, exact.as_ref()))
 }
 
 fn summarise(
-    settings: &Settings,
     prepared: &Prepared,
     run: &Conversation,
     reference: &Conversation,
     exact: Option<&Conversation>,
 ) -> Computed {
-    let workload = prepared.workload(settings);
+    let settings = &prepared.settings;
+    let workload = prepared.workload();
     // Where the scheme has errors: those beside the exact circuit, with the bound that they keep.
     let errors: Option<(Vec<f64>, f64)> = exact.zip(run.error_bound).map(|(exact, bound)| {
         let both = run.outcome.outputs.iter().zip(&exact.outcome.outputs);
@@ -265,7 +295,8 @@ fn summarise(
         .map(|(name, value)| (name.to_owned(), value)),
     );
     let digest = digest(run, &published);
-    Computed { metrics, counts, digest, transcript: run.transcript.clone(), seconds, disagrees }
+    let transcript = (settings.rng == Randomness::Seeded).then(|| run.transcript.clone());
+    Computed { metrics, counts, digest, transcript, seconds, disagrees, notes: Vec::new() }
 }
 
 fn greatest_difference<'a>(left: impl Iterator<Item = &'a f64>, right: impl Iterator<Item = &'a f64>) -> f64 {

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::backend::slots::{Engine, Reals, SlotError, Slots};
 use crate::backend::{Additive, Backend, BackendError, Meter, Number, OperationCounts, Plain, Variant};
-use crate::experiment::plan::{Settings, System};
+use crate::experiment::plan::System;
 use crate::protocol::ProtocolError;
 use crate::protocol::channel::{Channel, Tcp, pipe};
 use crate::protocol::message::{Kind, Message};
@@ -82,14 +82,9 @@ trait Side: Send + Sync {
     /// Its end of a channel.
     fn link(&self, channel: Box<dyn Channel>, is_client: bool) -> Link;
     /// The client's part.
-    fn drive(&self, settings: &Settings, prepared: &Prepared, link: &mut Link) -> Result<Driven, RunError>;
+    fn drive(&self, prepared: &Prepared, link: &mut Link) -> Result<Driven, RunError>;
     /// The server's part.
-    fn serve(
-        &self,
-        settings: &Settings,
-        prepared: &Prepared,
-        link: &mut Link,
-    ) -> Result<ServerReport, RunError>;
+    fn serve(&self, prepared: &Prepared, link: &mut Link) -> Result<ServerReport, RunError>;
     /// What it has computed.
     fn counts(&self) -> OperationCounts;
     /// See [`Conversation`].
@@ -113,9 +108,9 @@ impl<B: Backend> Side for SplitSide<'_, B> {
         Link::new(channel, is_client, [self.backend.ciphertext_bytes(); 2])
     }
 
-    fn drive(&self, settings: &Settings, prepared: &Prepared, link: &mut Link) -> Result<Driven, RunError> {
-        let private = prepared.private(settings, "client")?;
-        let workload = prepared.workload(settings);
+    fn drive(&self, prepared: &Prepared, link: &mut Link) -> Result<Driven, RunError> {
+        let private = prepared.private("client")?;
+        let workload = prepared.workload();
         let start = Instant::now();
         let mut client = Client::connect(&self.backend, self.protocol, link, &private, workload.len())?;
         let keys_seconds = start.elapsed().as_secs_f64();
@@ -123,7 +118,7 @@ impl<B: Backend> Side for SplitSide<'_, B> {
         client.infer(workload.features.view())?;
         let inference_seconds = start.elapsed().as_secs_f64();
         let start = Instant::now();
-        let order = prepared.training_order(settings);
+        let order = prepared.training_order();
         let features = prepared.split.train.features.select(Axis(0), &order);
         let labels: Vec<usize> = order.iter().map(|&index| prepared.split.train.labels[index]).collect();
         client.train(features.view(), &labels)?;
@@ -131,16 +126,11 @@ impl<B: Backend> Side for SplitSide<'_, B> {
         Ok(Driven { outcome: client.close()?, keys_seconds, inference_seconds, training_seconds })
     }
 
-    fn serve(
-        &self,
-        settings: &Settings,
-        prepared: &Prepared,
-        link: &mut Link,
-    ) -> Result<ServerReport, RunError> {
-        let private = prepared.private(settings, "server")?;
+    fn serve(&self, prepared: &Prepared, link: &mut Link) -> Result<ServerReport, RunError> {
+        let private = prepared.private("server")?;
         let sessions = prepared.sessions();
         let models = (&prepared.trained, &prepared.initial);
-        let samples = prepared.workload(settings).len();
+        let samples = prepared.workload().len();
         let (backend, protocol) = (&self.backend, self.protocol);
         let server = Server::accept(backend, protocol, link, &private, &sessions, models, samples)?;
         let layers = server.serve()?;
@@ -169,9 +159,9 @@ impl<E: Engine> Side for SlotSide<'_, E> {
         Link::new(channel, is_client, self.forecast.ciphertext_bytes)
     }
 
-    fn drive(&self, settings: &Settings, prepared: &Prepared, link: &mut Link) -> Result<Driven, RunError> {
-        let private = prepared.private(settings, "client")?;
-        let workload = prepared.workload(settings);
+    fn drive(&self, prepared: &Prepared, link: &mut Link) -> Result<Driven, RunError> {
+        let private = prepared.private("client")?;
+        let workload = prepared.workload();
         let start = Instant::now();
         let mut keys_seconds = 0.0;
         let opened = non_interactive::infer(
@@ -188,12 +178,7 @@ impl<E: Engine> Side for SlotSide<'_, E> {
         Ok(Driven { outcome, keys_seconds, inference_seconds, training_seconds: 0.0 })
     }
 
-    fn serve(
-        &self,
-        _settings: &Settings,
-        prepared: &Prepared,
-        link: &mut Link,
-    ) -> Result<ServerReport, RunError> {
+    fn serve(&self, prepared: &Prepared, link: &mut Link) -> Result<ServerReport, RunError> {
         non_interactive::serve(&self.slots, self.protocol, link, &prepared.trained)?;
         Ok(ServerReport { operations: self.counts().by_name(), ..ServerReport::default() })
     }
@@ -220,13 +205,8 @@ trait Visitor {
 }
 
 /// Hands the sides of a variant of a cell to a visitor.
-fn visit<V: Visitor>(
-    settings: &Settings,
-    variant: Variant,
-    prepared: &Prepared,
-    visitor: V,
-) -> Result<V::Output, RunError> {
-    match &settings.system {
+fn visit<V: Visitor>(prepared: &Prepared, variant: Variant, visitor: V) -> Result<V::Output, RunError> {
+    match &prepared.settings.system {
         System::Split { protocol, .. } if variant == Variant::Plain => {
             Ok(visitor.visit(|meter| SplitSide { backend: Plain::new(meter), protocol }))
         }
@@ -235,7 +215,7 @@ fn visit<V: Visitor>(
             Ok(scheme.visit(sides).map_err(|error| ProtocolError::Backend(error.into()))?)
         }
         System::NonInteractive { scheme, protocol } => {
-            let samples = prepared.workload(settings).len();
+            let samples = prepared.workload().len();
             let sides = SlotSides { protocol, samples, variant, visitor };
             let visited = scheme.visit(sides).and_then(|visited| visited);
             Ok(visited.map_err(|error| ProtocolError::from(BackendError::from(error)))?)
@@ -300,14 +280,13 @@ impl<V: Visitor> parameters::Visitor for SlotSides<'_, V> {
 
 /// A variant of a cell, client and server.
 pub(super) fn converse(
-    settings: &Settings,
-    variant: Variant,
     prepared: &Prepared,
+    variant: Variant,
     watch: &Watch,
     peer: Peer<'_>,
 ) -> Result<Conversation, RunError> {
-    let mut conversation = visit(settings, variant, prepared, Converse { settings, prepared, watch, peer })??;
-    if let System::NonInteractive { scheme, protocol } = &settings.system
+    let mut conversation = visit(prepared, variant, Converse { prepared, watch, peer })??;
+    if let System::NonInteractive { scheme, protocol } = &prepared.settings.system
         && variant != Variant::Plain
     {
         conversation.parameters.extend([
@@ -321,7 +300,6 @@ pub(super) fn converse(
 }
 
 struct Converse<'a> {
-    settings: &'a Settings,
     prepared: &'a Prepared,
     watch: &'a Watch,
     peer: Peer<'a>,
@@ -331,22 +309,22 @@ impl Visitor for Converse<'_> {
     type Output = Result<Conversation, RunError>;
 
     fn visit<S: Side>(self, make: impl Fn(Meter) -> S + Sync) -> Self::Output {
-        let Self { settings, prepared, watch, peer } = self;
+        let Self { prepared, watch, peer } = self;
         let client = make(watch.client.clone());
         match peer {
             Peer::Remote(address, hello) => {
                 let channel = Tcp::connect(address).map_err(ProtocolError::from)?;
                 let mut link = client.link(Box::new(channel), true);
                 link.send(&Message::new(Kind::Hello, hello.to_vec()))?;
-                conclude(&client, settings, prepared, &mut link)
+                conclude(&client, prepared, &mut link)
             }
             Peer::Local => {
                 let server = make(watch.server.clone());
                 let (near, far) = pipe();
                 std::thread::scope(|scope| {
-                    let serving = scope.spawn(|| answer(&server, settings, prepared, Box::new(far)));
+                    let serving = scope.spawn(|| answer(&server, prepared, Box::new(far)));
                     let mut link = client.link(Box::new(near), true);
-                    let driven = conclude(&client, settings, prepared, &mut link);
+                    let driven = conclude(&client, prepared, &mut link);
                     // Closes the pipe, so that a server that still waits ends too.
                     drop(link);
                     let served = serving.join().map_err(|_| RunError::Panicked)?;
@@ -365,13 +343,8 @@ impl Visitor for Converse<'_> {
 }
 
 /// The client's part, and the server's report after it.
-fn conclude<S: Side>(
-    side: &S,
-    settings: &Settings,
-    prepared: &Prepared,
-    link: &mut Link,
-) -> Result<Conversation, RunError> {
-    let driven = side.drive(settings, prepared, link)?;
+fn conclude<S: Side>(side: &S, prepared: &Prepared, link: &mut Link) -> Result<Conversation, RunError> {
+    let driven = side.drive(prepared, link)?;
     let report = link.expect(Kind::Report, "the server's report")?;
     let report: ServerReport =
         serde_json::from_slice(&report.body).map_err(|error| ProtocolError::Unexpected {
@@ -394,14 +367,9 @@ fn conclude<S: Side>(
 }
 
 /// The server's side of a cell; a failure is told to the client before it is returned.
-fn answer<S: Side>(
-    side: &S,
-    settings: &Settings,
-    prepared: &Prepared,
-    channel: Box<dyn Channel>,
-) -> Result<(), RunError> {
+fn answer<S: Side>(side: &S, prepared: &Prepared, channel: Box<dyn Channel>) -> Result<(), RunError> {
     let mut link = side.link(channel, false);
-    let served = side.serve(settings, prepared, &mut link);
+    let served = side.serve(prepared, &mut link);
     let message = match &served {
         Ok(report) => Message::new(Kind::Report, serde_json::to_vec(report).unwrap_or_default()),
         Err(RunError::Protocol(error)) => Message::new(Kind::Fault, error.for_peer().into_bytes()),
@@ -414,19 +382,17 @@ fn answer<S: Side>(
 
 /// Serves one variant of a cell to a client at the other end of `channel`.
 pub fn answer_variant(
-    settings: &Settings,
-    variant: Variant,
     prepared: &Prepared,
+    variant: Variant,
     watch: &Watch,
     channel: Box<dyn Channel>,
 ) -> Result<(), RunError> {
     let meter = watch.server.clone();
-    visit(settings, variant, prepared, Answer { settings, prepared, meter, channel })?
+    visit(prepared, variant, Answer { prepared, meter, channel })?
 }
 
 /// The server's side of a variant.
 struct Answer<'a> {
-    settings: &'a Settings,
     prepared: &'a Prepared,
     meter: Meter,
     channel: Box<dyn Channel>,
@@ -436,6 +402,6 @@ impl Visitor for Answer<'_> {
     type Output = Result<(), RunError>;
 
     fn visit<S: Side>(self, make: impl Fn(Meter) -> S + Sync) -> Self::Output {
-        answer(&make(self.meter), self.settings, self.prepared, self.channel)
+        answer(&make(self.meter), self.prepared, self.channel)
     }
 }

@@ -33,13 +33,14 @@ pub fn manifest(
 ) -> Result<Vec<u8>, RunError> {
     let mut data = BTreeMap::new();
     for point in &plan.points {
-        let entry = dataset::catalogue()?.get(&point.settings.data.name)?;
+        let Some(name) = point.task.data() else { continue };
+        let entry = dataset::catalogue()?.get(name)?;
         let files: BTreeMap<&str, &str> =
             entry.files().iter().map(|file| (file.name.as_str(), file.sha256.as_str())).collect();
         data.insert(entry.name().to_owned(), files);
     }
-    let first = plan.points.first().map(|point| &point.settings);
-    let seeded = first.is_none_or(|settings| settings.rng == Randomness::Seeded);
+    let first = plan.points.first();
+    let seeded = first.is_none_or(|point| point.rng == Randomness::Seeded);
     let time = |time: DateTime<Utc>| time.to_rfc3339_opts(SecondsFormat::Secs, true);
     let manifest = json!({
         "henn": env!("CARGO_PKG_VERSION"),
@@ -47,7 +48,7 @@ pub fn manifest(
         "profile": plan.profile.name(),
         "set": plan.set,
         "grid": plan.grid,
-        "seed": first.map(|settings| settings.seed),
+        "seed": first.map(|point| point.seed),
         "key_origin": if seeded { "seeded" } else { "os" },
         "key_origin_note": if seeded {
             "keys come from the public seed and protect nothing; set run.rng = \"os\" for real keys"

@@ -31,6 +31,9 @@ pub struct Record {
     pub digest: String,
     /// SHA-256 over every message on the channel; none when keys come from the operating system.
     pub transcript: Option<String>,
+    /// What a reader of the numbers must know.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub notes: Vec<String>,
 }
 
 /// One line of `measured.jsonl`: what differs from run to run.

@@ -148,10 +148,9 @@ fn answer(stream: TcpStream, store: &Store, interrupt: &Interrupt) -> Result<Str
         .map_err(|error| ProtocolError::Channel(crate::protocol::channel::ChannelError::Io(error)))?;
     let mut channel: Box<dyn Channel> = Box::new(Tcp::new(stream).map_err(ProtocolError::from)?);
     match greet(channel.as_mut(), store, interrupt) {
-        Ok((hello, plan, prepared)) => {
+        Ok((hello, prepared)) => {
             let watch = Watch::new(interrupt.clone());
-            let settings = &plan.points[hello.point].settings;
-            cell::answer_variant(settings, hello.variant, &prepared, &watch, channel)?;
+            cell::answer_variant(&prepared, hello.variant, &watch, channel)?;
             Ok(format!("served {} {}, repetition {}", hello.name, hello.variant, hello.repetition + 1))
         }
         Err(error) => {
@@ -167,7 +166,7 @@ fn greet(
     channel: &mut dyn Channel,
     store: &Store,
     interrupt: &Interrupt,
-) -> Result<(Hello, Plan, Prepared), RunError> {
+) -> Result<(Hello, Prepared), RunError> {
     let refuse = |found: String| {
         RunError::Protocol(ProtocolError::Unexpected { found, expected: "a cell that can be served" })
     };
@@ -183,18 +182,16 @@ fn greet(
         grid: &hello.grid,
     };
     let (plan, _) = Plan::load(&request).map_err(|report| refuse(report.render(false)))?;
-    let settings = plan
-        .points
-        .get(hello.point)
-        .map(|point| &point.settings)
-        .filter(|settings| hello.repetition < settings.repetitions)
+    let found = plan.points.get(hello.point).filter(|point| hello.repetition < point.repetitions);
+    let (point, settings) = found
+        .and_then(|point| Some((point, point.task.inference()?)))
         .ok_or_else(|| refuse(format!("point {}, repetition {}", hello.point, hello.repetition)))?;
-    let own = cell::key(settings, hello.variant, hello.repetition)?;
+    let own = cell::key(&point.task, hello.variant, hello.repetition)?;
     if own != hello.cell {
         return Err(refuse(format!("cell {}, which is {own} here", hello.cell)));
     }
     let prepared = Prepared::new(settings, hello.repetition, store, interrupt)?;
-    Ok((hello, plan, prepared))
+    Ok((hello, prepared))
 }
 
 /// Where `henn serve` writes its address, for scripts that start it on a free port.

@@ -7,10 +7,9 @@ use std::rc::Rc;
 use crate::backend::Variant;
 use crate::backend::meter::Interrupt;
 use crate::dataset::{DatasetError, Store};
-use crate::experiment::plan::{Plan, Point};
-use crate::experiment::spec::Randomness;
+use crate::experiment::plan::{Plan, Point, Settings, Task};
 use crate::runner::cache::Cache;
-use crate::runner::cell::{self, Peer, Prepared, Watch};
+use crate::runner::cell::{self, Computed, Peer, Prepared, Watch};
 use crate::runner::cost::Costs;
 use crate::runner::file::{Lock, write_atomic};
 use crate::runner::progress::Progress;
@@ -115,13 +114,16 @@ pub fn run(plan: &Plan, options: &Options<'_>) -> Result<Outcome, RunError> {
             continue;
         }
         let at = (cell.point_index, cell.repetition);
-        let ready = match &prepared {
-            Some((key, ready)) if *key == at => Ok(Rc::clone(ready)),
-            _ => Prepared::new(&cell.point.settings, cell.repetition, options.store, &options.interrupt)
-                .map(Rc::new),
+        let work = match (&cell.point.task, &prepared) {
+            (Task::Inference(_), Some((key, ready))) if *key == at => Ok(Work::Inference(Rc::clone(ready))),
+            (Task::Inference(settings), _) => {
+                Prepared::new(settings, cell.repetition, options.store, &options.interrupt)
+                    .map(|ready| Work::Inference(Rc::new(ready)))
+            }
+            (Task::Data { describe }, _) => cell::describe(describe, options.store).map(Work::Done),
         };
-        let ready = match ready {
-            Ok(ready) => ready,
+        let work = match work {
+            Ok(work) => work,
             Err(RunError::Dataset(error @ DatasetError::Absent { .. })) => {
                 let missing = NotRun { point: labels(cell.point), reason: error.to_string() };
                 if !outcome.not_run.contains(&missing) {
@@ -136,8 +138,10 @@ pub fn run(plan: &Plan, options: &Options<'_>) -> Result<Outcome, RunError> {
             }
             Err(error) => return Err(error),
         };
-        prepared = Some((at, Rc::clone(&ready)));
-        match run_cell(plan, cell, &ready, number, *seconds, options) {
+        if let Work::Inference(ready) = &work {
+            prepared = Some((at, Rc::clone(ready)));
+        }
+        match run_cell(plan, cell, work, number, *seconds, options) {
             Ok((finished, disagrees)) => {
                 if disagrees {
                     outcome.disagreements.push(finished.record.cell.clone());
@@ -163,10 +167,10 @@ pub fn run(plan: &Plan, options: &Options<'_>) -> Result<Outcome, RunError> {
 fn cells<'p>(plan: &'p Plan, options: &Options<'_>) -> Result<Vec<Cell<'p>>, RunError> {
     let mut cells = Vec::new();
     for (point_index, point) in plan.points.iter().enumerate() {
-        for repetition in 0..point.settings.repetitions {
-            for &variant in &point.settings.variants {
+        for repetition in 0..point.repetitions {
+            for &variant in &point.variants {
                 if options.variants.is_empty() || options.variants.contains(&variant) {
-                    let key = cell::key(&point.settings, variant, repetition)?;
+                    let key = cell::key(&point.task, variant, repetition)?;
                     cells.push(Cell { point_index, point, variant, repetition, key });
                 }
             }
@@ -176,23 +180,38 @@ fn cells<'p>(plan: &'p Plan, options: &Options<'_>) -> Result<Vec<Cell<'p>>, Run
 }
 
 fn predict(cell: &Cell<'_>) -> Result<f64, RunError> {
-    if cell.variant != Variant::Encrypted {
+    let Some(settings) = cell.point.task.inference().filter(|_| cell.variant == Variant::Encrypted) else {
         return Ok(0.0);
-    }
-    let settings = &cell.point.settings;
+    };
     let (forecast, _) = estimate::forecast_ahead(settings, cell.repetition)?;
     Ok(Costs::of(settings, &forecast)?.predict(settings, &forecast))
+}
+
+/// What is there of a cell before its protocol runs.
+enum Work {
+    /// A trained network.
+    Inference(Rc<Prepared>),
+    /// Everything: there is no protocol.
+    Done(Computed),
 }
 
 fn run_cell(
     plan: &Plan,
     cell: &Cell<'_>,
-    prepared: &Prepared,
+    work: Work,
     number: usize,
     expected: f64,
     options: &Options<'_>,
 ) -> Result<(Finished, bool), RunError> {
-    let settings = &cell.point.settings;
+    let prepared = match work {
+        Work::Inference(prepared) => prepared,
+        Work::Done(computed) => {
+            let ticket = options.progress.cell(number, &describe(cell), 0.0, Box::new(|| 0.0));
+            ticket.done();
+            return Ok(finish(cell, None, computed));
+        }
+    };
+    let (prepared, settings) = (&*prepared, &prepared.settings);
     let hello;
     let peer = match options.connect {
         Some(address) => {
@@ -203,7 +222,7 @@ fn run_cell(
     };
     let watch = Watch::new(options.interrupt.clone());
     let name = describe(cell);
-    let forecast = prepared.forecast(settings)?;
+    let forecast = prepared.forecast()?;
     let costs = match cell.variant {
         Variant::Encrypted => Some(Costs::of(settings, &forecast)?),
         _ => None,
@@ -214,9 +233,24 @@ fn run_cell(
         move || costs.as_ref().map_or(0.0, |costs| costs.seconds_done(&plan_settings, &meters.counts()));
     provenance::reset_peak_memory();
     let ticket = options.progress.cell(number, &name, expected, Box::new(done));
-    let computed = cell::compute(settings, cell.variant, prepared, &watch, peer)?;
+    let computed = cell::compute(prepared, cell.variant, &watch, peer)?;
     ticket.done();
-    let encrypted = cell.variant == Variant::Encrypted;
+    let mut computed = computed;
+    if cell.variant == Variant::Simulated {
+        let costs = Costs::of(settings, &forecast)?;
+        computed.seconds.insert("seconds_predicted".to_owned(), costs.predict(settings, &forecast));
+    } else if cell.variant == Variant::Encrypted {
+        computed.seconds.insert("seconds_predicted".to_owned(), expected);
+    }
+    if let Some(bytes) = provenance::peak_memory_bytes() {
+        computed.seconds.insert("peak_memory_bytes".to_owned(), bytes);
+    }
+    Ok(finish(cell, Some(settings), computed))
+}
+
+/// A cell's record, and whether it disagrees with its exact circuit.
+fn finish(cell: &Cell<'_>, settings: Option<&Settings>, computed: Computed) -> (Finished, bool) {
+    let encrypted = settings.filter(|_| cell.variant == Variant::Encrypted);
     let record = Record {
         cell: cell.key.clone(),
         variant: cell.variant,
@@ -224,24 +258,15 @@ fn run_cell(
         repetition: cell.repetition,
         metrics: computed.metrics,
         counts: computed.counts,
-        security_bits: encrypted.then_some(settings.security_bits),
-        insecure_paper_parameters: encrypted && settings.marked,
+        security_bits: encrypted.map(|settings| settings.security_bits),
+        insecure_paper_parameters: encrypted.is_some_and(|settings| settings.marked),
         digest: computed.digest,
-        transcript: (settings.rng == Randomness::Seeded).then_some(computed.transcript),
+        transcript: computed.transcript,
+        notes: computed.notes,
     };
-    let mut values = computed.seconds;
-    if cell.variant == Variant::Simulated {
-        let costs = Costs::of(settings, &forecast)?;
-        values.insert("seconds_predicted".to_owned(), costs.predict(settings, &forecast));
-    } else if encrypted {
-        values.insert("seconds_predicted".to_owned(), expected);
-    }
-    if let Some(bytes) = provenance::peak_memory_bytes() {
-        values.insert("peak_memory_bytes".to_owned(), bytes);
-    }
-    let measured =
-        Measured { cell: cell.key.clone(), variant: cell.variant, repetition: cell.repetition, values };
-    Ok((Finished { record, measured }, computed.disagrees))
+    let (variant, repetition, values) = (cell.variant, cell.repetition, computed.seconds);
+    let measured = Measured { cell: cell.key.clone(), variant, repetition, values };
+    (Finished { record, measured }, computed.disagrees)
 }
 
 fn labels(point: &Point) -> BTreeMap<String, String> {
@@ -249,14 +274,8 @@ fn labels(point: &Point) -> BTreeMap<String, String> {
 }
 
 fn describe(cell: &Cell<'_>) -> String {
-    let settings = &cell.point.settings;
-    format!(
-        "{} {}, repetition {} of {}",
-        settings.data.name,
-        cell.variant,
-        cell.repetition + 1,
-        settings.repetitions
-    )
+    let what = cell.point.task.data().unwrap_or("approximation");
+    format!("{what} {}, repetition {} of {}", cell.variant, cell.repetition + 1, cell.point.repetitions)
 }
 
 fn write_records(outcome: &Outcome) -> Result<(), RunError> {

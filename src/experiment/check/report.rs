@@ -8,7 +8,7 @@ use crate::{
         diagnostic::{Code, Diagnostic, nearest},
         metric::{self, CellExpression},
         plan::{Claim, Figure, Table},
-        spec::{ClaimSpec, FigureSpec, TableSpec},
+        spec::{ClaimSpec, FigureKind, FigureSpec, TableSpec},
     },
 };
 
@@ -60,9 +60,18 @@ pub fn table(spec: &TableSpec, keys: &[String], checker: &mut Checker<'_>) -> Op
 
 /// Checks `[figure]`.
 pub fn figure(spec: &FigureSpec, keys: &[String], checker: &mut Checker<'_>) -> Option<Figure> {
-    let mut fine = cell_key("figure.x", &spec.x, keys, checker);
-    if let Some(series) = &spec.series {
-        fine &= cell_key("figure.series", series, keys, checker);
+    let mut fine = match (spec.kind, metric::find(&spec.x)) {
+        (FigureKind::Scatter, Some(_)) => true,
+        (FigureKind::Scatter, None) => {
+            unknown_metric("figure.x", &spec.x, checker);
+            false
+        }
+        (FigureKind::Bar | FigureKind::Line, _) => cell_key("figure.x", &spec.x, keys, checker),
+    };
+    for (path, key) in [("figure.series", &spec.series), ("figure.panels", &spec.panels)] {
+        if let Some(key) = key {
+            fine &= cell_key(path, key, keys, checker);
+        }
     }
     if let Some([low, high]) = spec.y_range
         && !(low < high && (!spec.y_logarithmic || low > 0.0))
@@ -84,10 +93,12 @@ pub fn figure(spec: &FigureSpec, keys: &[String], checker: &mut Checker<'_>) -> 
         x: spec.x.clone(),
         y,
         series: spec.series.clone(),
+        panels: spec.panels.clone(),
         x_label: spec.x_label.clone(),
         y_label: spec.y_label.clone(),
         y_range: spec.y_range.map(|[low, high]| (low, high)),
         y_logarithmic: spec.y_logarithmic,
+        x_logarithmic: spec.x_logarithmic,
     })
 }
 
