@@ -6,6 +6,7 @@ mod conversation;
 pub mod cost;
 pub mod estimate;
 pub mod file;
+pub mod prepared;
 pub mod progress;
 pub mod provenance;
 pub mod record;
@@ -16,9 +17,11 @@ use std::path::PathBuf;
 
 use thiserror::Error;
 
+use crate::approximation::ApproximationError;
 use crate::dataset::DatasetError;
 use crate::network::NetworkError;
 use crate::protocol::ProtocolError;
+use crate::protocol::non_interactive::parameters::Refusal;
 
 /// Why a run ended before its time.
 #[derive(Debug, Error)]
@@ -30,9 +33,24 @@ pub enum RunError {
     /// Training in plaintext failed.
     #[error("training in plaintext: {0}")]
     Network(#[from] NetworkError),
+    /// There is no such polynomial.
+    #[error("approximation: {0}")]
+    Approximation(#[from] ApproximationError),
+    /// The data give no interval to fit a polynomial on.
+    #[error("the interval of the approximation would reach from -{reach} to {reach}; it must be finite and not empty")]
+    Interval {
+        /// Half its width.
+        reach: f64,
+    },
+    /// The polynomial that the data give makes a circuit for which there are no parameters.
+    #[error(transparent)]
+    Parameters(#[from] Refusal),
     /// The protocol failed.
     #[error("protocol: {0}")]
     Protocol(#[from] ProtocolError),
+    /// There is nothing for two parties to do.
+    #[error("the experiment names no protocol")]
+    NoProtocol,
     /// A file cannot be written or read.
     #[error("{}: {source}", path.display())]
     File {

@@ -1,5 +1,6 @@
 //! `henn check`
 
+use crate::approximation::Request;
 use crate::backend::Variant;
 use crate::cli::{Choice, CliError, Context, ExitStatus, complain, say};
 use crate::dataset;
@@ -75,6 +76,12 @@ fn describe_point(context: &Context, point: &Point) -> Result<(), CliError> {
     };
     let settings = match &point.task {
         Task::Inference(settings) => settings,
+        Task::Approximation(request) => {
+            let [low, high] = request.interval;
+            let Request { function, method, degree, .. } = request;
+            say(format!("  {function:?} by {method:?}, degree {degree}, on [{low}, {high}]"));
+            return Ok(());
+        }
         Task::Data { describe } => {
             say(format!("  {describe}: the data set as it is found{present}"));
             return Ok(());
@@ -84,9 +91,9 @@ fn describe_point(context: &Context, point: &Point) -> Result<(), CliError> {
     let system = &settings.system;
     let (forecast, samples) = estimate::forecast_ahead(settings, 0)?;
     let widths: Vec<String> = system.widths().iter().map(usize::to_string).collect();
-    let polynomial = settings.approximation.as_ref();
-    let polynomial =
-        polynomial.map_or_else(String::new, |found| format!(" as a polynomial of degree {}", found.degree()));
+    let polynomial = settings.approximation.as_ref().map_or_else(String::new, |found| {
+        format!(" as a polynomial of degree {} at most", found.request.degree)
+    });
     say(format!(
         "  {}: network {}, {:?}{polynomial}, {} epochs at rate {}; {samples} test samples, {} training iterations{present}",
         settings.data.name,
@@ -96,54 +103,42 @@ fn describe_point(context: &Context, point: &Point) -> Result<(), CliError> {
         settings.training.learning_rate,
         system.training_iterations(),
     ));
-    let traffic = forecast.traffic();
-    let (name, room) = match system {
-        System::Split { scheme, protocol } => (
-            "split",
-            format!("{} of {} plaintext bits used", protocol.required_bits(), scheme.plaintext_bits()),
-        ),
-        System::NonInteractive { scheme, protocol } => (
-            "non-interactive",
-            format!(
-                "depth {}; ring degree 2^{}, {} + {} primes of {} bits{}",
-                protocol.depth(),
-                scheme.log_degree,
-                scheme.modulus_bits.len(),
-                scheme.special_bits.len(),
-                scheme.total_bits(),
-                match scheme.plaintext_bits() {
-                    0 => String::new(),
-                    bits => format!(", {} plaintext moduli of {bits} bits", scheme.plaintext_moduli.len()),
-                }
-            ),
-        ),
-    };
-    say(format!(
-        "    {name} protocol: {} rounds, {} messages, {} bytes up, {} bytes down; {room}",
-        traffic.rounds,
-        traffic.messages_up + traffic.messages_down,
-        traffic.bytes_up,
-        traffic.bytes_down,
-    ));
+    if let Some(forecast) = &forecast {
+        let traffic = forecast.traffic();
+        say(format!(
+            "    {}: {} rounds, {} messages, {} bytes up, {} bytes down; {}",
+            protocol_name(system),
+            traffic.rounds,
+            traffic.messages_up + traffic.messages_down,
+            traffic.bytes_up,
+            traffic.bytes_down,
+            room(system),
+        ));
+    } else {
+        say(format!("    {}", protocol_name(system)));
+    }
     for &variant in &point.variants {
         let line = match variant {
             Variant::Plain => "real numbers".to_owned(),
             Variant::Simulated => "the encrypted circuit on numbers in the clear".to_owned(),
             Variant::Encrypted => {
-                let seconds = Costs::of(settings, &forecast)?.predict(settings, &forecast);
+                let seconds = match &forecast {
+                    Some(forecast) => human(Costs::of(settings, forecast)?.predict(settings, forecast)),
+                    None => "an unknown time".to_owned(),
+                };
                 let mark = if settings.marked { ", BELOW the required 128: marked" } else { "" };
                 let modulus = match system {
                     System::Split { scheme, .. } if scheme.modulus_bits > 0 => {
                         format!(", {} bits", scheme.modulus_bits)
                     }
-                    System::Split { .. } | System::NonInteractive { .. } => String::new(),
+                    _ => String::new(),
                 };
                 format!(
                     "{}{modulus}: {} bits of security ({}){mark}; about {} a cell",
                     system.scheme_name(),
                     settings.security_bits,
                     system.security_source(),
-                    human(seconds),
+                    seconds,
                 )
             }
         };
@@ -151,4 +146,35 @@ fn describe_point(context: &Context, point: &Point) -> Result<(), CliError> {
         say(format!("    {:<9} x {}: {line}, about {mebibytes} MiB", variant.name(), point.repetitions));
     }
     Ok(())
+}
+
+fn protocol_name(system: &System) -> &'static str {
+    match system {
+        System::Split { .. } => "split protocol",
+        System::NonInteractive { .. } => "non-interactive protocol",
+        System::Pending { .. } => "non-interactive protocol, whose parameters follow from the data",
+        System::Local(_) => "no protocol",
+    }
+}
+
+/// How full the plaintext space is, or how large the ring.
+fn room(system: &System) -> String {
+    match system {
+        System::Split { scheme, protocol } => {
+            format!("{} of {} plaintext bits used", protocol.required_bits(), scheme.plaintext_bits())
+        }
+        System::NonInteractive { scheme, protocol } => format!(
+            "depth {}; ring degree 2^{}, {} + {} primes of {} bits{}",
+            protocol.depth(),
+            scheme.log_degree,
+            scheme.modulus_bits.len(),
+            scheme.special_bits.len(),
+            scheme.total_bits(),
+            match scheme.plaintext_bits() {
+                0 => String::new(),
+                bits => format!(", {} plaintext moduli of {bits} bits", scheme.plaintext_moduli.len()),
+            }
+        ),
+        System::Pending { .. } | System::Local(_) => String::new(),
+    }
 }

@@ -10,8 +10,9 @@ use crate::experiment::diagnostic::{Code, Diagnostic, nearest};
 use crate::experiment::document::Document;
 use crate::experiment::plan::{Data, Settings, Task};
 use crate::experiment::spec::{Spec, TaskName};
-use crate::network::{Nonlinearity, Training};
+use crate::network::Training;
 
+mod approximation;
 mod protocol;
 mod report;
 mod scheme;
@@ -118,6 +119,7 @@ pub fn task(spec: &Spec, checker: &mut Checker<'_>) -> Option<Task> {
     run(spec, checker);
     let task = match spec.run.task {
         TaskName::Inference => settings(spec, checker).map(|settings| Task::Inference(Box::new(settings))),
+        TaskName::Approximation => approximation::fit(spec, checker).map(Task::Approximation),
         TaskName::Data => data(spec, checker).map(|entry| Task::Data { describe: entry.name().to_owned() }),
     };
     task.filter(|_| !checker.has_errors_since(before))
@@ -128,7 +130,8 @@ fn settings(spec: &Spec, checker: &mut Checker<'_>) -> Option<Settings> {
     let entry = data(spec, checker);
     network(spec, checker);
     training(spec, checker);
-    let system = system(spec, entry, checker);
+    let chosen = approximation::chosen(spec, checker);
+    let system = system(spec, entry, chosen.as_ref(), checker);
     let blocked = checker.has_errors_since(before);
     match (entry, system) {
         (Some(entry), Some((system, security_bits, marked))) if !blocked => Some(Settings {
@@ -137,15 +140,12 @@ fn settings(spec: &Spec, checker: &mut Checker<'_>) -> Option<Settings> {
                 test_fraction: spec.data.test_fraction,
                 scaling: spec.data.scaling,
                 test_limit: spec.data.test_limit,
+                train_share: spec.data.train_share,
+                train_limit: spec.data.train_limit,
             },
             hidden: spec.network.hidden.clone(),
             activation: spec.network.activation,
-            approximation: match system.activation() {
-                Nonlinearity::Polynomial(polynomial) if spec.approximation.method.is_some() => {
-                    Some(polynomial)
-                }
-                _ => None,
-            },
+            approximation: chosen.and_then(|chosen| chosen.approximation),
             training: Training {
                 epochs: spec.training.epochs,
                 learning_rate: spec.training.learning_rate,
@@ -179,6 +179,15 @@ fn data(spec: &Spec, checker: &mut Checker<'_>) -> Option<&'static dataset::Entr
             "`data.test_limit` is 0".to_owned(),
             "allowed: 1 or more",
         );
+    }
+    let share = spec.data.train_share;
+    if !(share > 0.0 && share <= 1.0) {
+        let message = format!("`data.train_share` is {share}");
+        checker.error("data.train_share", Code::Range, message, "allowed: above 0, at most 1");
+    }
+    if spec.data.train_limit == Some(0) {
+        let message = "`data.train_limit` is 0".to_owned();
+        checker.error("data.train_limit", Code::Range, message, "allowed: 1 or more");
     }
     let Some(name) = &spec.data.name else {
         checker.missing("data.name", "see `henn datasets list`");

@@ -5,7 +5,7 @@ use std::ops::Range;
 use serde::Serialize;
 use toml::de::{DeTable, DeValue};
 
-use crate::approximation::Polynomial;
+use crate::approximation::{Polynomial, Request as Fit};
 use crate::backend::Variant;
 use crate::dataset::Scaling;
 use crate::experiment::check::{self, Checker};
@@ -13,9 +13,10 @@ use crate::experiment::claim::Relation;
 use crate::experiment::diagnostic::{Code, Diagnostic, Report};
 use crate::experiment::document::{Document, Node};
 use crate::experiment::metric::{CellExpression, Metric};
-use crate::experiment::spec::{FigureKind, ProfileName, Randomness, Spec};
+use crate::experiment::spec::{FigureKind, IntervalRule, ProfileName, Randomness, Spec, Stage};
 use crate::network::{Activation, Loss, Nonlinearity, Training};
-use crate::protocol::non_interactive::{self, parameters::Lattice};
+use crate::protocol::non_interactive::parameters::{self, Lattice, Refusal, Wish};
+use crate::protocol::non_interactive;
 use crate::protocol::split;
 use crate::scheme::registry::Parameters;
 
@@ -81,6 +82,8 @@ impl Point {
 pub enum Task {
     /// A network is trained, and classifies by a protocol.
     Inference(Box<Settings>),
+    /// A polynomial is fitted.
+    Approximation(Fit),
     /// A data set is described.
     Data {
         /// Its name in the manifest.
@@ -93,6 +96,7 @@ impl Task {
     pub fn data(&self) -> Option<&str> {
         match self {
             Self::Inference(settings) => Some(&settings.data.name),
+            Self::Approximation(_) => None,
             Self::Data { describe } => Some(describe),
         }
     }
@@ -101,7 +105,7 @@ impl Task {
     pub fn inference(&self) -> Option<&Settings> {
         match self {
             Self::Inference(settings) => Some(settings),
-            Self::Data { .. } => None,
+            Self::Approximation(_) | Self::Data { .. } => None,
         }
     }
 }
@@ -115,9 +119,9 @@ pub struct Settings {
     pub hidden: Vec<usize>,
     /// Activation of the hidden layers while training.
     pub activation: Activation,
-    /// What stands for the activation in the protocol, where that is not the activation itself.
+    /// The polynomial in place of the activation, where there is one.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub approximation: Option<Polynomial>,
+    pub approximation: Option<Approximation>,
     /// Training in plaintext.
     #[serde(serialize_with = "training_fields")]
     pub training: Training,
@@ -131,6 +135,27 @@ pub struct Settings {
     pub seed: u64,
     /// Where keys come from.
     pub rng: Randomness,
+}
+
+/// A polynomial in place of an activation.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Approximation {
+    /// How it is fitted; its interval stands for nothing where a rule gives it.
+    pub request: Fit,
+    /// The rule for its interval, where it depends on the data.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub rule: Option<Rule>,
+    /// When it takes the activation's place.
+    pub stage: Stage,
+}
+
+/// A rule for the interval of a polynomial.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+pub struct Rule {
+    /// Which.
+    pub rule: IntervalRule,
+    /// Of what is measured, the share inside.
+    pub coverage: f64,
 }
 
 fn training_fields<S: serde::Serializer>(training: &Training, serializer: S) -> Result<S::Ok, S::Error> {
@@ -148,6 +173,17 @@ pub struct Data {
     pub scaling: Scaling,
     /// Most test samples that go through the protocol.
     pub test_limit: Option<usize>,
+    /// Share of the training part that is used.
+    #[serde(skip_serializing_if = "is_all")]
+    pub train_share: f64,
+    /// Most training samples.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub train_limit: Option<usize>,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, clippy::float_cmp, reason = "what serde asks for; 1 is exact")]
+fn is_all(share: &f64) -> bool {
+    *share == 1.0
 }
 
 /// A protocol over a cryptosystem that can bear it.
@@ -168,6 +204,26 @@ pub enum System {
         /// The protocol.
         protocol: non_interactive::Settings,
     },
+    /// The same with a polynomial that depends on the data: parameters are found when it is known.
+    Pending {
+        /// What is asked of the parameters.
+        wish: Wish,
+        /// The protocol, but for the polynomial.
+        protocol: non_interactive::Settings,
+    },
+    /// No protocol: the network in plaintext.
+    Local(Local),
+}
+
+/// A network that is used in plaintext only.
+#[derive(Debug, Clone, Serialize)]
+pub struct Local {
+    /// Inputs, hidden neurons of each layer, outputs.
+    pub widths: Vec<usize>,
+    /// What hidden layers are put through.
+    pub activation: Nonlinearity,
+    /// Output and error function.
+    pub loss: Loss,
 }
 
 impl System {
@@ -175,7 +231,8 @@ impl System {
     pub fn widths(&self) -> &[usize] {
         match self {
             Self::Split { protocol, .. } => &protocol.widths,
-            Self::NonInteractive { protocol, .. } => &protocol.widths,
+            Self::NonInteractive { protocol, .. } | Self::Pending { protocol, .. } => &protocol.widths,
+            Self::Local(local) => &local.widths,
         }
     }
 
@@ -183,7 +240,10 @@ impl System {
     pub fn activation(&self) -> Nonlinearity {
         match self {
             Self::Split { protocol, .. } => protocol.activation.clone(),
-            Self::NonInteractive { protocol, .. } => Nonlinearity::Polynomial(protocol.activation.clone()),
+            Self::NonInteractive { protocol, .. } | Self::Pending { protocol, .. } => {
+                Nonlinearity::Polynomial(protocol.activation.clone())
+            }
+            Self::Local(local) => local.activation.clone(),
         }
     }
 
@@ -191,7 +251,8 @@ impl System {
     pub fn loss(&self) -> Loss {
         match self {
             Self::Split { protocol, .. } => protocol.loss,
-            Self::NonInteractive { protocol, .. } => protocol.loss,
+            Self::NonInteractive { protocol, .. } | Self::Pending { protocol, .. } => protocol.loss,
+            Self::Local(local) => local.loss,
         }
     }
 
@@ -199,7 +260,7 @@ impl System {
     pub fn training_iterations(&self) -> usize {
         match self {
             Self::Split { protocol, .. } => protocol.training_iterations,
-            Self::NonInteractive { .. } => 0,
+            Self::NonInteractive { .. } | Self::Pending { .. } | Self::Local(_) => 0,
         }
     }
 
@@ -208,14 +269,38 @@ impl System {
         match self {
             Self::Split { scheme, .. } => scheme.name.name(),
             Self::NonInteractive { scheme, .. } => scheme.name.name(),
+            Self::Pending { wish, .. } => wish.name.name(),
+            Self::Local(_) => "none",
         }
+    }
+
+    /// The same with a polynomial in place of the activation.
+    ///
+    /// # Errors
+    /// Where no parameters suffice for the circuit that it makes.
+    pub fn with_polynomial(self, polynomial: &Polynomial) -> Result<Self, Refusal> {
+        Ok(match self {
+            Self::Split { scheme, mut protocol } => {
+                protocol.activation = Nonlinearity::Polynomial(polynomial.clone());
+                Self::Split { scheme, protocol }
+            }
+            Self::Pending { wish, mut protocol } => {
+                protocol.activation = polynomial.clone();
+                Self::NonInteractive { scheme: parameters::plan(&protocol, wish)?, protocol }
+            }
+            Self::Local(local) => {
+                Self::Local(Local { activation: Nonlinearity::Polynomial(polynomial.clone()), ..local })
+            }
+            planned @ Self::NonInteractive { .. } => planned,
+        })
     }
 
     /// Where the security bits come from.
     pub fn security_source(&self) -> &'static str {
         match self {
             Self::Split { scheme, .. } => scheme.security_source(),
-            Self::NonInteractive { .. } => "guidelines of 2024 for ternary secrets",
+            Self::NonInteractive { .. } | Self::Pending { .. } => "guidelines of 2024 for ternary secrets",
+            Self::Local(_) => "nothing is encrypted",
         }
     }
 }

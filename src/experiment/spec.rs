@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::approximation::{Measure, Method};
 use crate::backend::Variant;
 use crate::dataset::Scaling;
 use crate::math::ring::Arithmetic;
@@ -114,13 +115,24 @@ pub struct DataSpec {
     pub test_fraction: f64,
     /// How features are scaled; fitted on the training part.
     pub scaling: Scaling,
+    /// Of the training part, in its seeded order, only this share is used; above 0, at most 1.
+    pub train_share: f64,
+    /// At most this many training samples.
+    pub train_limit: Option<usize>,
     /// At most this many test samples go through the protocol, in every variant alike.
     pub test_limit: Option<usize>,
 }
 
 impl Default for DataSpec {
     fn default() -> Self {
-        Self { name: None, test_fraction: 0.2, scaling: Scaling::default(), test_limit: None }
+        Self {
+            name: None,
+            test_fraction: 0.2,
+            scaling: Scaling::default(),
+            train_share: 1.0,
+            train_limit: None,
+            test_limit: None,
+        }
     }
 }
 
@@ -147,22 +159,81 @@ pub struct NetworkSpec {
     pub loss: Loss,
 }
 
-/// How a polynomial is found.
+/// Where a polynomial is fitted, as written: two bounds, or a rule.
+#[derive(Debug, Clone, Copy, PartialEq, Deserialize, JsonSchema)]
+#[serde(untagged)]
+pub enum IntervalSpec {
+    /// From, to.
+    Bounds([f64; 2]),
+    /// From the data, or from the trained network.
+    Rule(IntervalRule),
+}
+
+/// Rules for intervals, all symmetric about 0.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
-pub enum Method {
-    /// The activation's Maclaurin series.
-    Taylor,
+pub enum IntervalRule {
+    /// As wide as the mean of the features' means (CryptoDL, Algorithm 1).
+    MeanMean,
+    /// As wide as the greatest of them.
+    MaxMean,
+    /// As wide as the least of them.
+    MinMean,
+    /// As wide as what reaches the activation in the trained network, but for the outermost share.
+    Measured,
+}
+
+/// When a polynomial takes the activation's place.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Stage {
+    /// Once the network is trained with the activation itself.
+    #[default]
+    AfterTraining,
+    /// From the start: the network is trained with the polynomial.
+    Training,
+    /// After training, and then it is trained on.
+    FineTuning,
 }
 
 /// `[approximation]`
-#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct ApproximationSpec {
     /// How the polynomial is found; absent: the exact activation.
     pub method: Option<Method>,
-    /// Its degree, 1 to 63.
+    /// What a projection weighs errors with.
+    pub measure: Option<Measure>,
+    /// Its degree.
     pub degree: Option<usize>,
+    /// Where it is fitted: `[from, to]`, `mean_mean`, `max_mean`, `min_mean` or `measured`.
+    pub interval: Option<IntervalSpec>,
+    /// Of `measured`: the share of pre-activations that lie inside, above 0 and at most 1.
+    pub coverage: f64,
+    /// Of `least_squares`: equidistant points; absent: all of the interval.
+    pub points: Option<usize>,
+    /// Of `given`: the coefficients of 1, x, x^2, ...
+    pub coefficients: Vec<f64>,
+    /// Digits after the point of each coefficient; what follows is cut off.
+    pub digits: Option<u32>,
+    /// When it takes the activation's place.
+    pub stage: Stage,
+}
+
+impl Default for ApproximationSpec {
+    fn default() -> Self {
+        Self {
+            method: None,
+            measure: None,
+            degree: None,
+            interval: None,
+            coverage: 0.999,
+            points: None,
+            coefficients: Vec::new(),
+            digits: None,
+            stage: Stage::default(),
+        }
+    }
 }
 
 /// `[training]`
@@ -331,6 +402,8 @@ pub enum TaskName {
     /// A network is trained in plaintext, and classifies by the protocol.
     #[default]
     Inference,
+    /// A polynomial is fitted to an activation function; there is neither network nor data set.
+    Approximation,
     /// A data set is read and described.
     Data,
 }
@@ -339,7 +412,7 @@ pub enum TaskName {
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct RunSpec {
-    /// `inference` (default) or `data`.
+    /// `inference` (default), `approximation` or `data`.
     pub task: TaskName,
     /// A name for this point, for tables and charts; decides nothing.
     pub label: String,

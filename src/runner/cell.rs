@@ -1,24 +1,22 @@
 //! One cell: prepare the network in plaintext, run the protocol, compare with the exact circuit.
 
 use std::collections::BTreeMap;
-use std::ops::ControlFlow;
-use std::time::Instant;
 
 use ndarray::Array2;
 use sha2::{Digest, Sha256};
 
+use crate::approximation;
 use crate::backend::meter::Interrupt;
 use crate::backend::{Meter, OperationCounts, Variant};
-use crate::dataset::{self, Split, Store};
-use crate::experiment::plan::{Settings, Task};
+use crate::dataset::{self, Store};
+use crate::experiment::plan::{System, Task};
 use crate::experiment::spec::Randomness;
-use crate::math::stream::Stream;
-use crate::network::{Network, argmax};
+use crate::network::argmax;
 use crate::runner::conversation::{Conversation, converse};
-use crate::runner::estimate::Forecast;
-use crate::runner::{RunError, estimate};
+use crate::runner::{RunError, prepared};
 
 pub use crate::runner::conversation::answer_variant;
+pub use crate::runner::prepared::Prepared;
 
 /// Changes whenever a cell's meaning does, so that older cached cells are not taken for newer ones.
 const FORMAT: u32 = 2;
@@ -41,88 +39,6 @@ pub fn key(task: &Task, variant: Variant, repetition: usize) -> Result<String, R
         "repetition": repetition,
     });
     Ok(hex::encode(Sha256::digest(content.to_string())))
-}
-
-/// What every variant of a point and repetition shares.
-pub struct Prepared {
-    /// The cell's settings, with everything that depends on data resolved.
-    pub settings: Settings,
-    /// Scaled samples.
-    pub split: Split,
-    /// The network before training.
-    pub initial: Network,
-    /// The network after training in plaintext.
-    pub trained: Network,
-    /// Seconds that training took.
-    pub training_seconds: f64,
-    root: Stream,
-}
-
-impl Prepared {
-    /// Loads, splits, scales and trains; the same bytes in every process that does it.
-    pub fn new(
-        settings: &Settings,
-        repetition: usize,
-        store: &Store,
-        interrupt: &Interrupt,
-    ) -> Result<Self, RunError> {
-        let root = Stream::seeded(settings.seed).item(repetition as u64);
-        let dataset = store.load(&settings.data.name)?;
-        let split =
-            dataset.split(settings.data.test_fraction, settings.data.scaling, &root.derive("split"))?;
-        let settings = settings.clone();
-        let system = &settings.system;
-        let mut initial =
-            Network::initialise(system.widths(), settings.activation, system.loss(), &root.derive("weights"));
-        let mut trained = initial.clone();
-        let start = Instant::now();
-        trained.train(
-            split.train.features.view(),
-            &split.train.labels,
-            &settings.training,
-            &root.derive("training"),
-            &mut |_| if interrupt.is_raised() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) },
-        )?;
-        if interrupt.is_raised() {
-            return Err(RunError::Interrupted);
-        }
-        // From here on polynomials stand for the activation, where the experiment says so.
-        initial.activation = system.activation();
-        trained.activation = system.activation();
-        Ok(Self { settings, split, initial, trained, training_seconds: start.elapsed().as_secs_f64(), root })
-    }
-
-    /// The test samples that go through the protocol.
-    pub fn workload(&self) -> dataset::Samples {
-        let limit = self.settings.data.test_limit.unwrap_or(usize::MAX);
-        self.split.test.take(limit.min(self.split.test.len()))
-    }
-
-    /// The training samples of the protocol, one an iteration, round and round in a seeded order.
-    pub(super) fn training_order(&self) -> Vec<usize> {
-        use rand::seq::SliceRandom;
-        let mut order: Vec<usize> = (0..self.split.train.len()).collect();
-        order.shuffle(&mut self.root.derive("protocol-training").rng());
-        order.into_iter().cycle().take(self.settings.system.training_iterations()).collect()
-    }
-
-    /// The stream that session lengths come from.
-    pub(super) fn sessions(&self) -> Stream {
-        self.root.derive("sessions")
-    }
-
-    /// A party's private stream: its keys, encryptions and masks.
-    pub(super) fn private(&self, party: &str) -> Result<Stream, RunError> {
-        match self.settings.rng {
-            Randomness::Seeded => Ok(self.root.derive(party)),
-            Randomness::Os => Stream::from_os().map_err(RunError::Entropy),
-        }
-    }
-
-    /// What the protocol will take at this cell.
-    pub fn forecast(&self) -> Result<Forecast, RunError> {
-        estimate::forecast(&self.settings, self.workload().len(), &self.sessions())
-    }
 }
 
 /// How a cell is watched and stopped.
@@ -204,6 +120,9 @@ pub fn compute(
     watch: &Watch,
     peer: Peer<'_>,
 ) -> Result<Computed, RunError> {
+    if let System::Local(_) = prepared.settings.system {
+        return Ok(local(prepared));
+    }
     let run = |variant, watch: &Watch, peer| converse(prepared, variant, watch, peer);
     let local = || Watch::new(watch.interrupt.clone());
     let reference = run(Variant::Plain, &local(), Peer::Local)?;
@@ -215,6 +134,57 @@ pub fn compute(
     Ok(summarise(prepared, &found, &reference, exact.as_ref()))
 }
 
+/// The network in plaintext, with nothing after it.
+fn local(prepared: &Prepared) -> Computed {
+    let outputs = prepared.outputs();
+    let mut hash = Sha256::new();
+    outputs.iter().for_each(|number| hash.update(number.to_le_bytes()));
+    let seconds = BTreeMap::from([("seconds_training".to_owned(), prepared.training_seconds)]);
+    Computed {
+        metrics: quality(prepared, &outputs),
+        digest: hex::encode(hash.finalize()),
+        seconds,
+        notes: prepared.notes.clone(),
+        ..Computed::default()
+    }
+}
+
+/// How good outputs are, beside those of the network in plaintext.
+fn quality(prepared: &Prepared, outputs: &Array2<f64>) -> BTreeMap<String, f64> {
+    let workload = prepared.workload();
+    let samples = workload.len() as f64;
+    let plain_outputs = prepared.outputs();
+    let labels: Vec<usize> = outputs.outer_iter().map(|row| argmax(row.iter().copied())).collect();
+    let plain_labels = plain_outputs.outer_iter().map(|row| argmax(row.iter().copied()));
+    let count = |flags: &mut dyn Iterator<Item = bool>| flags.filter(|flag| *flag).count() as f64;
+    let losses = outputs.outer_iter().zip(&workload.labels);
+    let loss: f64 =
+        losses.map(|(row, &label)| prepared.settings.system.loss().value(row, label)).sum();
+    let accuracy = count(&mut labels.iter().zip(&workload.labels).map(|(a, b)| a == b)) / samples;
+    let mut metrics = prepared.metrics.clone();
+    let mut put = |name: &str, value: f64| metrics.insert(name.to_owned(), value);
+    put("samples", samples);
+    put("accuracy", accuracy);
+    put("error", 1.0 - accuracy);
+    put("loss", loss / samples);
+    put("disagreements", count(&mut labels.iter().copied().zip(plain_labels).map(|(a, b)| a != b)));
+    put("max_abs_error", greatest_difference(outputs.iter(), plain_outputs.iter()));
+    metrics
+}
+
+/// A polynomial and its errors.
+pub fn fit(request: &approximation::Request) -> Result<Computed, RunError> {
+    let fitted = approximation::approximate(request)?;
+    let mut hash = Sha256::new();
+    fitted.polynomial.coefficients.iter().for_each(|number| hash.update(number.to_le_bytes()));
+    Ok(Computed {
+        metrics: prepared::polynomial_metrics(&fitted),
+        digest: hex::encode(hash.finalize()),
+        notes: prepared::polynomial_note(request, &fitted).into_iter().collect(),
+        ..Computed::default()
+    })
+}
+
 fn summarise(
     prepared: &Prepared,
     run: &Conversation,
@@ -222,7 +192,6 @@ fn summarise(
     exact: Option<&Conversation>,
 ) -> Computed {
     let settings = &prepared.settings;
-    let workload = prepared.workload();
     // Where the scheme has errors: those beside the exact circuit, with the bound that they keep.
     let errors: Option<(Vec<f64>, f64)> = exact.zip(run.error_bound).map(|(exact, bound)| {
         let both = run.outcome.outputs.iter().zip(&exact.outcome.outputs);
@@ -231,25 +200,8 @@ fn summarise(
     });
     let greatest = |errors: &[f64]| errors.iter().copied().fold(0.0, f64::max);
     let published = run.published(errors.as_ref().map_or(0.0, |(errors, _)| greatest(errors)));
-    let samples = workload.len() as f64;
-    let plain_outputs = prepared.trained.outputs(workload.features.view());
-    let labels: Vec<usize> = published.outer_iter().map(|row| argmax(row.iter().copied())).collect();
-    let plain_labels = plain_outputs.outer_iter().map(|row| argmax(row.iter().copied()));
-    let count = |flags: &mut dyn Iterator<Item = bool>| flags.filter(|flag| *flag).count() as f64;
-    let losses = published.outer_iter().zip(&workload.labels);
-    let loss: f64 = losses.map(|(row, &label)| settings.system.loss().value(row, label)).sum();
-
-    let mut metrics = BTreeMap::new();
+    let mut metrics = quality(prepared, &published);
     let mut put = |name: &str, value: f64| metrics.insert(name.to_owned(), value);
-    put("samples", samples);
-    put("accuracy", count(&mut labels.iter().zip(&workload.labels).map(|(a, b)| a == b)) / samples);
-    put("loss", loss / samples);
-    put("disagreements", count(&mut labels.iter().copied().zip(plain_labels).map(|(a, b)| a != b)));
-    put("max_abs_error", greatest_difference(published.iter(), plain_outputs.iter()));
-    if settings.approximation.is_some() {
-        let network = Network { activation: settings.activation.into(), ..prepared.trained.clone() };
-        put("accuracy_exact", network.accuracy(workload.features.view(), &workload.labels));
-    }
     let losses = &run.outcome.losses;
     if !losses.is_empty() {
         put("training_loss", losses.iter().sum::<f64>() / losses.len() as f64);
@@ -296,7 +248,7 @@ fn summarise(
     );
     let digest = digest(run, &published);
     let transcript = (settings.rng == Randomness::Seeded).then(|| run.transcript.clone());
-    Computed { metrics, counts, digest, transcript, seconds, disagrees, notes: Vec::new() }
+    Computed { metrics, counts, digest, transcript, seconds, disagrees, notes: prepared.notes.clone() }
 }
 
 fn greatest_difference<'a>(left: impl Iterator<Item = &'a f64>, right: impl Iterator<Item = &'a f64>) -> f64 {

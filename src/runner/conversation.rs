@@ -220,6 +220,7 @@ fn visit<V: Visitor>(prepared: &Prepared, variant: Variant, visitor: V) -> Resul
             let visited = scheme.visit(sides).and_then(|visited| visited);
             Ok(visited.map_err(|error| ProtocolError::from(BackendError::from(error)))?)
         }
+        System::Pending { .. } | System::Local(_) => Err(RunError::NoProtocol),
     }
 }
 

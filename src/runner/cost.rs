@@ -34,9 +34,7 @@ impl Costs {
                 Ok(Self::Slots(slots::SlotCosts::of(scheme, forecast)?))
             }
             (System::Split { scheme, .. }, _) => Ok(Self::Split(UnitCosts::of(scheme)?)),
-            (System::NonInteractive { .. }, Forecast::Split(_)) => {
-                Ok(Self::Slots(slots::SlotCosts::default()))
-            }
+            _ => Ok(Self::Slots(slots::SlotCosts::default())),
         }
     }
 
@@ -58,7 +56,7 @@ impl Costs {
                 costs.seconds_of(counts, protocol.weight_scale().0 + 2)
             }
             (Self::Slots(costs), _) => costs.seconds_done(counts),
-            (Self::Split(_), System::NonInteractive { .. }) => 0.0,
+            (Self::Split(_), _) => 0.0,
         }
     }
 }

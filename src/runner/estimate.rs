@@ -37,8 +37,9 @@ impl Forecast {
     }
 }
 
-/// What the protocol will take at a cell, before anything is loaded.
-pub fn forecast_ahead(settings: &Settings, repetition: usize) -> Result<(Forecast, usize), RunError> {
+/// What the protocol will take at a cell, before anything is loaded, and how many samples; nothing where there is no protocol, or none of which
+/// everything is known.
+pub fn forecast_ahead(settings: &Settings, repetition: usize) -> Result<(Option<Forecast>, usize), RunError> {
     let entry = dataset::catalogue()?.get(&settings.data.name)?;
     #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a share of the rows")]
     let held_out = (entry.rows() as f64 * settings.data.test_fraction).round() as usize;
@@ -58,21 +59,26 @@ impl Visitor for Sizes {
     }
 }
 
-/// What the protocol will take for so many samples.
-pub(super) fn forecast(settings: &Settings, samples: usize, sessions: &Stream) -> Result<Forecast, RunError> {
-    match &settings.system {
+/// What the protocol will take for so many samples; nothing where there is no protocol, or none of which everything is known.
+pub(super) fn forecast(
+    settings: &Settings,
+    samples: usize,
+    sessions: &Stream,
+) -> Result<Option<Forecast>, RunError> {
+    Ok(match &settings.system {
         System::Split { scheme, protocol } => {
             // The plan has checked that sessions exist and that the modulus size is allowed.
             let sessions = protocol.sessions(sessions).unwrap_or_default();
             let sizes = scheme.visit(Sizes).unwrap_or_default();
-            Ok(Forecast::Split(protocol.forecast(samples, &sessions, sizes.0, sizes.1)))
+            Some(Forecast::Split(protocol.forecast(samples, &sessions, sizes.0, sizes.1)))
         }
         System::NonInteractive { scheme, protocol } => {
             let forecast = scheme.forecast(protocol, samples);
             let forecast = forecast.map_err(|error| ProtocolError::from(BackendError::from(error)))?;
-            Ok(Forecast::NonInteractive(forecast))
+            Some(Forecast::NonInteractive(forecast))
         }
-    }
+        System::Pending { .. } | System::Local(_) => None,
+    })
 }
 
 /// Bytes that a cell is expected to hold at once: the data set three times over (as read, split, scaled), and what its protocol holds.
@@ -100,6 +106,8 @@ pub fn memory(settings: &Settings, entry: &dataset::Entry, variant: Variant) -> 
             let keys = if variant == Variant::Plain { 0 } else { 3 * keys };
             ciphertext * (3 * widest + powers) + keys
         }
+        // Nothing is known of parameters yet, or there are none.
+        System::Pending { .. } | System::Local(_) => 0,
     };
     PROGRAM + data + protocol
 }

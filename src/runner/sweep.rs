@@ -120,6 +120,7 @@ pub fn run(plan: &Plan, options: &Options<'_>) -> Result<Outcome, RunError> {
                 Prepared::new(settings, cell.repetition, options.store, &options.interrupt)
                     .map(|ready| Work::Inference(Rc::new(ready)))
             }
+            (Task::Approximation(request), _) => cell::fit(request).map(Work::Done),
             (Task::Data { describe }, _) => cell::describe(describe, options.store).map(Work::Done),
         };
         let work = match work {
@@ -184,7 +185,7 @@ fn predict(cell: &Cell<'_>) -> Result<f64, RunError> {
         return Ok(0.0);
     };
     let (forecast, _) = estimate::forecast_ahead(settings, cell.repetition)?;
-    Ok(Costs::of(settings, &forecast)?.predict(settings, &forecast))
+    forecast.map_or(Ok(0.0), |forecast| Ok(Costs::of(settings, &forecast)?.predict(settings, &forecast)))
 }
 
 /// What is there of a cell before its protocol runs.
@@ -223,8 +224,8 @@ fn run_cell(
     let watch = Watch::new(options.interrupt.clone());
     let name = describe(cell);
     let forecast = prepared.forecast()?;
-    let costs = match cell.variant {
-        Variant::Encrypted => Some(Costs::of(settings, &forecast)?),
+    let costs = match (&forecast, cell.variant) {
+        (Some(forecast), Variant::Encrypted) => Some(Costs::of(settings, forecast)?),
         _ => None,
     };
     let meters = watch.clone();
@@ -236,9 +237,9 @@ fn run_cell(
     let computed = cell::compute(prepared, cell.variant, &watch, peer)?;
     ticket.done();
     let mut computed = computed;
-    if cell.variant == Variant::Simulated {
-        let costs = Costs::of(settings, &forecast)?;
-        computed.seconds.insert("seconds_predicted".to_owned(), costs.predict(settings, &forecast));
+    if let (Some(forecast), Variant::Simulated) = (&forecast, cell.variant) {
+        let costs = Costs::of(settings, forecast)?;
+        computed.seconds.insert("seconds_predicted".to_owned(), costs.predict(settings, forecast));
     } else if cell.variant == Variant::Encrypted {
         computed.seconds.insert("seconds_predicted".to_owned(), expected);
     }

@@ -1,14 +1,14 @@
 //! The rules of `[protocol]`, and which scheme bears which protocol.
 
-use super::{Checker, scheme};
+use super::{Checker, approximation::Chosen, scheme};
 use crate::{
-    approximation::{TaylorError, taylor},
-    backend::Rate,
+    approximation::Polynomial,
+    backend::{Rate, Variant},
     dataset,
     experiment::{
         diagnostic::Code,
-        plan::System,
-        spec::{Method, ProtocolName, ProtocolSpec, SchemeName, Spec},
+        plan::{Local, System},
+        spec::{ProtocolName, ProtocolSpec, SchemeName, Spec},
     },
     math::stream::Stream,
     network::Nonlinearity,
@@ -20,13 +20,16 @@ use crate::{
 pub(super) fn system(
     spec: &Spec,
     entry: Option<&dataset::Entry>,
+    activation: Option<&Chosen>,
     checker: &mut Checker<'_>,
 ) -> Option<(System, u32, bool)> {
+    if spec.protocol.name.is_none() && spec.scheme.name.is_none() {
+        return local(spec, entry, activation, checker);
+    }
     let scheme = scheme::name(spec, checker);
     if let Some(scheme) = scheme {
         scheme::measures(spec, scheme, checker);
     }
-    let activation = activation(spec, checker);
     let Some(protocol) = spec.protocol.name else {
         checker.missing("protocol.name", "allowed: split, non_interactive");
         if let Some(Kind::Additive(name)) = scheme.map(SchemeName::kind) {
@@ -41,13 +44,18 @@ pub(super) fn system(
     match (protocol, scheme.map(|scheme| (scheme, scheme.kind()))) {
         (ProtocolName::Split, Some((_, Kind::Additive(name)))) => {
             let scheme = scheme::additive(spec, name, checker);
-            let protocol = split(spec, entry, activation?, checker);
+            let protocol = split(spec, entry, activation?.nonlinearity.clone(), checker);
             let ((mut scheme, security, marked), mut protocol) = scheme.zip(protocol)?;
             scheme::plaintext_space(&mut scheme, &mut protocol, spec.protocol.packing, checker);
             Some((System::Split { scheme, protocol }, security, marked))
         }
         (ProtocolName::NonInteractive, Some((_, Kind::Lattice(name)))) => {
-            let protocol = non_interactive(spec, entry, &activation?, checker)?;
+            let activation = activation?;
+            let protocol = non_interactive(spec, entry, activation, checker)?;
+            if activation.is_pending() {
+                let (wish, required, _) = scheme::wish(spec, name, checker);
+                return Some((System::Pending { wish, protocol }, required, false));
+            }
             let (scheme, security, marked) = scheme::lattice(spec, name, &protocol, checker)?;
             Some((System::NonInteractive { scheme, protocol }, security, marked))
         }
@@ -71,7 +79,7 @@ pub(super) fn system(
             )
         }
         (ProtocolName::Split, None) => {
-            split(spec, entry, activation?, checker);
+            split(spec, entry, activation?.nonlinearity.clone(), checker);
             None
         }
         (ProtocolName::Refresh | ProtocolName::NonInteractive, None) => None,
@@ -81,48 +89,38 @@ pub(super) fn system(
 /// Most weights of a network whose circuit is planned: a few seconds.
 const MOST_WEIGHTS: usize = 10_000_000;
 
-/// What hidden layers are put through under the protocol.
-fn activation(spec: &Spec, checker: &mut Checker<'_>) -> Option<Nonlinearity> {
-    let (activation, approximation) = (spec.network.activation, &spec.approximation);
-    let Some(Method::Taylor) = approximation.method else {
-        if approximation.degree.is_some() {
-            checker.missing("approximation.method", "allowed: taylor");
-            return None;
-        }
-        return Some(activation.into());
-    };
-    let Some(degree) = approximation.degree else {
-        checker.missing("approximation.degree", "allowed: 1 to 63");
-        return None;
-    };
-    match taylor(activation, degree) {
-        Ok(polynomial) => Some(Nonlinearity::Polynomial(polynomial)),
-        Err(TaylorError::Function { .. }) => {
-            checker.error(
-                "approximation.method",
-                Code::Incompatible,
-                "`relu` has no series at 0, where it has a kink".to_owned(),
-                "use activation `sigmoid`, `tanh` or `square`",
-            );
-            None
-        }
-        Err(error) => {
-            checker.error("approximation.degree", Code::Range, error.to_string(), "lower the degree");
-            None
-        }
-    }
-}
-
 /// Inputs, hidden neurons, outputs.
 fn widths(spec: &Spec, entry: &dataset::Entry) -> Vec<usize> {
     let hidden = spec.network.hidden.iter().copied();
     std::iter::once(entry.columns()).chain(hidden).chain(std::iter::once(entry.classes())).collect()
 }
 
+/// A network without a protocol.
+fn local(
+    spec: &Spec,
+    entry: Option<&dataset::Entry>,
+    activation: Option<&Chosen>,
+    checker: &mut Checker<'_>,
+) -> Option<(System, u32, bool)> {
+    for (index, variant) in spec.run.variants.iter().enumerate() {
+        if *variant != Variant::Plain {
+            checker.error(
+                &format!("run.variants.{index}"),
+                Code::Missing,
+                format!("variant `{variant}` needs a scheme and a protocol"),
+                "name them in [scheme] and [protocol], or run the plain variant alone",
+            );
+            return None;
+        }
+    }
+    let (widths, activation) = (widths(spec, entry?), activation?.nonlinearity.clone());
+    Some((System::Local(Local { widths, activation, loss: spec.network.loss }), 0, false))
+}
+
 fn non_interactive(
     spec: &Spec,
     entry: Option<&dataset::Entry>,
-    activation: &Nonlinearity,
+    activation: &Chosen,
     checker: &mut Checker<'_>,
 ) -> Option<non_interactive::Settings> {
     let protocol = &spec.protocol;
@@ -135,12 +133,15 @@ fn non_interactive(
             "set it to 0",
         );
     }
-    let Some(activation) = activation.polynomial() else {
+    // Stands for one that is not known yet.
+    let identity = || Polynomial::monomial(vec![0.0, 1.0], [-1.0, 1.0]);
+    let polynomial = activation.nonlinearity.polynomial();
+    let Some(activation) = polynomial.or_else(|| activation.is_pending().then(identity)) else {
         checker.error(
             "network.activation",
             Code::Incompatible,
             "a server that computes alone evaluates polynomials only".to_owned(),
-            "add `[approximation]` with `method = \"taylor\"` and a `degree`, or use activation `square`",
+            "add `[approximation]` with a `method`, or use activation `square`",
         );
         return None;
     };

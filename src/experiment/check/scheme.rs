@@ -114,6 +114,16 @@ pub(super) fn additive(
     Some((parameters, security_bits, short))
 }
 
+/// What is asked of the parameters of a scheme over a ring, the security required, and whether less is only marked.
+pub(super) fn wish(spec: &Spec, name: LatticeName, checker: &mut Checker<'_>) -> (Wish, u32, bool) {
+    let (required, marked) = security(spec, checker);
+    if let Some(log_degree) = spec.scheme.log_degree {
+        checker.within("scheme.log_degree", log_degree, &(12..=16));
+    }
+    let security_bits = if marked { 0 } else { required };
+    (Wish { name, log_degree: spec.scheme.log_degree, security_bits }, required, marked)
+}
+
 /// The parameters of a scheme over a ring that the circuit takes, their security, and whether that is marked.
 pub(super) fn lattice(
     spec: &Spec,
@@ -121,16 +131,11 @@ pub(super) fn lattice(
     protocol: &non_interactive::Settings,
     checker: &mut Checker<'_>,
 ) -> Option<(Lattice, u32, bool)> {
-    let (required, marked) = security(spec, checker);
-    if let Some(log_degree) = spec.scheme.log_degree {
-        checker.within("scheme.log_degree", log_degree, &(12..=16));
-    }
+    let (wish, required, _) = wish(spec, name, checker);
     // Nothing is planned with what was refused: it may be beyond all measure.
     if checker.has_errors_since(0) {
         return None;
     }
-    let wish =
-        Wish { name, log_degree: spec.scheme.log_degree, security_bits: if marked { 0 } else { required } };
     match parameters::plan(protocol, wish) {
         Ok(found) => {
             let security_bits = found.security_bits();

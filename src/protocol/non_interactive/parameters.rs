@@ -132,7 +132,7 @@ impl Lattice {
 }
 
 /// What is asked of parameters.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, Serialize)]
 pub struct Wish {
     /// The scheme.
     pub name: LatticeName,
@@ -143,9 +143,13 @@ pub struct Wish {
 }
 
 /// Why there are no parameters.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, thiserror::Error)]
 pub enum Refusal {
     /// The shortest modulus that was not refused for its security does not suffice for the circuit.
+    #[error(
+        "the circuit takes a modulus of {modulus_bits} bits or more, which gives {security_bits} bits of security at the ring degree \
+         2^{log_degree} (with less: {error})"
+    )]
     Insecure {
         /// log2 of the degree.
         log_degree: u32,
@@ -157,6 +161,7 @@ pub enum Refusal {
         error: SlotError,
     },
     /// The circuit takes more than any parameters that are tried.
+    #[error("no parameters suffice for the circuit: {0}")]
     Impossible(SlotError),
 }
 
