@@ -1,11 +1,13 @@
 //! Maclaurin series of activation functions.
 
+use std::f64::consts::{FRAC_PI_2, FRAC_PI_4, LN_2, PI};
+
 use thiserror::Error;
 
 use super::{Activation, Polynomial};
 
 /// Highest degree: beyond it the series says nothing new within its radius.
-const MAX_DEGREE: usize = 63;
+pub(super) const MAX_DEGREE: usize = 63;
 
 /// Why there is no such series.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
@@ -19,7 +21,7 @@ pub enum TaylorError {
         max: usize,
     },
     /// A function that is not analytic at 0.
-    #[error("{function:?} has no series at 0; allowed: sigmoid, tanh, square")]
+    #[error("{function:?} has no series at 0; allowed: all but relu")]
     Function {
         /// The function.
         function: Activation,
@@ -30,7 +32,8 @@ pub enum TaylorError {
 /// it is of use: half of it.
 ///
 /// The sigmoid and the hyperbolic tangent satisfy `y' = y (1 - y)` and `y' = 1 - y²`: their coefficients follow from the lower ones (Cauchy
-/// products). As both are odd but for a constant, an even degree gives the polynomial of the degree below.
+/// products). As both are odd but for a constant, an even degree gives the polynomial of the degree below. The others follow from these two:
+/// `tanh 2z`, softplus as the integral of the sigmoid, and swish as z times the sigmoid.
 ///
 /// # Errors
 /// [`TaylorError`]
@@ -38,29 +41,46 @@ pub fn taylor(function: Activation, degree: usize) -> Result<Polynomial, TaylorE
     if !(1..=MAX_DEGREE).contains(&degree) {
         return Err(TaylorError::Degree { degree, max: MAX_DEGREE });
     }
-    let (start, radius): (f64, f64) = match function {
-        Activation::Sigmoid => (0.5, std::f64::consts::PI),
-        Activation::Tanh => (0.0, std::f64::consts::FRAC_PI_2),
+    let half = |radius: f64| [-radius / 2.0, radius / 2.0];
+    let (coefficients, interval) = match function {
+        Activation::Sigmoid => (logistic(degree, true), half(PI)),
+        Activation::Tanh => (logistic(degree, false), half(FRAC_PI_2)),
         Activation::Relu => return Err(TaylorError::Function { function }),
-        Activation::Square => {
-            let coefficients = [0.0, 0.0, 1.0];
-            let kept = coefficients.iter().take(degree + 1).copied().collect();
-            return Ok(Polynomial::monomial(kept, [-1.0, 1.0]));
+        Activation::BipolarSigmoid => {
+            // tanh 2z: powers of two, without rounding.
+            let mut scale = 0.5;
+            let scaled = logistic(degree, false).into_iter().map(|coefficient| {
+                scale *= 2.0;
+                coefficient * scale
+            });
+            (scaled.collect(), half(FRAC_PI_4))
         }
+        Activation::Softplus => {
+            // The integral of the sigmoid.
+            let sigmoid = logistic(degree - 1, true);
+            let integral = sigmoid.iter().zip(1_u8..).map(|(coefficient, n)| coefficient / f64::from(n));
+            (std::iter::once(LN_2).chain(integral).collect(), half(PI))
+        }
+        Activation::Swish => {
+            (std::iter::once(0.0).chain(logistic(degree - 1, true)).collect(), half(PI))
+        }
+        Activation::Square => ([0.0, 0.0, 1.0].into_iter().take(degree + 1).collect(), [-1.0, 1.0]),
     };
-    let mut coefficients = vec![start];
+    Ok(Polynomial::monomial(coefficients, interval))
+}
+
+/// The coefficients of the sigmoid, or of the hyperbolic tangent.
+fn logistic(degree: usize, sigmoid: bool) -> Vec<f64> {
+    let mut coefficients = vec![if sigmoid { 0.5 } else { 0.0 }];
     for n in 0..degree {
         // The coefficient of x^n of y².
         let square: f64 = (0..=n).map(|i| coefficients[i] * coefficients[n - i]).sum();
-        let slope = match function {
-            Activation::Sigmoid => coefficients[n] - square,
-            _ => f64::from(u8::from(n == 0)) - square,
-        };
+        let slope = if sigmoid { coefficients[n] - square } else { f64::from(u8::from(n == 0)) - square };
         // Odd functions but for the constant: what is left of even powers is rounding.
         let is_even = (n + 1).is_multiple_of(2);
         coefficients.push(if is_even { 0.0 } else { slope / (n + 1) as f64 });
     }
-    Ok(Polynomial::monomial(coefficients, [-radius / 2.0, radius / 2.0]))
+    coefficients
 }
 
 #[cfg(test)]
@@ -91,6 +111,12 @@ mod tests {
             assert!((sigmoid - 1.0 / (1.0 + libm::exp(-x))).abs() < 1e-14);
             let tanh = taylor(Activation::Tanh, 63).unwrap().value(x / 2.0);
             assert!((tanh - libm::tanh(x / 2.0)).abs() < 1e-14);
+            for (function, x) in
+                [(Activation::BipolarSigmoid, x / 4.0), (Activation::Softplus, x), (Activation::Swish, x)]
+            {
+                let value = taylor(function, 63).unwrap().value(x);
+                assert!((value - function.value(x)).abs() < 1e-14, "{function:?} at {x}");
+            }
         }
     }
 
