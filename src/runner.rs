@@ -37,7 +37,9 @@ pub enum RunError {
     #[error("approximation: {0}")]
     Approximation(#[from] ApproximationError),
     /// The data give no interval to fit a polynomial on.
-    #[error("the interval of the approximation would reach from -{reach} to {reach}; it must be finite and not empty")]
+    #[error(
+        "the interval of the approximation would reach from -{reach} to {reach}; it must be finite and not empty"
+    )]
     Interval {
         /// Half its width.
         reach: f64,

@@ -77,10 +77,10 @@ fn encrypted_equals_simulated_and_what_was_foretold() {
             let (forecast, samples) =
                 estimate::forecast_ahead(plan.points[0].task.inference().unwrap(), 0).unwrap();
             assert_eq!(samples, 20);
-            for (name, count) in forecast.operations().by_name() {
+            for (name, count) in forecast.as_ref().unwrap().operations().by_name() {
                 assert_eq!(encrypted.counts[&name], count, "{name} under {set:?}");
             }
-            for (name, count) in forecast.traffic().by_name() {
+            for (name, count) in forecast.as_ref().unwrap().traffic().by_name() {
                 assert_eq!(encrypted.counts[name], count, "{name} under {set:?}");
             }
             if scheme[0] == "scheme.name=ckks" {
@@ -140,7 +140,7 @@ fn a_server_survives_keys_and_samples_that_are_none() {
     let key = cell::key(&plan.points[0].task, variant, 0).unwrap();
     let hello = serve::Hello::new(&plan, 0, variant, 0, &key).to_bytes();
     let (forecast, _) = estimate::forecast_ahead(plan.points[0].task.inference().unwrap(), 0).unwrap();
-    let traffic = forecast.traffic();
+    let traffic = forecast.as_ref().unwrap().traffic();
     with_server(4, |address| {
         // Of the right length and not: neither residues below their primes nor keys.
         for length in [0, 1, usize::try_from(traffic.bytes_up).unwrap() / 2] {

@@ -53,7 +53,7 @@ training_iterations = 5
 fn split_settings(plan: &Plan) -> Settings {
     match &plan.points[0].task.inference().unwrap().system {
         System::Split { protocol, .. } => protocol.clone(),
-        System::NonInteractive { .. } => panic!("not the split protocol"),
+        other => panic!("not the split protocol: {other:?}"),
     }
 }
 
@@ -257,10 +257,10 @@ proptest! {
         let (forecast, samples) = estimate::forecast_ahead(plan.points[0].task.inference().unwrap(), 0).unwrap();
         prop_assert_eq!(samples, limit);
         let counted = compute(&plan, Variant::Simulated).counts;
-        for (name, value) in forecast.traffic().by_name() {
+        for (name, value) in forecast.as_ref().unwrap().traffic().by_name() {
             prop_assert_eq!(counted[name], value, "{}", name);
         }
-        for (name, value) in forecast.operations().by_name() {
+        for (name, value) in forecast.as_ref().unwrap().operations().by_name() {
             prop_assert_eq!(counted[&name], value, "{}", name);
         }
     }

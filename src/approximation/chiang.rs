@@ -43,7 +43,8 @@ pub(super) fn chiang(problem: &Problem, released: bool, values: f64) -> Option<(
             slope: domain.half * (slope(x) - shape.slope),
         }
     };
-    let samples = |half: bool| domain.nodes(Measure::Uniform, half).into_iter().map(|n| sample(n.u, n.weight));
+    let samples =
+        |half: bool| domain.nodes(Measure::Uniform, half).into_iter().map(|n| sample(n.u, n.weight));
     let polynomial = problem.whole(fit(&samples(domain.is_symmetric()).collect::<Vec<_>>(), problem.family)?);
     let terms = samples(false).map(|sample| {
         let x = domain.x(sample.u);
@@ -57,7 +58,8 @@ pub(super) fn chiang(problem: &Problem, released: bool, values: f64) -> Option<(
 
 /// Whether the released constants are for this.
 pub(super) fn is_released_for(function: Activation, interval: [f64; 2]) -> bool {
-    function == Activation::Sigmoid && interval.iter().zip([-8.0, 8.0]).all(|(a, b): (&f64, f64)| (a - b).abs() <= 0.0)
+    function == Activation::Sigmoid
+        && interval.iter().zip([-8.0, 8.0]).all(|(a, b): (&f64, f64)| (a - b).abs() <= 0.0)
 }
 
 #[cfg(test)]
@@ -84,14 +86,20 @@ mod tests {
         ];
         for (values, first, third) in printed {
             let found = cubic(true, values);
-            assert!((found[0] - first).abs() < 1e-8 && (found[1] - third).abs() < 1e-8, "{values}: {found:?}");
+            assert!(
+                (found[0] - first).abs() < 1e-8 && (found[1] - third).abs() < 1e-8,
+                "{values}: {found:?}"
+            );
         }
     }
 
     #[test]
     fn the_right_sign_gives_another_polynomial() {
         let [first, third] = cubic(false, VALUES);
-        assert!((first - 0.150_018_83).abs() < 5e-9 && (third + 0.001_590_20).abs() < 5e-9, "{first} {third}");
+        assert!(
+            (first - 0.150_018_83).abs() < 5e-9 && (third + 0.001_590_20).abs() < 5e-9,
+            "{first} {third}"
+        );
     }
 
     /// The coefficients of step 1 in the released code.
@@ -109,7 +117,10 @@ mod tests {
         ];
         for (power, expected) in printed {
             let found = z.coefficients[power];
-            assert!((found - expected).abs() < 1e-11 * f64::abs(expected), "{power}: {found:e} for {expected:e}");
+            assert!(
+                (found - expected).abs() < 1e-11 * f64::abs(expected),
+                "{power}: {found:e} for {expected:e}"
+            );
         }
     }
 }

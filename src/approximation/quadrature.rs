@@ -142,7 +142,9 @@ pub(super) fn peaks(error: impl Fn(f64) -> f64, points: &[f64], share: f64) -> V
     let is_peak = |i: usize| {
         let height = values[i].abs();
         let below = |j: Option<&f64>| j.is_none_or(|value| value.abs() <= height);
-        height >= share * highest && below(i.checked_sub(1).and_then(|j| values.get(j))) && below(values.get(i + 1))
+        height >= share * highest
+            && below(i.checked_sub(1).and_then(|j| values.get(j)))
+            && below(values.get(i + 1))
     };
     let sharpened = (0..points.len()).filter(|i| is_peak(*i)).map(|i| {
         let sign = values[i].signum();
@@ -198,7 +200,10 @@ mod tests {
                 let domain = Domain::new(interval);
                 for upper_half in [false, true] {
                     let found = integral(domain, measure, upper_half, |_| 1.0);
-                    assert!((found - mass).abs() < 1e-14 * mass, "{measure:?} on {interval:?}: {found} for {mass}");
+                    assert!(
+                        (found - mass).abs() < 1e-14 * mass,
+                        "{measure:?} on {interval:?}: {found} for {mass}"
+                    );
                 }
                 let fourth = integral(domain, Measure::Chebyshev, false, |u| u * u * u * u);
                 assert!((fourth - PI * 3.0 / 8.0).abs() < 1e-14);

@@ -53,7 +53,8 @@ pub(super) fn minimax(
             break;
         }
         let size = reference.len();
-        let lowest = |window: &[(f64, f64)]| window.iter().fold(f64::INFINITY, |low, (_, e)| low.min(e.abs()));
+        let lowest =
+            |window: &[(f64, f64)]| window.iter().fold(f64::INFINITY, |low, (_, e)| low.min(e.abs()));
         let windows = alternation.windows(size).enumerate().filter(|(i, _)| (*i..i + size).contains(&at));
         let Some((_, window)) = windows.max_by(|a, b| lowest(a.1).total_cmp(&lowest(b.1))) else { break };
         reference = window.iter().map(|(u, _)| *u).collect();
@@ -113,7 +114,8 @@ fn levelled(f: impl Fn(f64) -> f64, family: Family, reference: &[f64]) -> Option
 fn solved(mut rows: Vec<Vec<f64>>) -> Option<Vec<f64>> {
     let size = rows.len();
     for column in 0..size {
-        let pivot = (column..size).max_by(|a, b| rows[*a][column].abs().total_cmp(&rows[*b][column].abs()))?;
+        let pivot =
+            (column..size).max_by(|a, b| rows[*a][column].abs().total_cmp(&rows[*b][column].abs()))?;
         rows.swap(column, pivot);
         let (above, below) = rows.split_at_mut(column + 1);
         let head = above.last()?;

@@ -15,8 +15,8 @@ use crate::experiment::document::{Document, Node};
 use crate::experiment::metric::{CellExpression, Metric};
 use crate::experiment::spec::{FigureKind, IntervalRule, ProfileName, Randomness, Spec, Stage};
 use crate::network::{Activation, Loss, Nonlinearity, Training};
-use crate::protocol::non_interactive::parameters::{self, Lattice, Refusal, Wish};
 use crate::protocol::non_interactive;
+use crate::protocol::non_interactive::parameters::{self, Lattice, Refusal, Wish};
 use crate::protocol::split;
 use crate::scheme::registry::Parameters;
 

@@ -47,7 +47,7 @@ pub struct Published {
     pub value: f64,
     /// Printed after `±`.
     pub spread: Option<f64>,
-    /// Half a unit of the last printed digit, where no spread is printed.
+    /// Half a unit of the last printed digit, where no spread is printed; a whole one where digits were cut off.
     pub rounding: Option<f64>,
     /// Why the value cannot be right, if it cannot.
     pub erratum: Option<String>,

@@ -264,7 +264,8 @@ fn compare(published: &Published, finished: &[Finished], not_run: &[NotRun]) -> 
         return comparison;
     }
     let own = spread(&published.metric, measured, &cells);
-    let tolerance = published.tolerance();
+    // A value that was cut off leaves a whole unit open, which binary fractions miss by a rounding.
+    let tolerance = published.tolerance() * (1.0 + 1e-9);
     let band = 2.0 * (tolerance * tolerance + own * own).sqrt();
     let difference = (measured.mean - published.value).abs();
     comparison.band = Some(band);
@@ -274,10 +275,16 @@ fn compare(published: &Published, finished: &[Finished], not_run: &[NotRun]) -> 
         Judgement::WithinBand
     } else {
         let side = if measured.mean > published.value { "higher" } else { "lower" };
-        comparison.reason = Some(format!("ours is {side} by {difference:.4}, the band is {band:.4}"));
+        comparison.reason =
+            Some(format!("ours is {side} by {}, the band is {}", short(difference), short(band)));
         Judgement::NotReproduced
     };
     comparison
+}
+
+/// A small number, as a decimal fraction where that shows it.
+fn short(value: f64) -> String {
+    if value == 0.0 || value >= 0.001 { format!("{value:.4}") } else { format!("{value:.1e}") }
 }
 
 /// How far one repetition of ours strays: the standard deviation over repetitions, but for an accuracy not less than

@@ -158,8 +158,7 @@ fn quality(prepared: &Prepared, outputs: &Array2<f64>) -> BTreeMap<String, f64> 
     let plain_labels = plain_outputs.outer_iter().map(|row| argmax(row.iter().copied()));
     let count = |flags: &mut dyn Iterator<Item = bool>| flags.filter(|flag| *flag).count() as f64;
     let losses = outputs.outer_iter().zip(&workload.labels);
-    let loss: f64 =
-        losses.map(|(row, &label)| prepared.settings.system.loss().value(row, label)).sum();
+    let loss: f64 = losses.map(|(row, &label)| prepared.settings.system.loss().value(row, label)).sum();
     let accuracy = count(&mut labels.iter().zip(&workload.labels).map(|(a, b)| a == b)) / samples;
     let mut metrics = prepared.metrics.clone();
     let mut put = |name: &str, value: f64| metrics.insert(name.to_owned(), value);

@@ -72,13 +72,15 @@ impl Prepared {
         }
         let mut trained = initial.clone();
         let start = Instant::now();
-        let mut train = |network: &mut Network, stream: &Stream| {
+        let train = |network: &mut Network, stream: &Stream| {
             network.train(
                 split.train.features.view(),
                 &split.train.labels,
                 &settings.training,
                 stream,
-                &mut |_| if interrupt.is_raised() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) },
+                &mut |_| {
+                    if interrupt.is_raised() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+                },
             )?;
             if interrupt.is_raised() { Err(RunError::Interrupted) } else { Ok(()) }
         };
@@ -95,7 +97,8 @@ impl Prepared {
             notes.extend(polynomial_note(request, fitted));
             let test = split.test.take(settings.data.test_limit.unwrap_or(usize::MAX));
             if stage == Stage::AfterTraining {
-                metrics.insert("accuracy_exact".to_owned(), exact.accuracy(test.features.view(), &test.labels));
+                metrics
+                    .insert("accuracy_exact".to_owned(), exact.accuracy(test.features.view(), &test.labels));
             }
             settings.system = settings.system.clone().with_polynomial(&fitted.polynomial)?;
         }
@@ -160,13 +163,24 @@ fn of_means(rule: Rule, dataset: &Dataset) -> Result<[f64; 2], RunError> {
 
 /// As wide as what reaches the hidden layers of a trained network on its training samples, but for the outermost share.
 fn measured(rule: Option<Rule>, network: &Network, split: &Split) -> Result<[f64; 2], RunError> {
-    let mut sizes = network.pre_activations(split.train.features.view());
+    let mut sizes = pre_activations(network, split.train.features.view());
     sizes.iter_mut().for_each(|size| *size = size.abs());
     sizes.sort_by(f64::total_cmp);
     let coverage = rule.map_or(1.0, |rule| rule.coverage);
     #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a share of what there is")]
     let at = ((sizes.len() as f64 * coverage).ceil() as usize).clamp(1, sizes.len().max(1)) - 1;
     symmetric(sizes.get(at).copied().unwrap_or(0.0))
+}
+
+fn pre_activations(network: &Network, features: ndarray::ArrayView2<'_, f64>) -> Vec<f64> {
+    let mut all = Vec::new();
+    let mut values = features.to_owned();
+    for layer in network.layers.iter().take(network.layers.len().saturating_sub(1)) {
+        let sums = values.dot(&layer.weights.t()) + &layer.bias;
+        all.extend(sums.iter().copied());
+        values = sums.mapv(|z| network.activation.value(z));
+    }
+    all
 }
 
 fn symmetric(reach: f64) -> Result<[f64; 2], RunError> {

@@ -2,7 +2,7 @@
 
 use super::Checker;
 use crate::{
-    approximation::{Activation, Method, Request, approximate},
+    approximation::{Activation, ApproximationError, Method, Request, approximate},
     experiment::{
         diagnostic::Code,
         plan::{Approximation, Rule},
@@ -95,8 +95,17 @@ fn fitted(request: &Request, checker: &mut Checker<'_>) -> Option<crate::approxi
     match approximate(request) {
         Ok(found) => Some(found),
         Err(error) => {
-            let path =
-                if error.is_about_degree() { "approximation.degree" } else { "approximation.method" };
+            let path = match error {
+                ApproximationError::Degree { .. }
+                | ApproximationError::Singular { .. }
+                | ApproximationError::NotConverged { .. } => "approximation.degree",
+                ApproximationError::Interval { .. } => "approximation.interval",
+                ApproximationError::Points { .. } => "approximation.points",
+                ApproximationError::Coefficients { .. } | ApproximationError::Coefficient { .. } => {
+                    "approximation.coefficients"
+                }
+                ApproximationError::Function { .. } => "approximation.method",
+            };
             checker.error(path, Code::Range, error.to_string(), "choose another method, degree or interval");
             None
         }
@@ -120,8 +129,20 @@ fn request(spec: &Spec, checker: &mut Checker<'_>) -> Option<(Request, Option<Ru
         }
     };
     only("approximation.measure", approximation.measure.is_some(), Method::Projection, "projection", checker);
-    only("approximation.points", approximation.points.is_some(), Method::LeastSquares, "least_squares", checker);
-    only("approximation.coefficients", !approximation.coefficients.is_empty(), Method::Given, "given", checker);
+    only(
+        "approximation.points",
+        approximation.points.is_some(),
+        Method::LeastSquares,
+        "least_squares",
+        checker,
+    );
+    only(
+        "approximation.coefficients",
+        !approximation.coefficients.is_empty(),
+        Method::Given,
+        "given",
+        checker,
+    );
     if let Some(points) = approximation.points {
         checker.within("approximation.points", points, &(2..=1_000_000));
     }
