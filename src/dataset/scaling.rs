@@ -19,6 +19,8 @@ pub enum Scaling {
     Standard,
     /// The least training value of each feature becomes 0 and the greatest 1.
     MinMax,
+    /// The least training value of each feature becomes -1 and the greatest 1.
+    Symmetric,
     /// Every sample is divided by its Euclidean norm; a sample of zeros stays.
     Unit,
     /// As `min_max`, then to the nearest of the integers 0 to 255; test values outside are cut off at 0 and 255.
@@ -66,11 +68,12 @@ impl Scaling {
                 return;
             }
             Self::Standard => Fit::standard,
-            Self::MinMax | Self::Integer => Fit::range,
+            Self::MinMax | Self::Symmetric | Self::Integer => Fit::range,
         };
         for (mut train, mut test) in train.axis_iter_mut(Axis(1)).zip(test.axis_iter_mut(Axis(1))) {
             let fit = fit(&train.view());
             let map = |value: f64| match self {
+                Self::Symmetric => fit.width.map_or(0.0, |_| 2.0 * fit.apply(value) - 1.0),
                 Self::Integer => (fit.apply(value) * STEPS).round().clamp(0.0, STEPS),
                 _ => fit.apply(value),
             };
@@ -100,6 +103,16 @@ mod tests {
         let mut test = array![[1000.0, -10.0, 8.0], [-7.0, 1e6, 0.1]];
         scaling.apply(&mut train, &mut test);
         (train, test)
+    }
+
+    #[test]
+    fn symmetric_is_twice_min_max_less_one_and_constants_are_zero() {
+        let ((train, test), (unit, unit_test)) = (scaled(Scaling::Symmetric), scaled(Scaling::MinMax));
+        for (found, unit) in [(train, unit), (test, unit_test)] {
+            for (found, unit) in found.rows().into_iter().zip(unit.rows()) {
+                assert_eq!(found.to_vec(), [2.0 * unit[0] - 1.0, 2.0 * unit[1] - 1.0, 0.0]);
+            }
+        }
     }
 
     #[test]

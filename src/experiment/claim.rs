@@ -1,11 +1,10 @@
 //! Claims as relations between measured values: `encrypted.accuracy >= plain.accuracy - 0.01`.
 //!
 //! A relation is two sums of products of numbers and terms, with one comparison between them. A term is
-//! `variant.metric`. There are no parentheses.
+//! `subject.metric`, where the subject is a variant or, for claims across points, a label. There are no parentheses.
 
 use thiserror::Error;
 
-use crate::backend::Variant;
 use crate::experiment::metric::{self, Kind};
 
 /// A comparison of two expressions.
@@ -24,7 +23,7 @@ type Product = Vec<(bool, Factor)>;
 #[derive(Debug, Clone, PartialEq)]
 enum Factor {
     Number(f64),
-    Term(Variant, &'static str),
+    Term(String, &'static str),
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -44,12 +43,9 @@ pub enum RelationError {
     /// No comparison, or more than one.
     #[error("`{0}` needs exactly one of == != <= >= < >")]
     Comparison(String),
-    /// Something that is neither number nor `variant.metric`.
+    /// Something that is neither number nor `subject.metric`.
     #[error("`{0}` is neither a number nor `variant.metric`")]
     Factor(String),
-    /// A variant that does not exist.
-    #[error("unknown variant `{0}`; allowed: plain, simulated, encrypted")]
-    Variant(String),
     /// A metric that does not exist.
     #[error("unknown metric `{0}`")]
     Metric(String),
@@ -81,7 +77,7 @@ impl Relation {
     }
 
     /// Whether it holds, where `value` knows the terms; `None` when one of them is unknown.
-    pub fn holds(&self, value: &dyn Fn(Variant, &str) -> Option<f64>) -> Option<bool> {
+    pub fn holds(&self, value: &dyn Fn(&str, &str) -> Option<f64>) -> Option<bool> {
         let (left, right) = (evaluate(&self.left, value)?, evaluate(&self.right, value)?);
         #[expect(
             clippy::float_cmp,
@@ -102,15 +98,15 @@ impl Relation {
         self.terms().any(|(_, name)| metric::find(name).is_some_and(|metric| metric.kind == Kind::Measured))
     }
 
-    /// The variants that it speaks of.
-    pub fn variants(&self) -> impl Iterator<Item = Variant> {
-        self.terms().map(|(variant, _)| variant)
+    /// What it speaks of: variants or labels.
+    pub fn subjects(&self) -> impl Iterator<Item = &str> {
+        self.terms().map(|(subject, _)| subject)
     }
 
-    fn terms(&self) -> impl Iterator<Item = (Variant, &'static str)> {
+    fn terms(&self) -> impl Iterator<Item = (&str, &'static str)> {
         self.left.iter().chain(&self.right).flat_map(|(_, product)| product).filter_map(|(_, factor)| {
             match factor {
-                Factor::Term(variant, name) => Some((*variant, *name)),
+                Factor::Term(subject, name) => Some((subject.as_str(), *name)),
                 Factor::Number(_) => None,
             }
         })
@@ -139,23 +135,19 @@ fn factor(text: &str) -> Result<Factor, RelationError> {
     if let Ok(number) = text.parse::<f64>() {
         return Ok(Factor::Number(number));
     }
-    let (variant, name) = text.split_once('.').ok_or_else(|| RelationError::Factor(text.to_owned()))?;
-    let variant = Variant::ALL
-        .into_iter()
-        .find(|known| known.name() == variant)
-        .ok_or_else(|| RelationError::Variant(variant.to_owned()))?;
+    let (subject, name) = text.split_once('.').ok_or_else(|| RelationError::Factor(text.to_owned()))?;
     let metric = metric::find(name).ok_or_else(|| RelationError::Metric(name.to_owned()))?;
-    Ok(Factor::Term(variant, metric.name))
+    Ok(Factor::Term(subject.to_owned(), metric.name))
 }
 
-fn evaluate(sum: &Sum, value: &dyn Fn(Variant, &str) -> Option<f64>) -> Option<f64> {
+fn evaluate(sum: &Sum, value: &dyn Fn(&str, &str) -> Option<f64>) -> Option<f64> {
     let mut total = 0.0;
     for (minus, product) in sum {
         let mut result = 1.0;
         for (divide, factor) in product {
             let factor = match factor {
                 Factor::Number(number) => *number,
-                Factor::Term(variant, name) => value(*variant, name)?,
+                Factor::Term(subject, name) => value(subject, name)?,
             };
             if *divide {
                 result /= factor;
@@ -173,9 +165,9 @@ mod tests {
     use super::*;
 
     fn check(text: &str) -> Option<bool> {
-        let value = |variant: Variant, name: &str| match (variant, name) {
-            (Variant::Plain, "accuracy") => Some(0.5),
-            (Variant::Encrypted, "accuracy") => Some(0.25),
+        let value = |subject: &str, name: &str| match (subject, name) {
+            ("plain", "accuracy") => Some(0.5),
+            ("encrypted", "accuracy") => Some(0.25),
             _ => None,
         };
         Relation::parse(text).unwrap().holds(&value)
@@ -196,7 +188,8 @@ mod tests {
     fn what_cannot_be_read_is_refused_by_name() {
         assert!(matches!(Relation::parse("plain.accuracy"), Err(RelationError::Comparison(_))));
         assert!(matches!(Relation::parse("1 < plain.accuracy < 2"), Err(RelationError::Comparison(_))));
-        assert_eq!(Relation::parse("plan.accuracy > 1"), Err(RelationError::Variant("plan".into())));
+        let relation = Relation::parse("plan.accuracy > wide_net.loss").unwrap();
+        assert_eq!(relation.subjects().collect::<Vec<_>>(), ["plan", "wide_net"]);
         assert_eq!(Relation::parse("plain.acuracy > 1"), Err(RelationError::Metric("acuracy".into())));
         assert_eq!(Relation::parse("plain.accuracy > "), Err(RelationError::Factor(String::new())));
     }

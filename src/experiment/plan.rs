@@ -350,6 +350,17 @@ pub struct Claim {
     pub source: String,
     /// As a relation.
     pub relation: Relation,
+    /// What is compared with one another, where that is not variants.
+    pub across: Option<Across>,
+}
+
+/// A comparison of points.
+#[derive(Debug, Clone)]
+pub struct Across {
+    /// The key whose values are compared.
+    pub key: String,
+    /// The keys that what is compared has in common.
+    pub at: Vec<String>,
 }
 
 /// The file to read, and what to lay over it.
@@ -459,7 +470,7 @@ impl Plan {
         let mut checker = Checker::new(&document, found);
         let table = spec.table.as_ref().and_then(|table| check::table(table, &keys, &mut checker));
         let figure = spec.figure.as_ref().and_then(|figure| check::figure(figure, &keys, &mut checker));
-        let claims = check::claims(&spec.claims, &mut checker);
+        let claims = check::claims(&spec, &keys, &mut checker);
         check::heading(&spec, &mut checker);
         let plan = Self {
             name: request.name.to_owned(),
@@ -527,6 +538,10 @@ fn label_keys(spec: &Spec, axes: &[Axis<'_>]) -> Vec<String> {
     if let Some(table) = &spec.table {
         keys.push(table.rows.clone());
         keys.extend(table.columns.iter().cloned());
+    }
+    for claim in &spec.claims {
+        keys.extend(claim.across.clone());
+        keys.extend(claim.at.iter().cloned());
     }
     if let Some(figure) = &spec.figure {
         keys.push(figure.x.clone());

@@ -518,6 +518,11 @@ impl OneOrMany {
 pub struct ClaimSpec {
     /// The claim in words.
     pub text: String,
-    /// The same as a relation between `variant.metric` terms, for every point and repetition.
+    /// The same as a relation between `variant.metric` terms, for every point and repetition; with `across`, between `label.metric` terms.
     pub holds: String,
+    /// A key whose values are compared with one another, by their means over repetitions: terms name these values, spaces written as `_`.
+    pub across: Option<String>,
+    /// With `across`: the keys that what is compared has in common; default: the table's rows.
+    #[serde(default)]
+    pub at: Vec<String>,
 }

@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use crate::backend::Variant;
 use crate::experiment::metric;
-use crate::experiment::plan::{Claim, Plan};
+use crate::experiment::plan::{Across, Claim, Plan};
 use crate::report::export::{grid, markdown_grid};
 use crate::report::reference::{Published, Reference};
 use crate::report::summary::Summary;
@@ -303,9 +303,26 @@ fn spread(metric: &str, measured: Summary, cells: &[&Finished]) -> f64 {
 /// A point and repetition.
 type Place<'a> = (&'a BTreeMap<String, String>, usize);
 /// The same place in every variant, to evaluate a claim on.
-type Variants<'a> = BTreeMap<Variant, &'a Finished>;
+type Variants<'a> = BTreeMap<&'static str, &'a Finished>;
 
 fn check(claim: &Claim, finished: &[Finished]) -> ClaimResult {
+    let mut result = ClaimResult {
+        text: claim.text.clone(),
+        holds_if: claim.source.clone(),
+        holds: None,
+        checked: 0,
+        fails_at: Vec::new(),
+    };
+    match &claim.across {
+        Some(across) => compare_points(claim, across, finished, &mut result),
+        None => compare_variants(claim, finished, &mut result),
+    }
+    result.holds = (result.checked > 0).then_some(result.fails_at.is_empty());
+    result
+}
+
+/// A claim on the variants of every point and repetition.
+fn compare_variants(claim: &Claim, finished: &[Finished], result: &mut ClaimResult) {
     let mut places: Vec<(Place<'_>, Variants<'_>)> = Vec::new();
     for cell in finished {
         let place = (&cell.record.point, cell.record.repetition);
@@ -314,17 +331,10 @@ fn check(claim: &Claim, finished: &[Finished]) -> ClaimResult {
             places.push((place, BTreeMap::new()));
             places.len() - 1
         });
-        places[index].1.insert(cell.record.variant, cell);
+        places[index].1.insert(cell.record.variant.name(), cell);
     }
-    let mut result = ClaimResult {
-        text: claim.text.clone(),
-        holds_if: claim.source.clone(),
-        holds: None,
-        checked: 0,
-        fails_at: Vec::new(),
-    };
     for ((point, repetition), variants) in places {
-        let value = |variant: Variant, name: &str| variants.get(&variant)?.value(metric::find(name)?);
+        let value = |variant: &str, name: &str| variants.get(variant)?.value(metric::find(name)?);
         if let Some(holds) = claim.relation.holds(&value) {
             result.checked += 1;
             if !holds {
@@ -332,8 +342,37 @@ fn check(claim: &Claim, finished: &[Finished]) -> ClaimResult {
             }
         }
     }
-    result.holds = (result.checked > 0).then_some(result.fails_at.is_empty());
-    result
+}
+
+/// A claim on the points that differ in one key, by their means over repetitions, for every variant.
+fn compare_points(claim: &Claim, across: &Across, finished: &[Finished], result: &mut ClaimResult) {
+    let mut at = across.at.clone();
+    at.push("variant".to_owned());
+    let place =
+        |cell: &Finished| at.iter().map(|key| cell.label(key).unwrap_or_default()).collect::<Vec<_>>();
+    let mut places: Vec<Vec<String>> = Vec::new();
+    for cell in finished {
+        let place = place(cell);
+        if !places.contains(&place) {
+            places.push(place);
+        }
+    }
+    for here in places {
+        let value = |subject: &str, name: &str| {
+            let is_subject = |cell: &&Finished| {
+                cell.label(&across.key).is_some_and(|label| label.replace(' ', "_") == subject)
+            };
+            let cells = finished.iter().filter(|cell| place(cell) == here).filter(is_subject);
+            Summary::of(metric::find(name)?, cells).map(|summary| summary.mean)
+        };
+        if let Some(holds) = claim.relation.holds(&value) {
+            result.checked += 1;
+            if !holds {
+                let labels = at.iter().zip(&here).map(|(key, label)| format!("{key} = {label}"));
+                result.fails_at.push(labels.collect::<Vec<_>>().join(", "));
+            }
+        }
+    }
 }
 
 fn keys(point: &BTreeMap<String, String>) -> String {
@@ -343,6 +382,7 @@ fn keys(point: &BTreeMap<String, String>) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::experiment::claim::Relation;
     use crate::runner::record::{Measured, Record};
 
     fn cell(accuracy: f64, samples: f64) -> Finished {
@@ -401,6 +441,36 @@ mod tests {
         assert_eq!(judge(&[cell(0.93, 30.0)]), Judgement::WithinBand);
         assert_eq!(judge(&[cell(1.0, 10.0)]), Judgement::WithinBand);
         assert_eq!(judge(&[cell(1.0, 1000.0)]), Judgement::NotReproduced);
+    }
+
+    #[test]
+    fn points_are_compared_by_their_means() {
+        let of = |label: &str, data: &str, accuracy: f64, repetition: usize| {
+            let mut cell = cell(accuracy, 100.0);
+            cell.record.repetition = repetition;
+            let labels = [("run.label", label), ("data.name", data)];
+            cell.record.point = labels.map(|(key, label)| (key.to_owned(), label.to_owned())).into();
+            cell
+        };
+        let cells = [
+            of("cubic fit", "iris", 0.8, 0),
+            of("cubic fit", "iris", 1.0, 1),
+            of("sigmoid", "iris", 0.9, 0),
+            of("sigmoid", "iris", 0.8, 1),
+            of("cubic fit", "wine", 0.7, 0),
+            of("sigmoid", "wine", 0.8, 0),
+            of("sigmoid", "crabs", 0.8, 0),
+        ];
+        let source = "cubic_fit.accuracy >= sigmoid.accuracy";
+        let claim = Claim {
+            text: "best".to_owned(),
+            source: source.to_owned(),
+            relation: Relation::parse(source).unwrap(),
+            across: Some(Across { key: "run.label".to_owned(), at: vec!["data.name".to_owned()] }),
+        };
+        let result = check(&claim, &cells);
+        assert_eq!((result.checked, result.holds), (2, Some(false)));
+        assert_eq!(result.fails_at, ["data.name = wine, variant = encrypted"]);
     }
 
     #[test]

@@ -5,10 +5,10 @@ use crate::{
     backend::Variant,
     experiment::{
         claim::{Relation, RelationError},
-        diagnostic::{Code, Diagnostic, nearest},
+        diagnostic::{Code, Diagnostic},
         metric::{self, CellExpression},
-        plan::{Claim, Figure, Table},
-        spec::{ClaimSpec, FigureKind, FigureSpec, TableSpec},
+        plan::{Across, Claim, Figure, Table},
+        spec::{FigureKind, FigureSpec, Spec, TableSpec},
     },
 };
 
@@ -103,26 +103,47 @@ pub fn figure(spec: &FigureSpec, keys: &[String], checker: &mut Checker<'_>) -> 
 }
 
 /// Checks the `[[claim]]`s.
-pub fn claims(specs: &[ClaimSpec], checker: &mut Checker<'_>) -> Vec<Claim> {
+pub fn claims(spec: &Spec, keys: &[String], checker: &mut Checker<'_>) -> Vec<Claim> {
     let mut claims = Vec::new();
-    for (index, spec) in specs.iter().enumerate() {
+    for (index, written) in spec.claims.iter().enumerate() {
         let path = format!("claim.{index}.holds");
-        match Relation::parse(&spec.holds) {
+        let across = match &written.across {
+            None => None,
+            Some(key) => {
+                let mut at = written.at.clone();
+                if let (true, Some(table)) = (at.is_empty(), &spec.table) {
+                    at.push(table.rows.clone());
+                }
+                at.retain(|at| at != key);
+                let mut fine = cell_key(&format!("claim.{index}.across"), key, keys, checker);
+                for (place, at) in at.iter().enumerate() {
+                    fine &= cell_key(&format!("claim.{index}.at.{place}"), at, keys, checker);
+                }
+                if !fine {
+                    continue;
+                }
+                Some(Across { key: key.clone(), at })
+            }
+        };
+        match Relation::parse(&written.holds) {
             Ok(relation) => {
-                claims.push(Claim { text: spec.text.clone(), source: spec.holds.clone(), relation });
+                let is_variant = |name: &str| Variant::ALL.iter().any(|variant| variant.name() == name);
+                let stranger = relation.subjects().find(|name| across.is_none() && !is_variant(name));
+                if let Some(name) = stranger {
+                    let (name, names) = (name.to_owned(), Variant::ALL.map(Variant::name));
+                    checker.unknown(&path, "variant", &name, names.into_iter());
+                    continue;
+                }
+                let (text, source) = (written.text.clone(), written.holds.clone());
+                claims.push(Claim { text, source, relation, across });
             }
             Err(error) => {
                 let span = checker.document.span(&path);
                 let mut diagnostic = Diagnostic::error(Code::Expression, span, error.to_string())
                     .help("for example `encrypted.accuracy >= plain.accuracy - 0.01`");
-                let right = match &error {
-                    RelationError::Metric(name) => metric::suggest(name),
-                    RelationError::Variant(name) => {
-                        nearest(name, Variant::ALL.into_iter().map(Variant::name))
-                    }
-                    _ => None,
-                };
-                if let Some(right) = right {
+                if let RelationError::Metric(name) = &error
+                    && let Some(right) = metric::suggest(name)
+                {
                     diagnostic = diagnostic.label(&format!("did you mean `{right}`?"));
                 }
                 checker.found.push(diagnostic);
