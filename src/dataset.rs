@@ -19,8 +19,8 @@ mod manifest;
 mod reader;
 mod record;
 mod scaling;
-mod spreadsheet;
 mod split;
+mod spreadsheet;
 mod store;
 mod table;
 

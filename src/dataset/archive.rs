@@ -150,10 +150,7 @@ mod tests {
         assert_eq!(fault(&gzip::pack(&builder.into_inner().unwrap())), whole(link));
         let good = pack(&[("a/one", b"1"), ("a/two", b"22")]);
         for hostile in [&good[..40], b"no archive", b""] {
-            assert!(matches!(
-                fault(hostile).1,
-                Fault::Archive { .. } | Fault::NoMember { .. }
-            ));
+            assert!(matches!(fault(hostile).1, Fault::Archive { .. } | Fault::NoMember { .. }));
         }
     }
 

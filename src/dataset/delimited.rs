@@ -166,8 +166,16 @@ mod tests {
         let classes = words("no yes");
         let delimiter = Delimiter::Comma;
         let (drop, nominal) = (&[][..], &[][..]);
-        let layout =
-            Layout { delimiter, header_lines: 0, label, skipped, drop, nominal, columns: 2, classes: &classes };
+        let layout = Layout {
+            delimiter,
+            header_lines: 0,
+            label,
+            skipped,
+            drop,
+            nominal,
+            columns: 2,
+            classes: &classes,
+        };
         let mut table = Table::default();
         read("a.csv", text.as_bytes(), &layout, &mut table).map(|()| table)
     }
@@ -198,10 +206,7 @@ mod tests {
         for (text, fault) in [
             ("1,2,-1,-1", Fault::OneHot { found: 0 }),
             ("1,2,1,1", Fault::OneHot { found: 2 }),
-            (
-                "1,2,0.5,1",
-                Fault::Undeclared { column: 3, text: "0.5".into(), permitted: words("1 0 -1") },
-            ),
+            ("1,2,0.5,1", Fault::Undeclared { column: 3, text: "0.5".into(), permitted: words("1 0 -1") }),
             ("1,2,1,nan", Fault::Undeclared { column: 4, text: "nan".into(), permitted: words("1 0 -1") }),
         ] {
             assert_eq!(place_and_fault(labelled(text, &label, &[])), (Place::Line(1), fault), "{text}");

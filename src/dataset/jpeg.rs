@@ -56,9 +56,8 @@ pub(crate) fn read(
         let [a, b] = pair else { return false };
         (a.part, &a.name, a.class) == (b.part, &b.name, b.class)
     };
-    let path = |member: &Member| {
-        format!("{}/{}/{}", layout.parts[member.part], classes[member.class], member.name)
-    };
+    let path =
+        |member: &Member| format!("{}/{}/{}", layout.parts[member.part], classes[member.class], member.name);
     if let Some(twice) = members.windows(2).find(|pair| same(pair)) {
         return Err(refuse(file, &path(&twice[0]), "each file once"));
     }
@@ -66,10 +65,9 @@ pub(crate) fn read(
     let start = table.features.len();
     table.features.resize(start + members.len() * values, 0.0);
     // Of several damaged pictures the first is named, however many threads there are.
-    let damaged = table.features[start..]
-        .par_chunks_exact_mut(values.max(1))
-        .zip(&members)
-        .find_map_first(|(row, member)| decode(&member.bytes, picture, row).err().map(|fault| (member, fault)));
+    let damaged = table.features[start..].par_chunks_exact_mut(values.max(1)).zip(&members).find_map_first(
+        |(row, member)| decode(&member.bytes, picture, row).err().map(|fault| (member, fault)),
+    );
     if let Some((member, fault)) = damaged {
         return Err(fault.at(&inside(file, &path(member)), Place::Whole));
     }

@@ -4,10 +4,7 @@ use std::{collections::BTreeSet, fmt, sync::OnceLock};
 
 use serde::{Deserialize, Serialize};
 
-use super::{
-    DatasetError, Format, Picture, embedded,
-    format::distinct,
-};
+use super::{DatasetError, Format, Picture, embedded, format::distinct};
 
 /// The manifest's text.
 const MANIFEST: &str = include_str!("../../datasets/manifest.toml");
@@ -217,6 +214,12 @@ impl Entry {
         self.source.as_ref()
     }
 
+    /// Whether a package client or a public address has the raw files, as far as the manifest knows.
+    pub fn fetchable(&self) -> bool {
+        self.source.as_ref().is_some_and(|source| source.registry != Registry::Pypi)
+            || self.files.iter().any(|file| file.url.is_some())
+    }
+
     /// Whether the digest of every raw file is known.
     pub fn digests_known(&self) -> bool {
         self.files.iter().all(|file| file.sha256.is_some())
@@ -265,7 +268,10 @@ impl Entry {
         let names: Vec<_> = self.files.iter().map(|file| &file.name).collect();
         ensure(distinct(&names), "two files have the same name")?;
         if let Some(picture) = self.picture {
-            ensure(picture.values() == Some(self.columns), "the picture must have as many values as columns")?;
+            ensure(
+                picture.values() == Some(self.columns),
+                "the picture must have as many values as columns",
+            )?;
         }
         self.format.check(self.columns, &self.classes, self.files.len(), self.picture)
     }
@@ -313,9 +319,26 @@ pub(crate) mod tests {
         let embedded =
             ["iris", "diabetes", "kr_vs_kp", "wine", "sonar", "vowel", "crabs", "fertility", "digits"];
         let fetched = [
-            "mnist", "arcene", "banknote", "blood_transfusion", "breast_tissue", "cardiotocography_3",
-            "cardiotocography_10", "climate", "cnae_9", "daphnet", "theorem_proving", "ovarian", "sensorless", "usps",
-            "cifar10", "cifar10_jpeg", "cifar10_first4000", "stl10", "fashion_mnist", "regnet_mnist",
+            "mnist",
+            "arcene",
+            "banknote",
+            "blood_transfusion",
+            "breast_tissue",
+            "cardiotocography_3",
+            "cardiotocography_10",
+            "climate",
+            "cnae_9",
+            "daphnet",
+            "theorem_proving",
+            "ovarian",
+            "sensorless",
+            "usps",
+            "cifar10",
+            "cifar10_jpeg",
+            "cifar10_first4000",
+            "stl10",
+            "fashion_mnist",
+            "regnet_mnist",
         ];
         assert_eq!(names, [&embedded[..], &fetched].concat());
         let unknown: Vec<_> = catalogue.entries().iter().filter(|entry| !entry.digests_known()).collect();
@@ -367,9 +390,21 @@ pub(crate) mod tests {
             (FORMAT, "{ kind = \"jpeg_archive\", parts = [\"a\"] }", "needs a picture"),
             (FORMAT, "{ kind = \"jpeg_archive\", parts = [] }", "parts"),
             (FORMAT, "{ kind = \"cifar\", members = [\"a\", \"a\"] }", "twice"),
-            (FORMAT, "{ kind = \"xls\", sheet = \"a\", first_row = 0, features = [1, 2], label = 3 }", "start at 1"),
-            (FORMAT, "{ kind = \"xls\", sheet = \"a\", first_row = 1, features = [1], label = 3 }", "as many feature"),
-            (FORMAT, "{ kind = \"xls\", sheet = \"a\", first_row = 1, features = [1, 3], label = 3 }", "twice"),
+            (
+                FORMAT,
+                "{ kind = \"xls\", sheet = \"a\", first_row = 0, features = [1, 2], label = 3 }",
+                "start at 1",
+            ),
+            (
+                FORMAT,
+                "{ kind = \"xls\", sheet = \"a\", first_row = 1, features = [1], label = 3 }",
+                "as many feature",
+            ),
+            (
+                FORMAT,
+                "{ kind = \"xls\", sheet = \"a\", first_row = 1, features = [1, 3], label = 3 }",
+                "twice",
+            ),
         ] {
             let message = reason(&[(from, to)]);
             assert!(message.contains(part), "{to}: {message:?} should say {part:?}");

@@ -1,8 +1,8 @@
 //! From the raw files of an entry to its rows: which reader reads which files.
 
 use super::{
-    DatasetError, Elsewhere, Entry, Format, Label, Place, archive, delimited, gzip, idx, idx::Raw, jpeg, keel,
-    record, spreadsheet, table::Table,
+    DatasetError, Elsewhere, Entry, Format, Label, Place, archive, delimited, gzip, idx, idx::Raw, jpeg,
+    keel, record, spreadsheet, table::Table,
 };
 
 /// No compressed file of the manifest that is no archive unpacks to more.
@@ -18,9 +18,9 @@ pub(crate) fn read(entry: &Entry, names: &[String], raw: &[Vec<u8>]) -> Result<T
         names.iter().zip(raw).map(|(name, bytes)| (name.as_str(), &bytes[..])).collect();
     let (columns, classes, picture) = (entry.columns(), entry.class_names(), entry.picture());
     match entry.format() {
-        Format::Keel { drop } => each(&files, |(name, bytes)| {
-            keel::read(name, bytes, drop, classes, &mut table)
-        })?,
+        Format::Keel { drop } => {
+            each(&files, |(name, bytes)| keel::read(name, bytes, drop, classes, &mut table))?
+        }
         Format::Delimited { delimiter, header_lines, label, skip_labels, drop, nominal } => {
             let layout = delimited::Layout {
                 delimiter: *delimiter,

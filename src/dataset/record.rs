@@ -120,7 +120,8 @@ mod tests {
 
     #[test]
     fn cut_files_and_strange_labels_are_refused_with_their_place() {
-        let records = |file: &str, found, record| (file.into(), Place::Whole, Fault::Records { found, record });
+        let records =
+            |file: &str, found, record| (file.into(), Place::Whole, Fault::Records { found, record });
         assert_eq!(fault(cifar(&[9, 1, 2])), records("a.bin", 3, 4));
         assert_eq!(fault(cifar(&[])), records("a.bin", 0, 4));
         let label = |found, first, last| Fault::Label { found, first, last };

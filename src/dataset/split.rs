@@ -52,8 +52,9 @@ impl Dataset {
         values.drain(..offset.unwrap_or(0));
         values.truncate(train_rows * columns);
         values.shrink_to_fit();
-        let train_features = Array2::from_shape_vec((train_rows, columns), values)
-            .map_err(|_| DatasetError::EmptyPart { test_rows: order.len() - train_rows, rows: order.len() })?;
+        let train_features = Array2::from_shape_vec((train_rows, columns), values).map_err(|_| {
+            DatasetError::EmptyPart { test_rows: order.len() - train_rows, rows: order.len() }
+        })?;
         let mut train = Samples { features: train_features, labels };
         let mut test = Samples { features: test_features, labels: test_labels };
         scaling.apply(&mut train.features, &mut test.features);

@@ -9,7 +9,7 @@ use std::{
 use ndarray::Array2;
 use sha2::{Digest, Sha256};
 
-use super::{Dataset, DatasetError, Entry, RawFile, Registry, catalogue, embedded, gzip, reader};
+use super::{Dataset, DatasetError, Entry, RawFile, catalogue, embedded, gzip, reader};
 
 /// The raw files on this machine: those inside the program, and a cache directory for the others, which lie in it as
 /// `<name of the set>/<file>`. What the cache lacks may be in a mirror.
@@ -231,9 +231,7 @@ pub(crate) fn hex(bytes: &[u8]) -> String {
 pub(crate) fn ways_out(entry: &Entry) -> String {
     let name = entry.name();
     let file = entry.files().first().map_or("<file>", |file| file.name.as_str());
-    let fetchable = entry.source().is_some_and(|source| source.registry != Registry::Pypi)
-        || entry.files().iter().any(|file| file.url.is_some());
-    let fetch = if fetchable { format!("henn datasets fetch {name}\n  ") } else { String::new() };
+    let fetch = if entry.fetchable() { format!("henn datasets fetch {name}\n  ") } else { String::new() };
     let note = entry.note().map_or_else(String::new, |note| format!("\nnote: {note}"));
     format!(
         "ways out:\n  {fetch}\

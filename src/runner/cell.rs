@@ -62,7 +62,7 @@ impl Prepared {
         let root = Stream::seeded(settings.seed).item(repetition as u64);
         let dataset = store.load(&settings.data.name)?;
         let split =
-            dataset.split(settings.data.test_fraction, settings.data.scaling, &root.derive("split"))?;
+            dataset.into_split(settings.data.test_fraction, settings.data.scaling, &root.derive("split"))?;
         let system = &settings.system;
         let mut initial =
             Network::initialise(system.widths(), settings.activation, system.loss(), &root.derive("weights"));

@@ -83,11 +83,10 @@ impl Clients {
 /// Runs a client to its end.
 fn run(command: &mut Command, name: &str) -> Result<(), String> {
     // Where the output is wanted it goes to a file already, and `output` would take it from there.
-    let child = command
-        .stdin(Stdio::null())
-        .stderr(Stdio::piped())
-        .spawn()
-        .map_err(|error| format!("the program {} cannot be run: {error}", command.get_program().display()))?;
+    let child =
+        command.stdin(Stdio::null()).stderr(Stdio::piped()).spawn().map_err(|error| {
+            format!("the program {} cannot be run: {error}", command.get_program().display())
+        })?;
     let output = child.wait_with_output().map_err(|error| format!("{name}: {error}"))?;
     if output.status.success() {
         return Ok(());

@@ -257,9 +257,7 @@ fn the_client_is_asked_for_the_exact_version_and_its_package_is_used() {
     put(site.folder.path(), [("npm", script.as_bytes()), ("kept", &archive[..])]);
     let npm = site.folder.path().join("npm");
     fs::set_permissions(&npm, fs::Permissions::from_mode(0o755)).unwrap();
-    let fetch = |entry: &Entry| {
-        site.store.fetch_with(entry, &clients(&npm), &direct(), &mut |_, _, _| {})
-    };
+    let fetch = |entry: &Entry| site.store.fetch_with(entry, &clients(&npm), &direct(), &mut |_, _, _| {});
     let other = tiny(|text| {
         text.replace("pypi", "npm").replace("1.0.0", "1.0.1").replace(", url = \"URL/", ", url = \"nowhere:")
     });
@@ -292,9 +290,8 @@ fn a_package_of_debian_is_unpacked_by_its_own_client_and_its_files_by_henn() {
     let client = site.folder.path().join("client");
     fs::set_permissions(&client, fs::Permissions::from_mode(0o755)).unwrap();
     let fetch = |version: &str| {
-        let entry = tiny(|text| {
-            text.replace("pypi", "debian").replace("1.0.0", version).replace("URL/", "nowhere:")
-        });
+        let entry =
+            tiny(|text| text.replace("pypi", "debian").replace("1.0.0", version).replace("URL/", "nowhere:"));
         site.store.fetch_with(&entry, &clients(&client), &direct(), &mut |_, _, _| {})
     };
     let refused = fetch("1.0.1").unwrap_err().to_string();

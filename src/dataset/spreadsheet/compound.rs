@@ -66,7 +66,8 @@ impl<'a> Compound<'a> {
         let directory = self.chain(word(self.bytes, 48).ok_or_else(short)?, usize::MAX)?;
         let found = directory.chunks_exact(DIRECTORY_ENTRY).find(|entry| is_stream(entry, name));
         let entry = found.ok_or_else(|| damaged(format!("it has no stream {name:?}")))?;
-        let (start, size) = (word(entry, 116).ok_or_else(short)?, word(entry, 120).ok_or_else(short)? as usize);
+        let (start, size) =
+            (word(entry, 116).ok_or_else(short)?, word(entry, 120).ok_or_else(short)? as usize);
         if size < SHORTEST || size > self.bytes.len() {
             let most = self.bytes.len();
             return Err(damaged(format!("a stream of {size} bytes; permitted are {SHORTEST} to {most}")));

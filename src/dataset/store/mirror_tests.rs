@@ -51,7 +51,11 @@ fn every_set_of_the_mirror_loads_with_its_shape_and_class_counts() {
         println!("{name}: {:?} after {:?}", dataset.features.dim(), start.elapsed());
         assert_eq!(dataset.features.dim(), (entry.rows(), columns), "{name}");
         assert_eq!(dataset.test_rows, test_rows, "{name}");
-        assert!(counts.is_empty() || dataset.class_counts() == counts, "{name}: {:?}", dataset.class_counts());
+        assert!(
+            counts.is_empty() || dataset.class_counts() == counts,
+            "{name}: {:?}",
+            dataset.class_counts()
+        );
         assert_eq!(dataset.picture, entry.picture(), "{name}");
         assert!(dataset.features.iter().all(|value| value.is_finite()), "{name}");
         if name == "arcene" {
@@ -66,7 +70,11 @@ fn every_set_of_the_mirror_loads_with_its_shape_and_class_counts() {
             assert_eq!(dataset.labels[..10], [6, 9, 9, 4, 1, 1, 2, 7, 8, 3]);
         }
         if name == "cifar10_jpeg" {
-            assert_eq!(dataset.labels[50_000..50_010], [0, 1, 2, 3, 4, 5, 6, 7, 8, 9], "all classes, not one");
+            assert_eq!(
+                dataset.labels[50_000..50_010],
+                [0, 1, 2, 3, 4, 5, 6, 7, 8, 9],
+                "all classes, not one"
+            );
             // The means of the original's channels, 125.3, 123.0 and 113.9, which a mix-up of channels would miss.
             for (channel, mean) in [125.3, 123.0, 113.9].into_iter().enumerate() {
                 let plane = ndarray::s![..50_000, channel * 1024..(channel + 1) * 1024];
@@ -81,29 +89,50 @@ fn class_counts_of(labels: &[usize]) -> Vec<usize> {
     (0..2).map(|class| labels.iter().filter(|&&label| label == class).count()).collect()
 }
 
-/// The mirror also has the spreadsheet of the cardiotocograms as text, written by another program.
+/// The mirror also has the cardiotocograms as text, which another program has written. It counts the events (AC to DP)
+/// where the features of the set are events a second; the sheet has both.
 #[test]
 fn the_spreadsheet_of_the_cardiotocograms_has_the_numbers_of_its_text() {
     let Some((_folder, store)) = store() else { return };
-    for (name, label, other) in [("cardiotocography_3", 23, 22), ("cardiotocography_10", 22, 23)] {
+    for (name, text_labels, sheet_label) in
+        [("cardiotocography_3", (23, 22), 46), ("cardiotocography_10", (22, 23), 44)]
+    {
         let entry = catalogue().unwrap().get(name).unwrap();
         let classes: Vec<_> = entry.class_names().iter().map(|class| format!("{class:?}")).collect();
-        let text = format!(
-            "[[dataset]]\nname = \"text\"\ntitle = \"\"\nrows = 2126\ncolumns = 21\nclasses = [{}]\nlicence = \"\"\n\
-             home = \"\"\nfolder = \"cardiotocography\"\nformat = {{ kind = \"delimited\", delimiter = \"comma\", \
-             header_lines = 1, label = {label}, drop = [{other}] }}\n\
-             files = [{{ name = \"ctg_21f_CLASS_NSP.csv\", bytes = 219322 }}]\n",
-            classes.join(", ")
+        let described = |name: &str, format: &str, file: &str| {
+            let text = format!(
+                "[[dataset]]\nname = \"{name}\"\ntitle = \"\"\nrows = 2126\ncolumns = 21\nclasses = [{}]\n\
+                 licence = \"\"\nhome = \"\"\nfolder = \"cardiotocography\"\nformat = {format}\n\
+                 files = [{{ name = \"{file}\", bytes = 2000000 }}]\n",
+                classes.join(", ")
+            );
+            Catalogue::from_toml(&text).unwrap().get(name).unwrap().clone()
+        };
+        let (label, other) = text_labels;
+        let format = format!(
+            "{{ kind = \"delimited\", delimiter = \"comma\", header_lines = 1, label = {label}, drop = [{other}] }}"
         );
-        let text = Catalogue::from_toml(&text).unwrap();
-        let text = text.get("text").unwrap();
-        if !store.is_present(entry) || !store.is_present(text) {
+        let text = described("text", &format, "ctg_21f_CLASS_NSP.csv");
+        let counted: Vec<usize> = (3..=8).chain([11]).chain(18..=31).collect();
+        let format = format!(
+            "{{ kind = \"xls\", sheet = \"Data\", first_row = 3, label = {sheet_label}, features = {counted:?} }}"
+        );
+        let sheet = described("sheet", &format, "CTG.xls");
+        if !store.is_present(&sheet) || !store.is_present(&text) {
             println!("skipped: the mirror has not both files");
             return;
         }
-        let (sheet, text) = (store.load_entry(entry).unwrap(), store.load_entry(text).unwrap());
+        let (sheet, text) = (store.load_entry(&sheet).unwrap(), store.load_entry(&text).unwrap());
         assert_eq!(sheet.labels, text.labels);
-        let distance = (&sheet.features - &text.features).mapv(f64::abs);
-        assert!(distance.iter().all(|&distance| distance < 1e-9), "{name}");
+        // The text starts with the base line, LB, the sheet has it behind the counts.
+        let order: Vec<usize> = (1..7).chain([0]).chain(7..21).collect();
+        assert_eq!(sheet.features, text.features.select(ndarray::Axis(1), &order));
+        let dataset = store.load_entry(entry).unwrap();
+        assert_eq!(dataset.labels, text.labels);
+        let same: Vec<usize> = [0].into_iter().chain(7..21).collect();
+        let columns = |features: &Array2<f64>| features.select(ndarray::Axis(1), &same);
+        assert_eq!(columns(&dataset.features), columns(&text.features));
+        // The second recording: 4 accelerations between its begin (5) and its end (632).
+        assert_eq!(dataset.features[[1, 1]], 4.0 / 627.0);
     }
 }

@@ -196,7 +196,10 @@ fn a_cached_file_with_one_wrong_bit_is_refused_before_it_is_read() {
     for error in [store.verify(&entry).unwrap_err(), store.load_entry(&entry).unwrap_err()] {
         let DatasetError::Digest { file, found, expected } = error else { panic!("{error:?}") };
         assert!(file.ends_with("test-images"), "{file}");
-        assert_eq!((Some(found), Some(expected)), (Some(hex(&Sha256::digest(&bytes))), entry.files()[2].sha256.clone()));
+        assert_eq!(
+            (Some(found), Some(expected)),
+            (Some(hex(&Sha256::digest(&bytes))), entry.files()[2].sha256.clone())
+        );
     }
 }
 
@@ -280,7 +283,9 @@ fn a_file_without_a_known_digest_is_read_up_to_its_limit() {
     let strip = |text: String| {
         let mut parts = text.split(", sha256 = \"");
         let first = parts.next().unwrap().to_owned();
-        parts.fold(first, |all, part| all + part.split_once('"').unwrap().1).replace("bytes = 9,", "bytes = 10,")
+        parts
+            .fold(first, |all, part| all + part.split_once('"').unwrap().1)
+            .replace("bytes = 9,", "bytes = 10,")
     };
     let entry = tiny(strip);
     assert!(!entry.digests_known() && store.is_present(&entry));
