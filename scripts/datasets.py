@@ -46,8 +46,8 @@ def main(arguments: list[str]) -> int:
         return 2
     wrong = 0
     for entry in tomllib.loads((DATASETS / "manifest.toml").read_text(encoding="utf-8"))["dataset"]:
-        source = entry["source"]
-        if source["registry"] != "pypi":
+        source = entry.get("source", {})
+        if source.get("registry") != "pypi":
             continue
         for file in entry["files"]:
             path = DATASETS / entry["name"] / file["name"]

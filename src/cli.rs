@@ -92,6 +92,9 @@ struct Global {
     /// Directory of fetched data sets [default: datasets/cache beside the experiments]
     #[arg(long, global = true, value_name = "DIR", env = "HENN_DATASET_CACHE")]
     dataset_cache: Option<PathBuf>,
+    /// Directory to take data sets from that the cache lacks: DIR/<name>/<file>
+    #[arg(long, global = true, value_name = "DIR", env = "HENN_DATASET_MIRROR")]
+    mirror: Option<PathBuf>,
 }
 
 #[derive(Debug, Subcommand)]
@@ -280,7 +283,7 @@ impl Context {
             }
             (None, Err(_)) => PathBuf::from("datasets/cache"),
         };
-        Store::new(cache)
+        Store::new(cache).with_mirror(self.global.mirror.clone())
     }
 
     /// The text of an experiment, with its name and where it was found.

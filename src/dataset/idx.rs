@@ -37,7 +37,8 @@ pub(crate) fn read(
     }
     if let Some(wrong) = values.iter().position(|&label| usize::from(label) >= classes) {
         let place = Place::Byte(labels.1.len() - values.len() + wrong);
-        return Err(Fault::Label { found: values[wrong], classes }.at(labels.0, place));
+        let fault = Fault::Label { found: values[wrong], first: 0, last: classes.saturating_sub(1) };
+        return Err(fault.at(labels.0, place));
     }
     table.features.extend(pixels.iter().map(|&pixel| f64::from(pixel)));
     table.labels.extend(values.iter().map(|&label| usize::from(label)));
@@ -132,7 +133,7 @@ pub(crate) mod tests {
         let count = Fault::Labels { found: 2, expected: 1 };
         assert_eq!(fault(&images, &two), ("labels".into(), Place::Byte(4), count));
         let outside = file(LABELS, &[1], &[3]);
-        let label = Fault::Label { found: 3, classes: 3 };
+        let label = Fault::Label { found: 3, first: 0, last: 2 };
         assert_eq!(fault(&images, &outside), ("labels".into(), Place::Byte(8), label));
     }
 

@@ -118,7 +118,7 @@ impl<'a> Header<'a> {
                     if sorted(declared) != sorted(classes) {
                         return Err(Fault::Classes { found: declared.to_vec(), expected: classes.to_vec() });
                     }
-                    return Ok(Role::Label(classes));
+                    return Ok(Role::Label { classes, skipped: &[] });
                 }
                 let input = self.inputs.as_ref().is_none_or(|inputs| inputs.contains(name));
                 if !input || drop.iter().any(|dropped| dropped == name) {

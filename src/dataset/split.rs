@@ -1,6 +1,6 @@
 //! The training and the test part of a data set.
 
-use ndarray::Axis;
+use ndarray::{Array2, s};
 use rand::seq::SliceRandom;
 
 use super::{Dataset, DatasetError, Samples, Scaling, Split};
@@ -23,12 +23,40 @@ impl Dataset {
         scaling: Scaling,
         stream: &Stream,
     ) -> Result<Split, DatasetError> {
-        let (train, test) = self.partition(test_fraction, stream)?;
-        let part = |rows: &[usize]| Samples {
-            features: self.features.select(Axis(0), rows),
-            labels: rows.iter().map(|&row| self.labels[row]).collect(),
-        };
-        let (mut train, mut test) = (part(&train), part(&test));
+        self.clone().into_split(test_fraction, scaling, stream)
+    }
+
+    /// As [`Dataset::split`], with the memory of the set for its parts: only the test part is copied.
+    ///
+    /// # Errors
+    /// Those of [`Dataset::split`].
+    pub fn into_split(
+        self,
+        test_fraction: f64,
+        scaling: Scaling,
+        stream: &Stream,
+    ) -> Result<Split, DatasetError> {
+        let (mut order, test) = self.partition(test_fraction, stream)?;
+        let train_rows = order.len();
+        order.extend(test);
+        let Self { features, labels, .. } = self;
+        // Rows one after the other, as every reader leaves them.
+        let mut features =
+            if features.is_standard_layout() { features } else { features.as_standard_layout().into_owned() };
+        reorder(&mut features, &order);
+        let mut labels: Vec<_> = order.iter().map(|&row| labels[row]).collect();
+        let test_labels = labels.split_off(train_rows);
+        let test_features = features.slice(s![train_rows.., ..]).to_owned();
+        let columns = features.ncols();
+        let (mut values, offset) = features.into_raw_vec_and_offset();
+        values.drain(..offset.unwrap_or(0));
+        values.truncate(train_rows * columns);
+        values.shrink_to_fit();
+        let train_features = Array2::from_shape_vec((train_rows, columns), values).map_err(|_| {
+            DatasetError::EmptyPart { test_rows: order.len() - train_rows, rows: order.len() }
+        })?;
+        let mut train = Samples { features: train_features, labels };
+        let mut test = Samples { features: test_features, labels: test_labels };
         scaling.apply(&mut train.features, &mut test.features);
         Ok(Split { train, test })
     }
@@ -71,6 +99,31 @@ impl Dataset {
     }
 }
 
+/// Puts the rows of `features` into this order, of which every row is part once, without a second array.
+fn reorder(features: &mut Array2<f64>, order: &[usize]) {
+    let mut done = vec![false; order.len()];
+    for start in 0..order.len() {
+        // Along the cycle that `start` is part of: each row is taken from where the order has it, and the first, which is
+        // overwritten at once, is kept for the last.
+        if done[start] {
+            continue;
+        }
+        let first = features.row(start).to_owned();
+        let mut row = start;
+        loop {
+            done[row] = true;
+            let source = order[row];
+            if source == start {
+                features.row_mut(row).assign(&first);
+                break;
+            }
+            let (mut target, source_row) = features.multi_slice_mut((s![row, ..], s![source, ..]));
+            target.assign(&source_row);
+            row = source;
+        }
+    }
+}
+
 /// Shares `total` out among classes in proportion to `counts`, by the largest remainder; ties go to the lower class.
 ///
 /// No class gets more than it has, as long as `total` is at most the sum of `counts`.
@@ -91,7 +144,6 @@ fn quotas(counts: &[usize], total: usize) -> Vec<usize> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use ndarray::Array2;
     use proptest::prelude::*;
     use std::collections::BTreeSet;
 
@@ -106,6 +158,7 @@ mod tests {
             class_names: (0..counts.len()).map(|class| class.to_string()).collect(),
             digest: String::new(),
             test_rows,
+            picture: None,
         }
     }
 
@@ -221,6 +274,16 @@ mod tests {
     }
 
     proptest! {
+        #[test]
+        fn a_reordered_array_has_the_rows_of_the_order(order in (1_usize..40).prop_flat_map(|rows| {
+            Just((0..rows).collect::<Vec<_>>()).prop_shuffle()
+        })) {
+            let mut features = Array2::from_shape_fn((order.len(), 3), |(row, column)| (10 * row + column) as f64);
+            let expected = features.select(ndarray::Axis(0), &order);
+            reorder(&mut features, &order);
+            prop_assert_eq!(features, expected);
+        }
+
         #[test]
         fn quotas_add_up_and_stay_within_one_of_the_exact_share(
             counts in proptest::collection::vec(0_usize..500, 1..12),

@@ -9,25 +9,41 @@ use std::{
 use ndarray::Array2;
 use sha2::{Digest, Sha256};
 
-use super::{
-    Dataset, DatasetError, Entry, Fault, Format, Place, RawFile, catalogue, delimited, embedded, gzip, idx,
-    keel, table::Table,
-};
-
-/// No compressed text file of the manifest unpacks to more.
-const LARGEST_TEXT: u64 = 1 << 28;
+use super::{Dataset, DatasetError, Entry, RawFile, catalogue, embedded, gzip, reader};
 
 /// The raw files on this machine: those inside the program, and a cache directory for the others, which lie in it as
-/// `<name of the set>/<file>`.
+/// `<name of the set>/<file>`. What the cache lacks may be in a mirror.
 #[derive(Debug, Clone)]
 pub struct Store {
     pub(crate) directory: PathBuf,
+    pub(crate) mirror: Option<PathBuf>,
+}
+
+/// Where the raw files of a set are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Presence {
+    /// In the program.
+    Embedded,
+    /// In the cache.
+    Cached,
+    /// At least partly in the mirror alone; loading the set takes them from there.
+    Mirrored,
+    /// At least one is nowhere on this machine.
+    Absent,
 }
 
 impl Store {
     /// A store with its cache in `directory`, which need not exist before the first fetch.
     pub fn new(directory: impl Into<PathBuf>) -> Self {
-        Self { directory: directory.into() }
+        Self { directory: directory.into(), mirror: None }
+    }
+
+    /// The same store with a directory to take files from that the cache lacks; it has them as `<folder>/<file>` or
+    /// `<folder>/<file>.gz` and is never written to.
+    #[must_use]
+    pub fn with_mirror(mut self, mirror: Option<PathBuf>) -> Self {
+        self.mirror = mirror;
+        self
     }
 
     /// The cache directory.
@@ -35,9 +51,23 @@ impl Store {
         &self.directory
     }
 
-    /// Whether every raw file is here in its right size; only [`Store::verify`] says that it is the right file.
+    /// Where the raw files are, by name and size alone; only [`Store::verify`] says that they are the right ones.
+    pub fn presence(&self, entry: &Entry) -> Presence {
+        let missing = self.missing(entry);
+        if entry.embedded() {
+            Presence::Embedded
+        } else if missing.is_empty() {
+            Presence::Cached
+        } else if missing.iter().all(|file| self.in_mirror(entry, file).iter().any(|path| path.is_file())) {
+            Presence::Mirrored
+        } else {
+            Presence::Absent
+        }
+    }
+
+    /// Whether every raw file is here, be it in the mirror.
     pub fn is_present(&self, entry: &Entry) -> bool {
-        self.missing(entry).is_empty()
+        self.presence(entry) != Presence::Absent
     }
 
     /// Reads the data set of this name.
@@ -48,7 +78,8 @@ impl Store {
         self.load_entry(catalogue()?.get(name)?)
     }
 
-    /// Reads the data set of a manifest entry. No byte is looked at before its digest is checked.
+    /// Reads the data set of a manifest entry. No byte is looked at before its digest is checked, where it is known.
+    /// Files that the cache lacks come from the mirror, if there is one, and stay in the cache; the network is not asked.
     ///
     /// # Errors
     /// [`DatasetError::Absent`] where files are missing, [`DatasetError::Digest`] where one is another than the
@@ -62,7 +93,7 @@ impl Store {
         }
         let names: Vec<_> =
             entry.files().iter().map(|file| format!("{}/{}", entry.name(), file.name)).collect();
-        let table = read(entry, &names, &raw)?;
+        let table = reader::read(entry, &names, &raw)?;
         drop(raw);
         let shape = |what, found, expected| {
             if found == expected {
@@ -84,13 +115,14 @@ impl Store {
             class_names: entry.class_names().to_vec(),
             digest: hex(&all.finalize()),
             test_rows: entry.test_rows(),
+            picture: entry.picture(),
         };
         let filled = dataset.class_counts().iter().filter(|&&count| count > 0).count();
         shape("classes with rows", filled, entry.classes())?;
         Ok(dataset)
     }
 
-    /// Checks that every raw file is here and is the one that the manifest describes.
+    /// Checks that every raw file is here and is the one that the manifest describes, as far as it gives digests.
     ///
     /// # Errors
     /// [`DatasetError::Absent`], [`DatasetError::Digest`] or [`DatasetError::Io`].
@@ -103,14 +135,22 @@ impl Store {
         self.directory.join(entry.name()).join(&file.name)
     }
 
-    /// The raw files that are not here, by size and name alone.
+    /// Where a raw file may lie in the mirror: as it is, and compressed.
+    pub(crate) fn in_mirror(&self, entry: &Entry, file: &RawFile) -> Vec<PathBuf> {
+        let folder = self.mirror.iter().map(|mirror| mirror.join(entry.folder()));
+        folder
+            .flat_map(|folder| [folder.join(&file.name), folder.join(format!("{}.gz", file.name))])
+            .collect()
+    }
+
+    /// The raw files that are neither embedded nor in the cache, by size and name alone.
     fn missing<'e>(&self, entry: &'e Entry) -> Vec<&'e RawFile> {
         let here = |file: &RawFile| {
             embedded::bytes(entry.name(), &file.name).is_some()
                 || self
                     .path(entry, file)
                     .metadata()
-                    .is_ok_and(|data| data.is_file() && data.len() == file.bytes)
+                    .is_ok_and(|data| data.is_file() && fits(data.len(), file))
         };
         entry.files().iter().filter(|file| !here(file)).collect()
     }
@@ -120,13 +160,18 @@ impl Store {
         let absent = |file: &&RawFile| {
             embedded::bytes(entry.name(), &file.name).is_none() && !self.path(entry, file).exists()
         };
-        let files: Vec<_> = entry.files().iter().filter(absent).map(|file| file.name.clone()).collect();
-        if !files.is_empty() {
+        let mut missing: Vec<_> = entry.files().iter().filter(absent).collect();
+        let mut failures = Vec::new();
+        if !missing.is_empty() {
+            failures = self.take_from_mirror(entry, &mut missing, &mut |_, _, _| {})?.failures;
+        }
+        if !missing.is_empty() {
+            let tried: String = failures.iter().map(|failure| format!("  {failure}\n")).collect();
             return Err(DatasetError::Absent {
                 name: entry.name().into(),
-                files,
+                files: missing.iter().map(|file| file.name.clone()).collect(),
                 directory: self.directory.join(entry.name()),
-                ways_out: ways_out(entry),
+                ways_out: tried + &ways_out(entry),
             });
         }
         entry.files().iter().map(|file| self.bytes(entry, file)).collect()
@@ -139,55 +184,27 @@ impl Store {
             Some(bytes) => (format!("the built-in {}/{}", entry.name(), file.name), Some(bytes.to_vec())),
             None => (path.display().to_string(), read_at_most(&path, file.bytes)?),
         };
-        let wrong = |found| DatasetError::Digest { file: shown, found, expected: file.sha256.clone() };
+        let expected = || file.sha256.clone().unwrap_or_else(|| format!("at most {} bytes", file.bytes));
         let Some(bytes) = bytes else {
-            return Err(wrong(format!("of more than {} bytes", file.bytes)));
+            let found = format!("of more than {} bytes", file.bytes);
+            return Err(DatasetError::Digest { file: shown, found, expected: expected() });
         };
-        match hex(&Sha256::digest(&bytes)) {
-            found if found == file.sha256 => Ok(bytes),
-            found => Err(wrong(found)),
+        match mismatch(&bytes, file) {
+            None => Ok(bytes),
+            Some(found) => Err(DatasetError::Digest { file: shown, found, expected: expected() }),
         }
     }
 }
 
-/// What the raw files of an entry hold.
-fn read(entry: &Entry, names: &[String], raw: &[Vec<u8>]) -> Result<Table, DatasetError> {
-    let mut table = Table::default();
-    let classes = entry.class_names();
-    if let Format::Idx = entry.format() {
-        for (names, raw) in names.chunks_exact(2).zip(raw.chunks_exact(2)) {
-            let (images, labels) = ((names[0].as_str(), &raw[0][..]), (names[1].as_str(), &raw[1][..]));
-            idx::read(images, labels, entry.columns(), classes.len(), &mut table)?;
-        }
-        return Ok(table);
-    }
-    for (name, bytes) in names.iter().zip(raw) {
-        let unpacked;
-        let text = if gzip::is_gzip(bytes) {
-            unpacked = gzip::unpack(&bytes[..], LARGEST_TEXT)
-                .map_err(|fault: Fault| fault.at(name, Place::Whole))?;
-            &unpacked
-        } else {
-            bytes
-        };
-        match entry.format() {
-            Format::Keel { drop } => keel::read(name, text, drop, classes, &mut table)?,
-            Format::Delimited { delimiter, header_lines, label, drop, nominal } => {
-                let layout = delimited::Layout {
-                    delimiter: *delimiter,
-                    header_lines: *header_lines,
-                    label: *label,
-                    drop,
-                    nominal,
-                    columns: entry.columns(),
-                    classes,
-                };
-                delimited::read(name, text, &layout, &mut table)?;
-            }
-            Format::Idx => {}
-        }
-    }
-    Ok(table)
+/// Whether a file of this length can be the one of the manifest.
+fn fits(length: u64, file: &RawFile) -> bool {
+    if file.sha256.is_some() { length == file.bytes } else { length <= file.bytes }
+}
+
+/// The digest of these bytes where it is known to be another.
+pub(crate) fn mismatch(bytes: &[u8], file: &RawFile) -> Option<String> {
+    let expected = file.sha256.as_ref()?;
+    Some(hex(&Sha256::digest(bytes))).filter(|found| found != expected)
 }
 
 /// The bytes of a file, or `None` where there are more than `limit`.
@@ -214,15 +231,18 @@ pub(crate) fn hex(bytes: &[u8]) -> String {
 pub(crate) fn ways_out(entry: &Entry) -> String {
     let name = entry.name();
     let file = entry.files().first().map_or("<file>", |file| file.name.as_str());
+    let fetch = if entry.fetchable() { format!("henn datasets fetch {name}\n  ") } else { String::new() };
+    let note = entry.note().map_or_else(String::new, |note| format!("\nnote: {note}"));
     format!(
-        "ways out:\n  \
-         henn datasets fetch {name}\n  \
-         henn datasets fetch {name} --mirror DIR, or HENN_DATASET_MIRROR=DIR in the environment, where DIR has \
-         {name}/{file} (or {file}.gz) and so on\n  \
-         by hand from {}",
+        "ways out:\n  {fetch}\
+         --mirror DIR, or HENN_DATASET_MIRROR=DIR in the environment, where DIR has {}/{file} (or {file}.gz) and so on\n  \
+         by hand from {}, as {name}/{file} and so on in the cache{note}",
+        entry.folder(),
         entry.home()
     )
 }
 
+#[cfg(test)]
+mod mirror_tests;
 #[cfg(test)]
 pub(crate) mod tests;

@@ -21,11 +21,28 @@ pub(crate) enum Role<'a> {
     Number,
     /// A feature with declared values, which become 0, 1, ... in the order of their declaration.
     Nominal(&'a [String]),
-    /// The class, one of the declared names.
-    Label(&'a [String]),
+    /// The class, one of the declared names; a row with one of the `skipped` labels is no part of the set.
+    Label {
+        /// The declared names.
+        classes: &'a [String],
+        /// The labels of rows to leave out.
+        skipped: &'a [String],
+    },
+    /// Whether the row is of this class.
+    Hot(usize),
 }
 
 impl Table {
+    /// A table that can take this many values without moving them, if the memory is there.
+    ///
+    /// The numbers are the manifest's, never those of a file's header.
+    pub(crate) fn with_room(rows: usize, columns: usize) -> Self {
+        let mut table = Self::default();
+        // Where there is no room the table grows as it goes, and fails where it fails.
+        let _ = table.features.try_reserve_exact(rows.saturating_mul(columns));
+        table
+    }
+
     /// Adds one row of text fields.
     pub(crate) fn push_row(
         &mut self,
@@ -38,6 +55,8 @@ impl Table {
         if fields.len() != roles.len() {
             return Err(at(Fault::Columns { found: fields.len(), expected: roles.len() }));
         }
+        let start = self.features.len();
+        let (mut skip, mut hot, mut one_hot) = (false, Vec::new(), false);
         for ((text, role), column) in fields.iter().zip(roles).zip(1..) {
             match role {
                 Role::Dropped => {}
@@ -45,10 +64,52 @@ impl Table {
                 Role::Nominal(values) => {
                     self.features.push(ordinal(text, column, values).map_err(at)? as f64);
                 }
-                Role::Label(classes) => self.labels.push(ordinal(text, column, classes).map_err(at)?),
+                Role::Label { skipped, .. } if skipped.iter().any(|label| label == text) => skip = true,
+                Role::Label { classes, .. } => {
+                    self.labels.push(ordinal(text, column, classes).map_err(at)?);
+                }
+                Role::Hot(class) => {
+                    one_hot = true;
+                    if truth(text, column).map_err(at)? {
+                        hot.push(*class);
+                    }
+                }
             }
         }
+        if skip {
+            self.features.truncate(start);
+        }
+        match hot[..] {
+            [class] => self.labels.push(class),
+            _ if one_hot => return Err(at(Fault::OneHot { found: hot.len() })),
+            _ => {}
+        }
         Ok(())
+    }
+
+    /// Adds the class of a row whose features come from elsewhere.
+    pub(crate) fn push_label(
+        &mut self,
+        file: &str,
+        line: usize,
+        text: &str,
+        classes: &[String],
+    ) -> Result<(), DatasetError> {
+        self.labels.push(ordinal(text, 1, classes).map_err(|fault| fault.at(file, Place::Line(line)))?);
+        Ok(())
+    }
+}
+
+/// Whether a label column says that the row is of its class.
+fn truth(text: &str, column: usize) -> Result<bool, Fault> {
+    match number(text, column) {
+        Ok(1.0) => Ok(true),
+        Ok(0.0 | -1.0) => Ok(false),
+        _ => Err(Fault::Undeclared {
+            column,
+            text: clip(text),
+            permitted: ["1", "0", "-1"].map(str::to_owned).to_vec(),
+        }),
     }
 }
 

