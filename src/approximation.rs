@@ -21,15 +21,15 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
-use self::{
-    activation::Shape,
-    least_squares::{Family, Sample, fit},
-    quadrature::{Domain, peaks},
-};
 pub use self::{
     activation::Activation,
     polynomial::{Basis, Polynomial},
     taylor::{TaylorError, taylor},
+};
+use self::{
+    activation::Shape,
+    least_squares::{Family, Sample, fit},
+    quadrature::{Domain, peaks},
 };
 
 /// Highest degree of a fit, and most of a given polynomial.
@@ -50,7 +50,7 @@ pub enum Measure {
     /// All the same: `du`, for which Legendre's polynomials are orthogonal.
     #[default]
     Uniform,
-    /// `du / √(1 - u²)`: CryptoDL (PoPETs 2018(3)), equation (2), as printed.
+    /// `du / √(1 - u²)`: CryptoDL (`PoPETs` 2018(3)), equation (2), as printed.
     Chebyshev,
     /// `du / √(1.001 - u²)`: that with which CryptoDL's Tables 8 and 9 were made. With the printed one their coefficients are 1.5 % off.
     ChebyshevRegularised,
@@ -152,7 +152,9 @@ pub enum ApproximationError {
         allowed: &'static str,
     },
     /// An interval that is empty, too narrow or too wide, or no interval.
-    #[error("the interval [{low}, {high}]; allowed: bounds from -1e9 to 1e9, a width from 1e-6, absolute and relative to the bounds")]
+    #[error(
+        "the interval [{low}, {high}]; allowed: bounds from -1e9 to 1e9, a width from 1e-6, absolute and relative to the bounds"
+    )]
     Interval {
         /// The lower bound.
         low: f64,
@@ -186,7 +188,9 @@ pub enum ApproximationError {
         value: f64,
     },
     /// Polynomials that the points do not tell apart.
-    #[error("the polynomials of degree {degree} are not independent on [{low}, {high}]; allowed: lower degrees")]
+    #[error(
+        "the polynomials of degree {degree} are not independent on [{low}, {high}]; allowed: lower degrees"
+    )]
     Singular {
         /// As asked for.
         degree: usize,
@@ -196,7 +200,9 @@ pub enum ApproximationError {
         high: f64,
     },
     /// Remez's exchange came to no end.
-    #[error("the exchange ended at an error of {found}, where {least} may be possible; allowed: lower degrees")]
+    #[error(
+        "the exchange ended at an error of {found}, where {least} may be possible; allowed: lower degrees"
+    )]
     NotConverged {
         /// The error that every polynomial has at least.
         least: f64,
@@ -218,7 +224,8 @@ struct Problem {
 impl Problem {
     fn new(function: Activation, interval: [f64; 2], degree: usize) -> Self {
         let domain = Domain::new(interval);
-        let (start, step) = if domain.is_symmetric() { (usize::from(function.shape().odd), 2) } else { (0, 1) };
+        let (start, step) =
+            if domain.is_symmetric() { (usize::from(function.shape().odd), 2) } else { (0, 1) };
         let family = Family { start, step, count: (degree - start.min(degree)) / step + 1 };
         Self { function, interval, domain, degree, family }
     }
@@ -323,28 +330,28 @@ pub fn approximate(request: &Request) -> Result<Approximation, ApproximationErro
             })?;
             (Polynomial { interval: request.interval, ..series }, request.degree)
         }
+        _ if let Some(polynomial) = problem.exact() => (polynomial, request.degree),
+        Method::Projection => (problem.fitted(&problem.samples(request.measure))?, request.degree),
+        Method::LeastSquares => {
+            let samples = match request.points {
+                Some(points) => problem.grid_samples(points),
+                None => problem.samples(Measure::Uniform),
+            };
+            (problem.fitted(&samples)?, request.degree)
+        }
         Method::Chiang | Method::ChiangReleased => {
             let released = request.method == Method::ChiangReleased;
-            let found = chiang::chiang(&problem, released, chiang::VALUES).ok_or_else(|| problem.singular())?;
+            let found =
+                chiang::chiang(&problem, released, chiang::VALUES).ok_or_else(|| problem.singular())?;
             norm = Some(found.1);
             (found.0, request.degree)
         }
-        Method::Projection | Method::LeastSquares | Method::Minimax => {
-            let polynomial = match (problem.exact(), request.method, request.points) {
-                (Some(polynomial), ..) => polynomial,
-                (None, Method::Projection, _) => problem.fitted(&problem.samples(request.measure))?,
-                (None, Method::LeastSquares, Some(points)) => problem.fitted(&problem.grid_samples(points))?,
-                (None, Method::LeastSquares, None) => problem.fitted(&problem.samples(Measure::Uniform))?,
-                _ => {
-                    let core = |u: f64| problem.core(u);
-                    let found = remez::minimax(core, problem.family, domain, domain.is_symmetric());
-                    problem.whole(found.map_err(|stuck| ApproximationError::NotConverged {
-                        least: stuck.least,
-                        found: stuck.found,
-                    })?)
-                }
-            };
-            (polynomial, request.degree)
+        Method::Minimax => {
+            let core = |u: f64| problem.core(u);
+            let found = remez::minimax(core, problem.family, domain, domain.is_symmetric());
+            let found = found
+                .map_err(|remez::Stuck { least, found }| ApproximationError::NotConverged { least, found });
+            (problem.whole(found?), request.degree)
         }
     };
     let polynomial = match request.digits {
@@ -367,7 +374,9 @@ pub fn approximate(request: &Request) -> Result<Approximation, ApproximationErro
     let norm = match (norm, request.method, request.points) {
         (Some(norm), ..) => norm,
         (None, Method::Minimax, _) => max_error,
-        (None, Method::LeastSquares, Some(points)) => grid(points).map(error).map(|e| e * e).sum::<f64>().sqrt(),
+        (None, Method::LeastSquares, Some(points)) => {
+            grid(points).map(error).map(|e| e * e).sum::<f64>().sqrt()
+        }
         (None, Method::Projection, _) => match request.measure {
             Measure::Chebyshev | Measure::ChebyshevRegularised => squares(request.measure).sqrt(),
             Measure::Uniform | Measure::Damped => (domain.half * squares(request.measure)).sqrt(),
@@ -406,9 +415,15 @@ fn check(request: &Request) -> Result<(), ApproximationError> {
     if !(1..=max).contains(&request.degree) {
         return Err(ApproximationError::Degree { degree: request.degree, max });
     }
-    if request.method == Method::ChiangReleased && !chiang::is_released_for(request.function, request.interval) {
+    if request.method == Method::ChiangReleased
+        && !chiang::is_released_for(request.function, request.interval)
+    {
         let allowed = "sigmoid on [-8, 8]";
-        return Err(ApproximationError::Function { function: request.function, method: request.method, allowed });
+        return Err(ApproximationError::Function {
+            function: request.function,
+            method: request.method,
+            allowed,
+        });
     }
     if let (Method::LeastSquares, Some(points)) = (request.method, request.points) {
         let (min, max) = (request.degree + 1, MAX_POINTS);

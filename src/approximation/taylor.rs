@@ -61,9 +61,7 @@ pub fn taylor(function: Activation, degree: usize) -> Result<Polynomial, TaylorE
             let integral = sigmoid.iter().zip(1_u8..).map(|(coefficient, n)| coefficient / f64::from(n));
             (std::iter::once(LN_2).chain(integral).collect(), half(PI))
         }
-        Activation::Swish => {
-            (std::iter::once(0.0).chain(logistic(degree - 1, true)).collect(), half(PI))
-        }
+        Activation::Swish => (std::iter::once(0.0).chain(logistic(degree - 1, true)).collect(), half(PI)),
         Activation::Square => ([0.0, 0.0, 1.0].into_iter().take(degree + 1).collect(), [-1.0, 1.0]),
     };
     Ok(Polynomial::monomial(coefficients, interval))
