@@ -481,7 +481,7 @@ fn every_request_in_range_is_answered() {
         for interval in
             [[-1.0, 1.0], [-1e5, 1e5], [-1.0, 3.0], [2.0, 5.0], [-1e9, 1e9], [-5e-7, 5e-7], [99.0, 100.0]]
         {
-            for degree in [1, 2, 9, 31] {
+            for degree in [1, 2, 31] {
                 for measure in
                     [Measure::Uniform, Measure::Chebyshev, Measure::ChebyshevRegularised, Measure::Damped]
                 {
