@@ -1,4 +1,5 @@
-//! Chiang's fit (arXiv 2304.03807, section 4.1, and the PolynomialApproximation repository that it names): a polynomial whose values and slopes are both near those of the function.
+//! Chiang's fit: a polynomial whose values and slopes are both near those of the function (arXiv 2304.03807, section 4.1, and the repository
+//! `PolynomialApproximation` that it names).
 //!
 //! Step 1: least squares of degree 11 on 1601 evenly spaced points gives z (on [-8, 8] every 0.01, as in that repository). Step 2: the polynomial p
 //! that minimises `λ0 ∫ (z - p)² dx + λ1 ∫ (z' - p')² dx` with λ0 = 128 and λ1 = 1.
