@@ -50,7 +50,7 @@ pub enum Measure {
     /// All the same: `du`, for which Legendre's polynomials are orthogonal.
     #[default]
     Uniform,
-    /// `du / √(1 - u²)`: CryptoDL (PoPETs 2018(3)), equation (2), as printed.
+    /// `du / √(1 - u²)`: CryptoDL (`PoPETs` 2018(3)), equation (2), as printed.
     Chebyshev,
     /// `du / √(1.001 - u²)`: that with which CryptoDL's Tables 8 and 9 were made. With the printed one their coefficients are 1.5 % off.
     ChebyshevRegularised,
@@ -330,6 +330,15 @@ pub fn approximate(request: &Request) -> Result<Approximation, ApproximationErro
             })?;
             (Polynomial { interval: request.interval, ..series }, request.degree)
         }
+        _ if let Some(polynomial) = problem.exact() => (polynomial, request.degree),
+        Method::Projection => (problem.fitted(&problem.samples(request.measure))?, request.degree),
+        Method::LeastSquares => {
+            let samples = match request.points {
+                Some(points) => problem.grid_samples(points),
+                None => problem.samples(Measure::Uniform),
+            };
+            (problem.fitted(&samples)?, request.degree)
+        }
         Method::Chiang | Method::ChiangReleased => {
             let released = request.method == Method::ChiangReleased;
             let found =
@@ -337,24 +346,12 @@ pub fn approximate(request: &Request) -> Result<Approximation, ApproximationErro
             norm = Some(found.1);
             (found.0, request.degree)
         }
-        Method::Projection | Method::LeastSquares | Method::Minimax => {
-            let polynomial = match (problem.exact(), request.method, request.points) {
-                (Some(polynomial), ..) => polynomial,
-                (None, Method::Projection, _) => problem.fitted(&problem.samples(request.measure))?,
-                (None, Method::LeastSquares, Some(points)) => {
-                    problem.fitted(&problem.grid_samples(points))?
-                }
-                (None, Method::LeastSquares, None) => problem.fitted(&problem.samples(Measure::Uniform))?,
-                _ => {
-                    let core = |u: f64| problem.core(u);
-                    let found = remez::minimax(core, problem.family, domain, domain.is_symmetric());
-                    problem.whole(found.map_err(|stuck| ApproximationError::NotConverged {
-                        least: stuck.least,
-                        found: stuck.found,
-                    })?)
-                }
-            };
-            (polynomial, request.degree)
+        Method::Minimax => {
+            let core = |u: f64| problem.core(u);
+            let found = remez::minimax(core, problem.family, domain, domain.is_symmetric());
+            let found = found
+                .map_err(|remez::Stuck { least, found }| ApproximationError::NotConverged { least, found });
+            (problem.whole(found?), request.degree)
         }
     };
     let polynomial = match request.digits {

@@ -14,7 +14,7 @@ pub enum Activation {
     Tanh,
     /// Rectified linear unit, `max(0, z)`.
     Relu,
-    /// The second sigmoid of CryptoDL (PoPETs 2018(3), Table 2), `2 / (1 + exp(-4z)) - 1 = tanh(2z)`.
+    /// The second sigmoid of CryptoDL (`PoPETs` 2018(3), Table 2), `2 / (1 + exp(-4z)) - 1 = tanh(2z)`.
     BipolarSigmoid,
     /// `ln(1 + exp(z))`.
     Softplus,

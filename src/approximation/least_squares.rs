@@ -99,8 +99,7 @@ pub(super) fn fit(samples: &[Sample], family: Family) -> Option<Vec<f64>> {
             }
         }
         let norm = next.product(&next, samples).sqrt();
-        // Written so that NaN is refused as well.
-        if !(norm > INDEPENDENT * before) {
+        if norm.is_nan() || norm <= INDEPENDENT * before {
             return None;
         }
         next.scale(1.0 / norm);

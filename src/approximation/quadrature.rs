@@ -54,7 +54,9 @@ impl Domain {
             points.extend([-width, width]);
         }
         if angles {
-            points.iter_mut().for_each(|point| *point = libm::asin(*point));
+            for point in &mut points {
+                *point = libm::asin(*point);
+            }
             // Away from the ends, where the regularised weight has its poles at a distance of √0.001.
             for width in std::iter::successors(Some(0.5), |width| Some(0.5 * width)).take(7) {
                 points.extend([width - FRAC_PI_2, FRAC_PI_2 - width]);
@@ -140,8 +142,9 @@ pub(super) fn peaks(error: impl Fn(f64) -> f64, points: &[f64], share: f64) -> V
     let values: Vec<f64> = points.iter().map(|u| error(*u)).collect();
     let highest = values.iter().fold(0.0, |high: f64, value| high.max(value.abs()));
     let is_peak = |i: usize| {
-        let height = values[i].abs();
-        let below = |j: Option<&f64>| j.is_none_or(|value| value.abs() <= height);
+        let (height, sign) = (values[i].abs(), values[i].signum());
+        // A low peak between high ones of the other sign is one too.
+        let below = |j: Option<&f64>| j.is_none_or(|value| sign * value <= height);
         height >= share * highest
             && below(i.checked_sub(1).and_then(|j| values.get(j)))
             && below(values.get(i + 1))

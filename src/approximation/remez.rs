@@ -29,8 +29,8 @@ pub(super) fn minimax(
     /// Errors relative to the least one that count as equal to it, and those that are accepted where rounding ends the exchange.
     const EQUAL: f64 = 1e-13;
     const ACCEPTED: f64 = 1e-9;
-    /// Relative to the function: what its own rounding leaves.
-    const ROUNDING: f64 = 8.0 * f64::EPSILON;
+    /// Relative to the function: what rounding of itself and of the polynomial may add.
+    const ROUNDING: f64 = 16.0 * f64::EPSILON;
     let grid = domain.grid(upper_half);
     let scale = grid.iter().fold(0.0, |scale: f64, u| scale.max(f(*u).abs()));
     let mut reference = first_reference(family, upper_half);
@@ -44,23 +44,21 @@ pub(super) fn minimax(
         points.sort_by(f64::total_cmp);
         points.dedup();
         let alternation = alternating(peaks(error, &points, 0.0));
-        let highest = alternation.iter().map(|(_, e)| e.abs()).enumerate().max_by(|a, b| a.1.total_cmp(&b.1));
-        let Some((at, found)) = highest else { break };
+        let found = alternation.iter().fold(0.0, |highest: f64, (_, e)| highest.max(e.abs()));
         if found < best.0 {
             best = (found, level.abs(), polynomial.coefficients.clone());
         }
-        if found - level.abs() <= EQUAL * found || found <= ROUNDING * scale {
+        if found - level.abs() <= EQUAL * found {
             break;
         }
-        let size = reference.len();
-        let lowest =
-            |window: &[(f64, f64)]| window.iter().fold(f64::INFINITY, |low, (_, e)| low.min(e.abs()));
-        let windows = alternation.windows(size).enumerate().filter(|(i, _)| (*i..i + size).contains(&at));
-        let Some((_, window)) = windows.max_by(|a, b| lowest(a.1).total_cmp(&lowest(b.1))) else { break };
-        reference = window.iter().map(|(u, _)| *u).collect();
+        let next = reduced(alternation, reference.len());
+        if next.len() < reference.len() {
+            break;
+        }
+        reference = next.into_iter().map(|(u, _)| u).collect();
     }
     let (found, least, coefficients) = best;
-    if found - least <= ACCEPTED * found || found <= ROUNDING * scale {
+    if found - least <= ACCEPTED * found + ROUNDING * scale {
         Ok(coefficients)
     } else {
         Err(Stuck { least, found })
@@ -89,6 +87,22 @@ fn alternating(peaks: Vec<(f64, f64)>) -> Vec<(f64, f64)> {
         }
     }
     kept
+}
+
+/// So many of them, still with alternating signs: the lowest go, and where one inside goes, so does the lower of the two that then meet.
+fn reduced(mut peaks: Vec<(f64, f64)>, size: usize) -> Vec<(f64, f64)> {
+    while peaks.len() > size {
+        let height = |i: usize| peaks[i].1.abs();
+        let last = peaks.len() - 1;
+        let lowest = if last == size {
+            if height(0) < height(last) { 0 } else { last }
+        } else {
+            (0..=last).min_by(|a, b| height(*a).total_cmp(&height(*b))).unwrap_or(last)
+        };
+        peaks.remove(lowest);
+        peaks = alternating(peaks);
+    }
+    peaks
 }
 
 /// The polynomial whose error is the same on all points of the reference but for the sign, which alternates; and that error.

@@ -121,8 +121,15 @@ pub(super) mod tests {
     };
     use ndarray_rand::{RandomExt, rand_distr::StandardNormal};
 
-    pub(in crate::network) const ACTIVATIONS: [Activation; 4] =
-        [Activation::Sigmoid, Activation::Tanh, Activation::Relu, Activation::Square];
+    pub(in crate::network) const ACTIVATIONS: [Activation; 7] = [
+        Activation::Sigmoid,
+        Activation::Tanh,
+        Activation::Relu,
+        Activation::BipolarSigmoid,
+        Activation::Softplus,
+        Activation::Swish,
+        Activation::Square,
+    ];
     pub(in crate::network) const LOSSES: [Loss; 2] = [Loss::CrossEntropy, Loss::Squared];
 
     /// Normal features, and labels that take turns.
