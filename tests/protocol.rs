@@ -333,7 +333,7 @@ fn two_processes_worth_of_tcp_give_the_same_bytes_as_one_process() {
     let prepared = Prepared::new(settings, 0, &Store::new("absent"), &Interrupt::default()).unwrap();
     for variant in Variant::ALL {
         let near = cell::compute(settings, variant, &prepared, &Watch::default(), Peer::Local).unwrap();
-        let key = cell::key(settings, variant, 0).unwrap();
+        let key = cell::key(settings, variant, 0, &Store::new("absent")).unwrap();
         let hello = serve::Hello::new(&plan, 0, variant, 0, &key).to_bytes();
         let far = with_server(1, |address| {
             cell::compute(settings, variant, &prepared, &Watch::default(), Peer::Remote(address, &hello))
@@ -348,7 +348,7 @@ fn two_processes_worth_of_tcp_give_the_same_bytes_as_one_process() {
 fn a_server_survives_clients_that_send_garbage() {
     let plan = plan(&[]);
     let settings = &plan.points[0].settings;
-    let key = cell::key(settings, Variant::Simulated, 0).unwrap();
+    let key = cell::key(settings, Variant::Simulated, 0, &Store::new("absent")).unwrap();
     let good = serve::Hello::new(&plan, 0, Variant::Simulated, 0, &key);
     let mut wrong_cell = good.to_bytes();
     let at = wrong_cell.windows(8).position(|window| window == &key.as_bytes()[..8]).unwrap();

@@ -24,9 +24,14 @@ pub use crate::runner::conversation::answer_variant;
 const FORMAT: u32 = 2;
 
 /// The content key of a cell: what decides its record, hashed.
-pub fn key(settings: &Settings, variant: Variant, repetition: usize) -> Result<String, RunError> {
+pub fn key(
+    settings: &Settings,
+    variant: Variant,
+    repetition: usize,
+    store: &Store,
+) -> Result<String, RunError> {
     let entry = dataset::catalogue()?.get(&settings.data.name)?;
-    let files: Vec<&str> = entry.files().iter().map(|file| file.sha256.as_str()).collect();
+    let files = store.digests(entry)?;
     let content = serde_json::json!({
         "format": FORMAT,
         "henn": env!("CARGO_PKG_VERSION"),

@@ -34,8 +34,8 @@ pub fn manifest(
     let mut data = BTreeMap::new();
     for point in &plan.points {
         let entry = dataset::catalogue()?.get(&point.settings.data.name)?;
-        let files: BTreeMap<&str, &str> =
-            entry.files().iter().map(|file| (file.name.as_str(), file.sha256.as_str())).collect();
+        let names = entry.files().iter().map(|file| file.name.as_str());
+        let files: BTreeMap<&str, Option<String>> = names.zip(options.store.digests(entry)?).collect();
         data.insert(entry.name().to_owned(), files);
     }
     let first = plan.points.first().map(|point| &point.settings);

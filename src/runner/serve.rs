@@ -189,7 +189,7 @@ fn greet(
         .map(|point| &point.settings)
         .filter(|settings| hello.repetition < settings.repetitions)
         .ok_or_else(|| refuse(format!("point {}, repetition {}", hello.point, hello.repetition)))?;
-    let own = cell::key(settings, hello.variant, hello.repetition)?;
+    let own = cell::key(settings, hello.variant, hello.repetition, store)?;
     if own != hello.cell {
         return Err(refuse(format!("cell {}, which is {own} here", hello.cell)));
     }

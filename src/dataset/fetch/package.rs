@@ -37,7 +37,7 @@ impl Default for Clients {
     }
 }
 
-/// How messages name a package, or `None` where no client is asked for its kind: what comes from PyPI is embedded.
+/// How messages name a package, or `None` where no client is asked for its kind: a Python package is embedded.
 pub(super) fn described(package: &Package) -> Option<String> {
     let Package { package: name, version, .. } = package;
     match package.registry {
