@@ -124,7 +124,7 @@ fn over_tcp_the_bytes_are_those_of_one_process() {
         let plan = load(&[scheme, &["approximation.degree=1"]].concat()).unwrap();
         for variant in Variant::ALL {
             let near = compute(&plan, variant, Peer::Local);
-            let key = cell::key(&plan.points[0].task, variant, 0).unwrap();
+            let key = cell::key(&plan.points[0].task, variant, 0, &Store::new("absent")).unwrap();
             let hello = serve::Hello::new(&plan, 0, variant, 0, &key).to_bytes();
             let far = with_server(1, |address| compute(&plan, variant, Peer::Remote(address, &hello)));
             assert_eq!((near.metrics, near.counts), (far.metrics, far.counts));
@@ -137,7 +137,7 @@ fn over_tcp_the_bytes_are_those_of_one_process() {
 fn a_server_survives_keys_and_samples_that_are_none() {
     let plan = load(&["approximation.degree=1"]).unwrap();
     let variant = Variant::Encrypted;
-    let key = cell::key(&plan.points[0].task, variant, 0).unwrap();
+    let key = cell::key(&plan.points[0].task, variant, 0, &Store::new("absent")).unwrap();
     let hello = serve::Hello::new(&plan, 0, variant, 0, &key).to_bytes();
     let (forecast, _) = estimate::forecast_ahead(plan.points[0].task.inference().unwrap(), 0).unwrap();
     let traffic = forecast.as_ref().unwrap().traffic();

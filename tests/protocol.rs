@@ -332,7 +332,7 @@ fn two_processes_worth_of_tcp_give_the_same_bytes_as_one_process() {
     let prepared = Prepared::new(settings, 0, &Store::new("absent"), &Interrupt::default()).unwrap();
     for variant in Variant::ALL {
         let near = cell::compute(&prepared, variant, &Watch::default(), Peer::Local).unwrap();
-        let key = cell::key(&plan.points[0].task, variant, 0).unwrap();
+        let key = cell::key(&plan.points[0].task, variant, 0, &Store::new("absent")).unwrap();
         let hello = serve::Hello::new(&plan, 0, variant, 0, &key).to_bytes();
         let far = with_server(1, |address| {
             cell::compute(&prepared, variant, &Watch::default(), Peer::Remote(address, &hello)).unwrap()
@@ -346,7 +346,7 @@ fn two_processes_worth_of_tcp_give_the_same_bytes_as_one_process() {
 fn a_server_survives_clients_that_send_garbage() {
     let plan = plan(&[]);
     let settings = plan.points[0].task.inference().unwrap();
-    let key = cell::key(&plan.points[0].task, Variant::Simulated, 0).unwrap();
+    let key = cell::key(&plan.points[0].task, Variant::Simulated, 0, &Store::new("absent")).unwrap();
     let good = serve::Hello::new(&plan, 0, Variant::Simulated, 0, &key);
     let mut wrong_cell = good.to_bytes();
     let at = wrong_cell.windows(8).position(|window| window == &key.as_bytes()[..8]).unwrap();

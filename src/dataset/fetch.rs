@@ -9,7 +9,7 @@ use std::{
     time::Duration,
 };
 
-use package::Clients;
+use package::{Clients, described};
 
 use super::{
     DatasetError, Entry, RawFile, SourceFailure, Store, gzip,
@@ -70,7 +70,7 @@ impl Store {
             entry.files().iter().filter(|file| self.bytes(entry, file).is_err()).collect();
         let mut fetched = self.take_from_mirror(entry, &mut missing, progress)?;
         if let Some(package) = entry.source().filter(|_| !missing.is_empty())
-            && let Some(source) = clients.source(package)
+            && let Some(source) = described(package)
         {
             progress(&source, 0, None);
             match clients.files(package, &missing) {

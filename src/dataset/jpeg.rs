@@ -58,8 +58,8 @@ pub(crate) fn read(
     };
     let path =
         |member: &Member| format!("{}/{}/{}", layout.parts[member.part], classes[member.class], member.name);
-    if let Some(twice) = members.windows(2).find(|pair| same(pair)) {
-        return Err(refuse(file, &path(&twice[0]), "each file once"));
+    if let Some([twice, ..]) = members.windows(2).find(|pair| same(pair)) {
+        return Err(refuse(file, &path(twice), "each file once"));
     }
     let values = picture.values().unwrap_or(0);
     let start = table.features.len();

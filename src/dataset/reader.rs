@@ -19,7 +19,7 @@ pub(crate) fn read(entry: &Entry, names: &[String], raw: &[Vec<u8>]) -> Result<T
     let (columns, classes, picture) = (entry.columns(), entry.class_names(), entry.picture());
     match entry.format() {
         Format::Keel { drop } => {
-            each(&files, |(name, bytes)| keel::read(name, bytes, drop, classes, &mut table))?
+            each(&files, |(name, bytes)| keel::read(name, bytes, drop, classes, &mut table))?;
         }
         Format::Delimited { delimiter, header_lines, label, skip_labels, drop, nominal } => {
             let layout = delimited::Layout {

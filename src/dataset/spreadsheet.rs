@@ -114,11 +114,10 @@ fn read_cells(sheet: Records<'_>, put: &mut impl FnMut(u16, u16, f64)) -> Result
     for record in sheet {
         let (kind, data) = record?;
         let cell = match kind {
-            NUMBER => cell(data).zip(double(data, 6)),
             RK => cell(data).zip(word(data, 6).map(rk)),
             // A text, a truth value or an error has these two bytes where a number has its highest ones.
             FORMULA if short(data, 12) == Some(0xffff) => continue,
-            FORMULA => cell(data).zip(double(data, 6)),
+            NUMBER | FORMULA => cell(data).zip(double(data, 6)),
             MULTIPLE_RK => {
                 let ((row, first), cells) =
                     cell(data).zip(data.get(4..)).ok_or_else(|| damaged("a cell is cut"))?;

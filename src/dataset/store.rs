@@ -130,6 +130,26 @@ impl Store {
         self.raw(entry).map(|_| ())
     }
 
+    /// The SHA-256 of each raw file: the manifest's, or where that has none, what the file itself gives (`None` where it
+    /// is not here). What is computed from a set is known by these.
+    ///
+    /// # Errors
+    /// Those of [`Store::load_entry`] for files that are here, where a digest has to be computed.
+    pub fn digests(&self, entry: &Entry) -> Result<Vec<Option<String>>, DatasetError> {
+        let found = if entry.digests_known() {
+            Vec::new()
+        } else {
+            match self.raw(entry) {
+                Ok(raw) => raw.iter().map(|bytes| hex(&Sha256::digest(bytes))).collect(),
+                Err(DatasetError::Absent { .. }) => Vec::new(),
+                Err(error) => return Err(error),
+            }
+        };
+        let digest =
+            |(index, file): (usize, &RawFile)| file.sha256.clone().or_else(|| found.get(index).cloned());
+        Ok(entry.files().iter().enumerate().map(digest).collect())
+    }
+
     /// Where a raw file lies in the cache.
     pub(crate) fn path(&self, entry: &Entry, file: &RawFile) -> PathBuf {
         self.directory.join(entry.name()).join(&file.name)
@@ -166,12 +186,15 @@ impl Store {
             failures = self.take_from_mirror(entry, &mut missing, &mut |_, _, _| {})?.failures;
         }
         if !missing.is_empty() {
-            let tried: String = failures.iter().map(|failure| format!("  {failure}\n")).collect();
+            let mut ways_out = ways_out(entry);
+            for failure in failures.iter().rev() {
+                ways_out.insert_str(0, &format!("  {failure}\n"));
+            }
             return Err(DatasetError::Absent {
                 name: entry.name().into(),
                 files: missing.iter().map(|file| file.name.clone()).collect(),
                 directory: self.directory.join(entry.name()),
-                ways_out: tried + &ways_out(entry),
+                ways_out,
             });
         }
         entry.files().iter().map(|file| self.bytes(entry, file)).collect()

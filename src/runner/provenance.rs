@@ -35,8 +35,8 @@ pub fn manifest(
     for point in &plan.points {
         let Some(name) = point.task.data() else { continue };
         let entry = dataset::catalogue()?.get(name)?;
-        let files: BTreeMap<&str, Option<&str>> =
-            entry.files().iter().map(|file| (file.name.as_str(), file.sha256.as_deref())).collect();
+        let names = entry.files().iter().map(|file| file.name.as_str());
+        let files: BTreeMap<&str, Option<String>> = names.zip(options.store.digests(entry)?).collect();
         data.insert(entry.name().to_owned(), files);
     }
     let first = plan.points.first();

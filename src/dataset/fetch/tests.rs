@@ -282,7 +282,7 @@ fn a_package_of_debian_is_unpacked_by_its_own_client_and_its_files_by_henn() {
         files.iter().map(|(name, bytes)| (format!("./package/data/{name}.gz"), gzip::pack(bytes))).collect();
     let members: Vec<_> = members.iter().map(|(path, bytes)| (path.as_str(), &bytes[..])).collect();
     let archive = gzip::unpack(&pack(&members)[..], 1 << 20).unwrap();
-    let script = "#!/bin/sh\ncase \"$1 $5\" in\n\
+    let script = "#!/bin/sh\ncase \"$1 $3\" in\n\
         'download tiny=1.0.0') echo package >tiny.deb ;;\n\
         '--fsys-tarfile ') [ \"$(cat \"$2\")\" = package ] && cat \"$(dirname \"$0\")/kept\" ;;\n\
         *) echo no such package >&2; exit 3 ;;\nesac\n";

@@ -291,6 +291,11 @@ fn a_file_without_a_known_digest_is_read_up_to_its_limit() {
     assert!(!entry.digests_known() && store.is_present(&entry));
     store.verify(&entry).unwrap();
     assert_eq!(store.load_entry(&entry).unwrap().labels, [1, 0, 1]);
+    // What is computed from a file without a known digest is known by the digest that it has.
+    let found: Vec<_> = tiny_files().iter().map(|(_, bytes)| Some(hex(&Sha256::digest(bytes)))).collect();
+    assert_eq!(store.digests(&entry).unwrap(), found);
+    assert_eq!(Store::new("nowhere").digests(&entry).unwrap(), [const { None }; 4]);
+    assert_eq!(Store::new("nowhere").digests(&tiny(|text| text)).unwrap(), found);
     put(&folder.path().join("tiny"), [("test-labels", &[0; 11][..])]);
     assert!(!store.is_present(&entry));
     let message = store.load_entry(&entry).unwrap_err().to_string();
