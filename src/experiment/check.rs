@@ -9,7 +9,7 @@ use crate::experiment::diagnostic::{Code, Diagnostic, nearest};
 use crate::experiment::document::Document;
 use crate::experiment::plan::{Data, Settings};
 use crate::experiment::spec::Spec;
-use crate::network::{Nonlinearity, Training};
+use crate::network::{Nonlinearity, Optimiser, Training};
 
 mod protocol;
 mod report;
@@ -138,9 +138,9 @@ pub fn settings(spec: &Spec, checker: &mut Checker<'_>) -> Option<Settings> {
             },
             training: Training {
                 epochs: spec.training.epochs,
-                learning_rate: spec.training.learning_rate,
-                momentum: spec.training.momentum,
                 batch_size: spec.training.batch_size,
+                optimiser: Optimiser::sgd(spec.training.learning_rate, spec.training.momentum),
+                ..Training::default()
             },
             security_bits,
             marked,

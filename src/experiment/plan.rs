@@ -14,7 +14,7 @@ use crate::experiment::diagnostic::{Code, Diagnostic, Report};
 use crate::experiment::document::{Document, Node};
 use crate::experiment::metric::{CellExpression, Metric};
 use crate::experiment::spec::{FigureKind, ProfileName, Randomness, Spec};
-use crate::network::{Activation, Loss, Nonlinearity, Training};
+use crate::network::{Activation, Loss, Nonlinearity, Optimiser, Training};
 use crate::protocol::non_interactive::{self, parameters::Lattice};
 use crate::protocol::split;
 use crate::scheme::registry::Parameters;
@@ -101,7 +101,21 @@ pub struct Settings {
 }
 
 fn training_fields<S: serde::Serializer>(training: &Training, serializer: S) -> Result<S::Ok, S::Error> {
-    (training.epochs, training.learning_rate, training.momentum, training.batch_size).serialize(serializer)
+    // Plain gradient descent is written as it always was: the content keys of its cells stay what they are.
+    match training.optimiser {
+        Optimiser::Sgd { learning_rate, momentum, .. }
+            if *training
+                == (Training {
+                    epochs: training.epochs,
+                    batch_size: training.batch_size,
+                    optimiser: Optimiser::sgd(learning_rate, momentum),
+                    ..Training::default()
+                }) =>
+        {
+            (training.epochs, learning_rate, momentum, training.batch_size).serialize(serializer)
+        }
+        _ => training.serialize(serializer),
+    }
 }
 
 /// The data set of a cell.

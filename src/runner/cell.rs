@@ -79,8 +79,8 @@ impl Prepared {
             return Err(RunError::Interrupted);
         }
         // From here on polynomials stand for the activation, where the experiment says so.
-        initial.activation = system.activation();
-        trained.activation = system.activation();
+        initial.replace_activations(system.activation());
+        trained.replace_activations(system.activation());
         Ok(Self { split, initial, trained, training_seconds: start.elapsed().as_secs_f64(), root })
     }
 
@@ -217,7 +217,8 @@ fn summarise(
     put("disagreements", count(&mut labels.iter().copied().zip(plain_labels).map(|(a, b)| a != b)));
     put("max_abs_error", greatest_difference(published.iter(), plain_outputs.iter()));
     if settings.approximation.is_some() {
-        let network = Network { activation: settings.activation.into(), ..prepared.trained.clone() };
+        let mut network = prepared.trained.clone();
+        network.replace_activations(settings.activation);
         put("accuracy_exact", network.accuracy(workload.features.view(), &workload.labels));
     }
     let losses = &run.outcome.losses;
