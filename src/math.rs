@@ -1,5 +1,6 @@
 //! Arithmetic under everything else: streams of randomness, primes, modular arithmetic on batches.
 
+pub mod gemm;
 pub mod modexp;
 pub(crate) mod montgomery;
 pub mod prime;

@@ -6,6 +6,7 @@ mod conversation;
 pub mod cost;
 pub mod estimate;
 pub mod file;
+pub mod model;
 pub mod prepared;
 pub mod progress;
 pub mod provenance;

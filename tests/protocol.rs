@@ -184,10 +184,7 @@ fn the_protocol_trains_as_stochastic_gradient_descent_does() {
         let mut expected = initial.clone();
         for (row, label) in samples.features.axis_chunks_iter(Axis(0), 1).zip(&samples.labels) {
             let gradients = expected.gradients(row, &[*label]);
-            for (layer, gradient) in expected.layers.iter_mut().zip(gradients) {
-                layer.weights.scaled_add(-rate.value(), &gradient.weights);
-                layer.bias.scaled_add(-rate.value(), &gradient.bias);
-            }
+            expected.move_by(-rate.value(), &gradients);
         }
 
         let backend = Plain::new(Meter::default());
@@ -210,7 +207,7 @@ fn the_protocol_trains_as_stochastic_gradient_descent_does() {
             client.close().unwrap();
             serving.join().unwrap()
         });
-        for (layer, expected) in layers.iter().zip(&expected.layers) {
+        for (layer, expected) in layers.iter().zip(expected.dense_layers()) {
             let wanted = expected.weights.iter().chain(&expected.bias);
             for (found, wanted) in Layer::parameters(layer).zip(wanted) {
                 assert!((found - wanted).abs() < 1e-12, "{found} against {wanted}");

@@ -4,8 +4,10 @@ use crate::approximation::Request;
 use crate::backend::Variant;
 use crate::cli::{Choice, CliError, Context, ExitStatus, complain, say};
 use crate::dataset;
-use crate::experiment::plan::{Plan, Point, System, Task};
+use crate::experiment::plan::{Plan, Point, System, Task, input_shape};
 use crate::experiment::spec::ProfileName;
+use crate::math::stream::Stream;
+use crate::network::{Network, Optimiser};
 use crate::runner::cost::Costs;
 use crate::runner::estimate;
 use crate::runner::progress::human;
@@ -90,17 +92,37 @@ fn describe_point(context: &Context, point: &Point) -> Result<(), CliError> {
     let entry = dataset::catalogue()?.get(&settings.data.name)?;
     let system = &settings.system;
     let (forecast, samples) = estimate::forecast_ahead(settings, 0)?;
-    let widths: Vec<String> = system.widths().iter().map(usize::to_string).collect();
+    let network = Network::<f32>::build(
+        input_shape(entry),
+        &settings.layer_specs(entry.classes()),
+        entry.classes(),
+        system.loss(),
+        &Stream::seeded(0),
+    );
+    let layers = match (&settings.layers, network) {
+        (None, _) => {
+            let hidden = settings.hidden.iter().map(|width| format!("{width}-")).collect::<String>();
+            format!("{}-{hidden}{}", entry.columns(), entry.classes())
+        }
+        (Some(layers), Ok(network)) => {
+            format!("of {} layers, {} weights", layers.len(), network.parameters())
+        }
+        (Some(layers), Err(_)) => format!("of {} layers", layers.len()),
+    };
     let polynomial = settings.approximation.as_ref().map_or_else(String::new, |found| {
         format!(" as a polynomial of degree {} at most", found.request.degree)
     });
     say(format!(
-        "  {}: network {}, {:?}{polynomial}, {} epochs at rate {}; {samples} test samples, {} training iterations{present}",
+        "  {}: network {layers}, {:?}{polynomial}, {} epochs{}; {samples} test samples, {} training iterations{present}",
         settings.data.name,
-        widths.join("-"),
         settings.activation,
         settings.training.epochs,
-        settings.training.learning_rate,
+        match settings.training.optimiser {
+            Optimiser::Sgd { learning_rate, .. } | Optimiser::Adam { learning_rate, .. } => {
+                format!(" at rate {learning_rate}")
+            }
+            Optimiser::ScaledConjugateGradient { .. } => " of scaled conjugate gradient at most".to_owned(),
+        },
         system.training_iterations(),
     ));
     if let Some(forecast) = &forecast {

@@ -9,22 +9,19 @@ use crate::dataset;
 use crate::experiment::diagnostic::{Code, Diagnostic, nearest};
 use crate::experiment::document::Document;
 use crate::experiment::plan::{Data, Settings, Task};
-use crate::experiment::spec::{Spec, TaskName};
-use crate::network::Training;
+use crate::experiment::spec::{Architecture, Precision, Spec, Stage, TaskName};
 
 mod approximation;
+mod network;
 mod protocol;
 mod report;
 mod scheme;
+mod training;
 
 pub use self::report::{claims, figure, table};
 
 /// Keys of papers.
 const PAPERS: [&str; 5] = ["ppbp", "gelu_net", "crypto_dl", "paillier_cnn", "transfer_mlr"];
-/// Most neurons of a layer.
-const MAX_WIDTH: usize = 100_000;
-/// Most hidden layers.
-const MAX_LAYERS: usize = 64;
 
 /// Collects findings about one document.
 pub struct Checker<'a> {
@@ -128,8 +125,8 @@ pub fn task(spec: &Spec, checker: &mut Checker<'_>) -> Option<Task> {
 fn settings(spec: &Spec, checker: &mut Checker<'_>) -> Option<Settings> {
     let before = checker.found.len();
     let entry = data(spec, checker);
-    network(spec, checker);
-    training(spec, checker);
+    let layers = network::layers(spec, entry, checker);
+    training::check(spec, checker);
     let chosen = approximation::chosen(spec, checker);
     let system = system(spec, entry, chosen.as_ref(), checker);
     let blocked = checker.has_errors_since(before);
@@ -146,12 +143,14 @@ fn settings(spec: &Spec, checker: &mut Checker<'_>) -> Option<Settings> {
             hidden: spec.network.hidden.clone(),
             activation: spec.network.activation,
             approximation: chosen.and_then(|chosen| chosen.approximation),
-            training: Training {
-                epochs: spec.training.epochs,
-                learning_rate: spec.training.learning_rate,
-                momentum: spec.training.momentum,
-                batch_size: spec.training.batch_size,
-            },
+            layers: layers?,
+            precision: spec.network.precision.unwrap_or(match spec.network.architecture {
+                Architecture::Mlp => Precision::Double,
+                _ => Precision::Single,
+            }),
+            training: training::settings(&spec.training),
+            fine_tuning_epochs: (spec.approximation.stage == Stage::FineTuning)
+                .then(|| spec.training.fine_tuning_epochs.unwrap_or(spec.training.epochs)),
             security_bits,
             marked,
             system,
@@ -211,37 +210,6 @@ fn data(spec: &Spec, checker: &mut Checker<'_>) -> Option<&'static dataset::Entr
         checker.unknown("data.name", "data set", name, names.iter().copied());
     }
     entry
-}
-
-fn network(spec: &Spec, checker: &mut Checker<'_>) {
-    let hidden = &spec.network.hidden;
-    checker.within("network.hidden", hidden.len(), &(0..=MAX_LAYERS));
-    for (index, &width) in hidden.iter().enumerate() {
-        checker.within(&format!("network.hidden.{index}"), width, &(1..=MAX_WIDTH));
-    }
-}
-
-fn training(spec: &Spec, checker: &mut Checker<'_>) {
-    let training = &spec.training;
-    let rate = training.learning_rate;
-    if !(rate > 0.0 && rate <= 1000.0) {
-        checker.error(
-            "training.learning_rate",
-            Code::Range,
-            format!("`training.learning_rate` is {rate}"),
-            "allowed: above 0, at most 1000",
-        );
-    }
-    if !(0.0..1.0).contains(&training.momentum) {
-        checker.error(
-            "training.momentum",
-            Code::Range,
-            format!("`training.momentum` is {}", training.momentum),
-            "allowed: 0 to below 1",
-        );
-    }
-    checker.within("training.epochs", training.epochs, &(1..=1_000_000));
-    checker.within("training.batch_size", training.batch_size, &(1..=1_000_000));
 }
 
 fn run(spec: &Spec, checker: &mut Checker<'_>) {

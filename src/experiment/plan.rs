@@ -7,14 +7,14 @@ use toml::de::{DeTable, DeValue};
 
 use crate::approximation::{Polynomial, Request as Fit};
 use crate::backend::Variant;
-use crate::dataset::Scaling;
+use crate::dataset::{self, Scaling};
 use crate::experiment::check::{self, Checker};
 use crate::experiment::claim::Relation;
 use crate::experiment::diagnostic::{Code, Diagnostic, Report};
 use crate::experiment::document::{Document, Node};
 use crate::experiment::metric::{CellExpression, Metric};
-use crate::experiment::spec::{FigureKind, IntervalRule, ProfileName, Randomness, Spec, Stage};
-use crate::network::{Activation, Loss, Nonlinearity, Training};
+use crate::experiment::spec::{FigureKind, IntervalRule, Precision, ProfileName, Randomness, Spec, Stage};
+use crate::network::{Activation, LayerSpec, Loss, Nonlinearity, Optimiser, Shape, Training, architecture};
 use crate::protocol::non_interactive;
 use crate::protocol::non_interactive::parameters::{self, Lattice, Refusal, Wish};
 use crate::protocol::split;
@@ -115,8 +115,14 @@ impl Task {
 pub struct Settings {
     /// Data set.
     pub data: Data,
-    /// Neurons of the hidden layers.
+    /// Neurons of the hidden layers of a fully connected network.
     pub hidden: Vec<usize>,
+    /// The layers of any other network.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub layers: Option<Vec<LayerSpec>>,
+    /// The numbers that it is trained in.
+    #[serde(skip_serializing_if = "is_double")]
+    pub precision: Precision,
     /// Activation of the hidden layers while training.
     pub activation: Activation,
     /// The polynomial in place of the activation, where there is one.
@@ -125,6 +131,9 @@ pub struct Settings {
     /// Training in plaintext.
     #[serde(serialize_with = "training_fields")]
     pub training: Training,
+    /// Passes with the polynomial after those with the activation.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub fine_tuning_epochs: Option<usize>,
     /// Bits of security of the cryptosystem by the named table.
     pub security_bits: u32,
     /// Below what is required, and run all the same because the file says `security = "paper"`.
@@ -135,6 +144,23 @@ pub struct Settings {
     pub seed: u64,
     /// Where keys come from.
     pub rng: Randomness,
+}
+
+/// The shape of a set's samples as networks see it.
+pub fn input_shape(entry: &dataset::Entry) -> Shape {
+    match entry.picture() {
+        Some(picture) => Shape::image(picture.channels, picture.height, picture.width),
+        None => Shape::features(entry.columns()),
+    }
+}
+
+impl Settings {
+    /// The layers of the network, with its activation.
+    pub fn layer_specs(&self, classes: usize) -> Vec<LayerSpec> {
+        self.layers
+            .clone()
+            .unwrap_or_else(|| architecture::mlp(&self.hidden, &self.activation.into(), classes))
+    }
 }
 
 /// A polynomial in place of an activation.
@@ -159,7 +185,21 @@ pub struct Rule {
 }
 
 fn training_fields<S: serde::Serializer>(training: &Training, serializer: S) -> Result<S::Ok, S::Error> {
-    (training.epochs, training.learning_rate, training.momentum, training.batch_size).serialize(serializer)
+    // Plain gradient descent is written as it always was: the content keys of its cells stay what they are.
+    match training.optimiser {
+        Optimiser::Sgd { learning_rate, momentum, .. }
+            if *training
+                == (Training {
+                    epochs: training.epochs,
+                    batch_size: training.batch_size,
+                    optimiser: Optimiser::sgd(learning_rate, momentum),
+                    ..Training::default()
+                }) =>
+        {
+            (training.epochs, learning_rate, momentum, training.batch_size).serialize(serializer)
+        }
+        _ => training.serialize(serializer),
+    }
 }
 
 /// The data set of a cell.
@@ -179,6 +219,11 @@ pub struct Data {
     /// Most training samples.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub train_limit: Option<usize>,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "what serde asks for")]
+fn is_double(precision: &Precision) -> bool {
+    *precision == Precision::Double
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, clippy::float_cmp, reason = "what serde asks for; 1 is exact")]
@@ -218,8 +263,6 @@ pub enum System {
 /// A network that is used in plaintext only.
 #[derive(Debug, Clone, Serialize)]
 pub struct Local {
-    /// Inputs, hidden neurons of each layer, outputs.
-    pub widths: Vec<usize>,
     /// What hidden layers are put through.
     pub activation: Nonlinearity,
     /// Output and error function.
@@ -227,15 +270,6 @@ pub struct Local {
 }
 
 impl System {
-    /// Inputs, hidden neurons of each layer, outputs.
-    pub fn widths(&self) -> &[usize] {
-        match self {
-            Self::Split { protocol, .. } => &protocol.widths,
-            Self::NonInteractive { protocol, .. } | Self::Pending { protocol, .. } => &protocol.widths,
-            Self::Local(local) => &local.widths,
-        }
-    }
-
     /// What hidden layers are put through.
     pub fn activation(&self) -> Nonlinearity {
         match self {

@@ -8,7 +8,7 @@ pub use crate::approximation::Activation;
 use crate::approximation::Polynomial;
 
 /// What a layer is put through: an activation as it is, or a polynomial in its place.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(untagged)]
 pub enum Nonlinearity {
     /// The function itself.
@@ -77,6 +77,40 @@ impl Loss {
                 let error = |(index, &v): (usize, &f64)| v - f64::from(u8::from(index == label));
                 0.5 * z.iter().enumerate().map(error).map(|e| e * e).sum::<f64>()
             }
+        }
+    }
+
+    /// The loss when the target is spread out: `1 - smoothing` of it stays on the label, the rest is shared by all
+    /// classes alike.
+    ///
+    /// # Panics
+    /// Like [`Loss::value`].
+    pub fn smoothed(self, z: ArrayView1<f64>, label: usize, smoothing: f64) -> f64 {
+        if smoothing <= 0.0 {
+            return self.value(z, label);
+        }
+        let classes = z.len() as f64;
+        match self {
+            Self::CrossEntropy => {
+                self.value(z, label) + smoothing * (z[label] - z.iter().sum::<f64>() / classes)
+            }
+            Self::Squared => {
+                let target = |index| smoothing / classes + if index == label { 1.0 - smoothing } else { 0.0 };
+                0.5 * z.iter().enumerate().map(|(index, z)| (z - target(index)).powi(2)).sum::<f64>()
+            }
+        }
+    }
+
+    /// Like [`Loss::differentiate`], of [`Loss::smoothed`].
+    ///
+    /// # Panics
+    /// Like [`Loss::value`].
+    pub fn differentiate_smoothed(self, mut z: ArrayViewMut1<f64>, label: usize, smoothing: f64) {
+        self.differentiate(z.view_mut(), label);
+        if smoothing > 0.0 {
+            let share = smoothing / z.len() as f64;
+            z[label] += smoothing;
+            z.mapv_inplace(|slope| slope - share);
         }
     }
 

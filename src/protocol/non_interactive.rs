@@ -287,6 +287,7 @@ pub fn serve<E: Engine>(
     }
     let evaluation = slots.engine().read_evaluation(&keys.body).map_err(BackendError::from)?;
     drop(keys);
+    let layers: Vec<Dense> = model.dense_layers().cloned().collect();
     loop {
         let request = link.receive()?;
         if request.kind == Kind::Close {
@@ -302,7 +303,7 @@ pub fn serve<E: Engine>(
             return Err(ProtocolError::Unexpected { found, expected });
         }
         let outputs =
-            settings.evaluate(slots, &evaluation, &model.layers, inputs).map_err(|error| match error {
+            settings.evaluate(slots, &evaluation, &layers, inputs).map_err(|error| match error {
                 SlotError::Norm { found, most, .. } => ProtocolError::Magnitude {
                     what: "the sum of a neuron's weights",
                     value: found,

@@ -59,7 +59,7 @@ impl Cache {
 }
 
 /// SHA-256 of the running program; empty where it cannot read itself.
-fn build() -> &'static str {
+pub(super) fn build() -> &'static str {
     static BUILD: OnceLock<String> = OnceLock::new();
     BUILD.get_or_init(|| {
         let program = std::env::current_exe().and_then(fs::read);

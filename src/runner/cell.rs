@@ -133,12 +133,12 @@ pub fn compute(
 
 /// The network in plaintext, with nothing after it.
 fn local(prepared: &Prepared) -> Computed {
-    let outputs = prepared.outputs();
+    let outputs = &prepared.outputs;
     let mut hash = Sha256::new();
     outputs.iter().for_each(|number| hash.update(number.to_le_bytes()));
     let seconds = BTreeMap::from([("seconds_training".to_owned(), prepared.training_seconds)]);
     Computed {
-        metrics: quality(prepared, &outputs),
+        metrics: quality(prepared, outputs),
         digest: hex::encode(hash.finalize()),
         seconds,
         notes: prepared.notes.clone(),
@@ -150,7 +150,7 @@ fn local(prepared: &Prepared) -> Computed {
 fn quality(prepared: &Prepared, outputs: &Array2<f64>) -> BTreeMap<String, f64> {
     let workload = prepared.workload();
     let samples = workload.len() as f64;
-    let plain_outputs = prepared.outputs();
+    let plain_outputs = &prepared.outputs;
     let labels: Vec<usize> = outputs.outer_iter().map(|row| argmax(row.iter().copied())).collect();
     let plain_labels = plain_outputs.outer_iter().map(|row| argmax(row.iter().copied()));
     let count = |flags: &mut dyn Iterator<Item = bool>| flags.filter(|flag| *flag).count() as f64;

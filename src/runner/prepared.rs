@@ -1,20 +1,22 @@
 //! What the variants of a point and repetition share: data, trained network, polynomial.
 
 use std::collections::BTreeMap;
-use std::ops::ControlFlow;
-use std::time::Instant;
 
 use ndarray::{Array2, Axis};
 
 use crate::approximation::{self, Approximation, approximate};
 use crate::backend::meter::Interrupt;
 use crate::dataset::{self, Dataset, Split, Store};
-use crate::experiment::plan::{Rule, Settings};
-use crate::experiment::spec::{IntervalRule, Randomness, Stage};
+use crate::experiment::plan::{Rule, Settings, input_shape};
+use crate::experiment::spec::{IntervalRule, Precision, Randomness, Stage};
 use crate::math::stream::Stream;
-use crate::network::{Network, Nonlinearity};
+use crate::network::{Network, Nonlinearity, Real, Training};
 use crate::runner::RunError;
 use crate::runner::estimate::{self, Forecast};
+use crate::runner::model::{Models, Trained};
+
+/// Training samples that an interval is measured on.
+const MEASURED: usize = 2000;
 
 /// What every variant of a point and repetition shares.
 pub struct Prepared {
@@ -32,6 +34,17 @@ pub struct Prepared {
     pub metrics: BTreeMap<String, f64>,
     /// What a reader of the numbers must know.
     pub notes: Vec<String>,
+    /// The outputs for the test samples of the protocol in plaintext, in the precision of the training; samples x outputs.
+    pub outputs: Array2<f64>,
+    root: Stream,
+}
+
+/// A data set, split, and a polynomial that does not depend on what is trained.
+struct Material {
+    split: Split,
+    chosen: Option<(approximation::Request, Approximation)>,
+    shape: crate::network::Shape,
+    classes: usize,
     root: Stream,
 }
 
@@ -43,83 +56,122 @@ impl Prepared {
         store: &Store,
         interrupt: &Interrupt,
     ) -> Result<Self, RunError> {
-        let mut settings = settings.clone();
+        Self::with(settings, repetition, store, &Models::none(interrupt.clone()))
+    }
+
+    /// The same with what has been trained before, where that is kept.
+    pub fn with(
+        settings: &Settings,
+        repetition: usize,
+        store: &Store,
+        models: &Models<'_>,
+    ) -> Result<Self, RunError> {
         let root = Stream::seeded(settings.seed).item(repetition as u64);
         let dataset = store.load(&settings.data.name)?;
-        let mut notes = Vec::new();
-        let mut metrics = BTreeMap::new();
-        let mut chosen = match &settings.approximation {
+        let entry = dataset::catalogue()?.get(&settings.data.name)?;
+        let chosen = match &settings.approximation {
             Some(asked) if asked.rule.is_none_or(|rule| rule.rule != IntervalRule::Measured) => {
                 let mut request = asked.request.clone();
                 if let Some(rule) = asked.rule {
                     request.interval = of_means(rule, &dataset)?;
                 }
-                Some((request.clone(), approximate(&request)?))
+                let fitted = approximate(&request)?;
+                Some((request, fitted))
             }
             _ => None,
         };
+        let (classes, digest) = (dataset.classes, dataset.digest.clone());
         let data = &settings.data;
         let mut split = dataset.into_split(data.test_fraction, data.scaling, &root.derive("split"))?;
         #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a share of the rows")]
         let share = (split.train.len() as f64 * data.train_share).ceil() as usize;
-        split.train = split.train.take(share.min(data.train_limit.unwrap_or(usize::MAX)));
-        let (widths, loss) = (settings.system.widths().to_vec(), settings.system.loss());
-        let mut initial = Network::initialise(&widths, settings.activation, loss, &root.derive("weights"));
-        let stage = settings.approximation.as_ref().map_or(Stage::AfterTraining, |asked| asked.stage);
-        if let (Stage::Training, Some((_, fitted))) = (stage, &chosen) {
-            initial.activation = Nonlinearity::Polynomial(fitted.polynomial.clone());
+        let most = share.min(data.train_limit.unwrap_or(usize::MAX));
+        if most < split.train.len() {
+            split.train = split.train.take(most);
         }
-        let mut trained = initial.clone();
-        let start = Instant::now();
-        let train = |network: &mut Network, stream: &Stream| {
-            network.train(
-                split.train.features.view(),
-                &split.train.labels,
-                &settings.training,
-                stream,
-                &mut |_| {
-                    if interrupt.is_raised() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
-                },
-            )?;
-            if interrupt.is_raised() { Err(RunError::Interrupted) } else { Ok(()) }
+        let material = Material { split, chosen, shape: input_shape(entry), classes, root };
+        let models = models.of(settings, repetition, &digest);
+        match settings.precision {
+            Precision::Double => Self::train::<f64>(settings.clone(), material, &models),
+            Precision::Single => Self::train::<f32>(settings.clone(), material, &models),
+        }
+    }
+
+    fn train<T: Real>(
+        mut settings: Settings,
+        material: Material,
+        models: &Models<'_>,
+    ) -> Result<Self, RunError> {
+        let Material { split, mut chosen, shape, classes, root } = material;
+        let stage = settings.approximation.as_ref().map_or(Stage::AfterTraining, |asked| asked.stage);
+        let specs = settings.layer_specs(classes);
+        let loss = settings.system.loss();
+        let mut initial = Network::<T>::build(shape, &specs, classes, loss, &root.derive("weights"))?;
+        if let (Stage::Training, Some((_, fitted))) = (stage, &chosen) {
+            initial.replace_activations(Nonlinearity::Polynomial(fitted.polynomial.clone()));
+        }
+        let features = T::nearest(split.train.features.view());
+        let labels = &split.train.labels;
+        let train = |network: Network<T>, training: &Training, purpose: &str| {
+            models.train(network, (features.view(), labels), training, (&root, purpose))
         };
-        train(&mut trained, &root.derive("training"))?;
+        let Trained { network: mut trained, report, accuracy, mut seconds } =
+            train(initial.clone(), &settings.training, "training")?;
+        let mut metrics = BTreeMap::from([
+            ("iterations".to_owned(), report.epochs as f64),
+            ("parameters".to_owned(), trained.parameters() as f64),
+            ("train_accuracy".to_owned(), accuracy),
+        ]);
         if let (None, Some(asked)) = (&chosen, &settings.approximation) {
             let mut request = asked.request.clone();
-            request.interval = measured(asked.rule, &trained, &split)?;
-            chosen = Some((request.clone(), approximate(&request)?));
+            let some = features.slice(ndarray::s![..features.nrows().min(MEASURED), ..]);
+            let coverage = asked.rule.map_or(1.0, |rule| rule.coverage);
+            let ranges = trained.pre_activation_ranges(some, coverage);
+            let reach =
+                ranges.iter().flat_map(|range| range.quantiles).fold(0.0, |most: f64, z| most.max(z.abs()));
+            request.interval = symmetric(reach)?;
+            let fitted = approximate(&request)?;
+            chosen = Some((request, fitted));
         }
+        let workload = split.test.take(settings.data.test_limit.unwrap_or(usize::MAX));
+        let test = T::nearest(workload.features.view());
+        let mut notes = Vec::new();
         if let Some((request, fitted)) = &chosen {
-            // From here on the polynomial stands for the activation.
-            let exact = Network { activation: settings.activation.into(), ..trained.clone() };
             metrics.extend(polynomial_metrics(fitted));
             notes.extend(polynomial_note(request, fitted));
-            let test = split.test.take(settings.data.test_limit.unwrap_or(usize::MAX));
-            if stage == Stage::AfterTraining {
-                metrics
-                    .insert("accuracy_exact".to_owned(), exact.accuracy(test.features.view(), &test.labels));
+            if stage != Stage::Training {
+                metrics.insert("accuracy_exact".to_owned(), trained.accuracy(test.view(), &workload.labels));
             }
             settings.system = settings.system.clone().with_polynomial(&fitted.polynomial)?;
         }
         // From here on polynomials stand for the activation, where the experiment says so.
-        initial.activation = settings.system.activation();
-        trained.activation = settings.system.activation();
-        if stage == Stage::FineTuning {
-            train(&mut trained, &root.derive("fine-tuning"))?;
+        initial.replace_activations(settings.system.activation());
+        trained.replace_activations(settings.system.activation());
+        if let Some(epochs) = settings.fine_tuning_epochs {
+            let training = Training { epochs, ..settings.training };
+            let tuned = train(trained, &training, "fine-tuning")?;
+            (trained, seconds) = (tuned.network, seconds + tuned.seconds);
+            metrics.insert("train_accuracy".to_owned(), tuned.accuracy);
         }
-        let training_seconds = start.elapsed().as_secs_f64();
-        Ok(Self { settings, split, initial, trained, training_seconds, metrics, notes, root })
+        let outputs = trained.outputs(test.view()).mapv(T::wide);
+        drop((features, test));
+        let (initial, trained) = (initial.widened(), trained.widened());
+        Ok(Self {
+            settings,
+            split,
+            initial,
+            trained,
+            training_seconds: seconds,
+            metrics,
+            notes,
+            outputs,
+            root,
+        })
     }
 
     /// The test samples that go through the protocol.
     pub fn workload(&self) -> dataset::Samples {
-        let limit = self.settings.data.test_limit.unwrap_or(usize::MAX);
-        self.split.test.take(limit)
-    }
-
-    /// The network's outputs for them in plaintext, samples x outputs.
-    pub fn outputs(&self) -> Array2<f64> {
-        self.trained.outputs(self.workload().features.view())
+        self.split.test.take(self.settings.data.test_limit.unwrap_or(usize::MAX))
     }
 
     /// The training samples of the protocol, one an iteration, round and round in a seeded order.
@@ -145,7 +197,7 @@ impl Prepared {
 
     /// What the protocol will take at this cell; none where there is no protocol.
     pub fn forecast(&self) -> Result<Option<Forecast>, RunError> {
-        estimate::forecast(&self.settings, self.workload().len(), &self.sessions())
+        estimate::forecast(&self.settings, self.outputs.nrows(), &self.sessions())
     }
 }
 
@@ -158,28 +210,6 @@ fn of_means(rule: Rule, dataset: &Dataset) -> Result<[f64; 2], RunError> {
         IntervalRule::MinMean | IntervalRule::Measured => means.iter().copied().fold(f64::INFINITY, f64::min),
     };
     symmetric(reach.abs())
-}
-
-/// As wide as what reaches the hidden layers of a trained network on its training samples, but for the outermost share.
-fn measured(rule: Option<Rule>, network: &Network, split: &Split) -> Result<[f64; 2], RunError> {
-    let mut sizes = pre_activations(network, split.train.features.view());
-    sizes.iter_mut().for_each(|size| *size = size.abs());
-    sizes.sort_by(f64::total_cmp);
-    let coverage = rule.map_or(1.0, |rule| rule.coverage);
-    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a share of what there is")]
-    let at = ((sizes.len() as f64 * coverage).ceil() as usize).clamp(1, sizes.len().max(1)) - 1;
-    symmetric(sizes.get(at).copied().unwrap_or(0.0))
-}
-
-fn pre_activations(network: &Network, features: ndarray::ArrayView2<'_, f64>) -> Vec<f64> {
-    let mut all = Vec::new();
-    let mut values = features.to_owned();
-    for layer in network.layers.iter().take(network.layers.len().saturating_sub(1)) {
-        let sums = values.dot(&layer.weights.t()) + &layer.bias;
-        all.extend(sums.iter().copied());
-        values = sums.mapv(|z| network.activation.value(z));
-    }
-    all
 }
 
 fn symmetric(reach: f64) -> Result<[f64; 2], RunError> {
@@ -212,10 +242,10 @@ pub(super) fn polynomial_metrics(fitted: &Approximation) -> BTreeMap<String, f64
 /// What must be known of a polynomial whose degree is not what was asked for.
 pub(super) fn polynomial_note(request: &approximation::Request, fitted: &Approximation) -> Option<String> {
     let (found, asked) = (fitted.polynomial.degree(), fitted.requested);
-    let line = if found <= 1 { ": the layer is linear" } else { "" };
+    let line = if found <= 1 { ", which makes the layer linear" } else { "" };
     fitted.collapses().then(|| {
         format!(
-            "degree {asked} of {:?} is degree {found}{line}: what is even of it is its constant alone, or nothing of it is left",
+            "of degree {asked}, as asked for, the polynomial for {:?} has degree {found}{line}",
             request.function
         )
     })

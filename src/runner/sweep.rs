@@ -8,10 +8,12 @@ use crate::backend::Variant;
 use crate::backend::meter::Interrupt;
 use crate::dataset::{DatasetError, Store};
 use crate::experiment::plan::{Plan, Point, Settings, Task};
+use crate::network::NetworkError;
 use crate::runner::cache::Cache;
 use crate::runner::cell::{self, Computed, Peer, Prepared, Watch};
 use crate::runner::cost::Costs;
 use crate::runner::file::{Lock, write_atomic};
+use crate::runner::model::Models;
 use crate::runner::progress::Progress;
 use crate::runner::provenance;
 use crate::runner::record::{Finished, Measured, Record};
@@ -83,6 +85,7 @@ pub fn run(plan: &Plan, options: &Options<'_>) -> Result<Outcome, RunError> {
     let directory = directory(options.out, plan);
     let lock = Lock::take(&directory)?;
     let started = provenance::now();
+    let models = Models::new(&directory, options.interrupt.clone(), options.progress);
     let cache = Cache::new(&directory);
     let cells = cells(plan, options)?;
     let mut outcome = Outcome {
@@ -117,7 +120,7 @@ pub fn run(plan: &Plan, options: &Options<'_>) -> Result<Outcome, RunError> {
         let work = match (&cell.point.task, &prepared) {
             (Task::Inference(_), Some((key, ready))) if *key == at => Ok(Work::Inference(Rc::clone(ready))),
             (Task::Inference(settings), _) => {
-                Prepared::new(settings, cell.repetition, options.store, &options.interrupt)
+                Prepared::with(settings, cell.repetition, options.store, &models)
                     .map(|ready| Work::Inference(Rc::new(ready)))
             }
             (Task::Approximation(request), _) => cell::fit(request).map(Work::Done),
@@ -125,7 +128,11 @@ pub fn run(plan: &Plan, options: &Options<'_>) -> Result<Outcome, RunError> {
         };
         let work = match work {
             Ok(work) => work,
-            Err(RunError::Dataset(error @ DatasetError::Absent { .. })) => {
+            // What cannot be had, or has no end, is said, and the rest runs.
+            Err(
+                error @ (RunError::Dataset(DatasetError::Absent { .. })
+                | RunError::Network(NetworkError::Diverged { .. })),
+            ) => {
                 let missing = NotRun { point: labels(cell.point), reason: error.to_string() };
                 if !outcome.not_run.contains(&missing) {
                     options.progress.note(&format!("not run: {error}"));

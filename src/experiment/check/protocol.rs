@@ -8,7 +8,7 @@ use crate::{
     experiment::{
         diagnostic::Code,
         plan::{Local, System},
-        spec::{ProtocolName, ProtocolSpec, SchemeName, Spec},
+        spec::{Architecture, ProtocolName, ProtocolSpec, SchemeName, Spec},
     },
     math::stream::Stream,
     network::Nonlinearity,
@@ -25,6 +25,14 @@ pub(super) fn system(
 ) -> Option<(System, u32, bool)> {
     if spec.protocol.name.is_none() && spec.scheme.name.is_none() {
         return local(spec, entry, activation, checker);
+    }
+    if spec.network.architecture != Architecture::Mlp {
+        checker.error(
+            "network.architecture",
+            Code::Incompatible,
+            "protocols take fully connected networks only so far".to_owned(),
+            "use `mlp`, or leave [scheme] and [protocol] out and run the plain variant alone",
+        );
     }
     let scheme = scheme::name(spec, checker);
     if let Some(scheme) = scheme {
@@ -113,8 +121,8 @@ fn local(
             return None;
         }
     }
-    let (widths, activation) = (widths(spec, entry?), activation?.nonlinearity.clone());
-    Some((System::Local(Local { widths, activation, loss: spec.network.loss }), 0, false))
+    let (_, activation) = (entry?, activation?.nonlinearity.clone());
+    Some((System::Local(Local { activation, loss: spec.network.loss }), 0, false))
 }
 
 fn non_interactive(

@@ -46,8 +46,7 @@ pub fn encode_network<N: Number>(
         }
     };
     network
-        .layers
-        .iter()
+        .dense_layers()
         .map(|layer| {
             let weights: Result<Vec<N>, _> =
                 layer.weights.iter().map(|&weight| encode(weight, settings.weight_scale())).collect();
