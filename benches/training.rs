@@ -17,7 +17,8 @@ use henn::{
     approximation::Polynomial,
     math::stream::Stream,
     network::{
-        Activation, Loss, Network, Nonlinearity, Optimiser, PoolKind, Schedule, Shape, Trainer, Training, architecture,
+        Activation, Loss, Network, Nonlinearity, Optimiser, PoolKind, Schedule, Shape, Trainer, Training,
+        architecture,
     },
 };
 use ndarray::Array2;
@@ -45,7 +46,8 @@ fn main() {
     let penalty: f64 = value("--penalty").map_or(0.0, |text| text.parse().unwrap());
     rayon::ThreadPoolBuilder::new().num_threads(number("--threads", 2)).build_global().unwrap();
 
-    let (x, y) = (images(&folder.join("train-images-idx3-ubyte")), labels(&folder.join("train-labels-idx1-ubyte")));
+    let (x, y) =
+        (images(&folder.join("train-images-idx3-ubyte")), labels(&folder.join("train-labels-idx1-ubyte")));
     let (test_x, test_y) =
         (images(&folder.join("t10k-images-idx3-ubyte")), labels(&folder.join("t10k-labels-idx1-ubyte")));
     let function: Nonlinearity = match value("--activation").map_or("relu", String::as_str) {
@@ -66,16 +68,23 @@ fn main() {
         "lenet_5" => architecture::lenet_5(&function, 10),
         "conv_1" => architecture::conv_1(&function, 10),
         "cryptonets" => architecture::cryptonets(&function, 10),
-        "crypto_dl" => architecture::crypto_dl(&function, 10, arguments.iter().any(|at| at == "--normalised")),
+        "crypto_dl" => {
+            architecture::crypto_dl(&function, 10, arguments.iter().any(|at| at == "--normalised"))
+        }
         "deep" => architecture::deep(&function, 10),
         "resnet" => architecture::resnet(&function, 10, number("--width", 16), PoolKind::Mean),
         "mlp" => architecture::mlp(&[128, 128], &function, 10),
         other => panic!("{other} is no architecture here"),
     };
     let stream = Stream::seeded(1);
-    let network =
-        Network::<f32>::build(Shape::image(1, 28, 28), &specs, 10, Loss::CrossEntropy, &stream.derive("weights"))
-            .unwrap();
+    let network = Network::<f32>::build(
+        Shape::image(1, 28, 28),
+        &specs,
+        10,
+        Loss::CrossEntropy,
+        &stream.derive("weights"),
+    )
+    .unwrap();
     let epochs = number("--epochs", 1);
     let settings = Training {
         epochs,
@@ -85,7 +94,11 @@ fn main() {
         } else {
             Optimiser::sgd(rate, 0.9)
         },
-        schedule: if arguments.iter().any(|at| at == "--cosine") { Schedule::Cosine } else { Schedule::Constant },
+        schedule: if arguments.iter().any(|at| at == "--cosine") {
+            Schedule::Cosine
+        } else {
+            Schedule::Constant
+        },
         penalty,
         ..Training::default()
     };

@@ -96,7 +96,12 @@ impl<T: Real> Network<T> {
         loss: Loss,
         stream: &Stream,
     ) -> Result<Self, NetworkError> {
-        let network = Self::construct(input, specs, loss, &mut Weights { stream: Some(stream), count: 0, total: 0, most: MOST_PARAMETERS })?;
+        let network = Self::construct(
+            input,
+            specs,
+            loss,
+            &mut Weights { stream: Some(stream), count: 0, total: 0, most: MOST_PARAMETERS },
+        )?;
         let output = network.output_shape();
         if output != Some(Shape::features(classes)) {
             return Err(NetworkError::Architecture {
@@ -144,13 +149,15 @@ impl<T: Real> Layer<T> {
     fn spec(&self) -> LayerSpec {
         match self {
             Self::Dense(dense) => LayerSpec::Dense { outputs: dense.bias.len() },
-            Self::Convolution(Convolution { bias, kernel, stride, padding, groups, .. }) => LayerSpec::Convolution {
-                outputs: bias.len(),
-                kernel: *kernel,
-                stride: *stride,
-                padding: *padding,
-                groups: *groups,
-            },
+            Self::Convolution(Convolution { bias, kernel, stride, padding, groups, .. }) => {
+                LayerSpec::Convolution {
+                    outputs: bias.len(),
+                    kernel: *kernel,
+                    stride: *stride,
+                    padding: *padding,
+                    groups: *groups,
+                }
+            }
             Self::Pool(Pool { kind, size, stride, padding }) => {
                 LayerSpec::Pool { pool: *kind, size: *size, stride: *stride, padding: *padding }
             }
@@ -170,7 +177,8 @@ fn fold<T: Real>(layers: &[Layer<T>]) -> Vec<Layer<T>> {
             (
                 Layer::Normalisation(normalisation),
                 Some(
-                    Layer::Dense(Dense { weights, bias }) | Layer::Convolution(Convolution { weights, bias, .. }),
+                    Layer::Dense(Dense { weights, bias })
+                    | Layer::Convolution(Convolution { weights, bias, .. }),
                 ),
             ) => {
                 for ((mut row, bias), (factor, summand)) in
@@ -205,8 +213,7 @@ impl Weights<'_> {
         let mut shape = input;
         let mut layers = Vec::with_capacity(specs.len().min(1024));
         for (index, spec) in specs.iter().enumerate() {
-            let fail =
-                |reason| NetworkError::Architecture { layer: index + 1, input: shape, reason };
+            let fail = |reason| NetworkError::Architecture { layer: index + 1, input: shape, reason };
             let layer = self.layer(shape, spec, nested, &fail)?;
             shape = layer.output(shape).ok_or_else(|| fail("it does not fit what comes in"))?;
             layers.push(layer);
@@ -235,7 +242,8 @@ impl Weights<'_> {
                 if padding >= kernel {
                     return Err(fail("its padding must be below its kernel"));
                 }
-                if !(input.channels.is_multiple_of(groups) && outputs.is_multiple_of(groups)) || *outputs == 0 {
+                if !(input.channels.is_multiple_of(groups) && outputs.is_multiple_of(groups)) || *outputs == 0
+                {
                     return Err(fail("its groups must divide the channels before and after it"));
                 }
                 let inputs = (input.channels / groups).saturating_mul(kernel.saturating_mul(kernel));
@@ -255,14 +263,22 @@ impl Weights<'_> {
                 Layer::Normalisation(Normalisation::new(input.channels))
             }
             LayerSpec::Dropout { rate } if (0.0..1.0).contains(rate) => Layer::Dropout { rate: *rate },
-            LayerSpec::Dropout { .. } => return Err(fail("the rate of dropout must be at least 0 and below 1")),
+            LayerSpec::Dropout { .. } => {
+                return Err(fail("the rate of dropout must be at least 0 and below 1"));
+            }
             // Nothing that is meant to be trained nests deeper, and a file could nest until the stack is full.
-            LayerSpec::Residual { .. } if nested == 4 => return Err(fail("residuals are nested more than 4 deep")),
+            LayerSpec::Residual { .. } if nested == 4 => {
+                return Err(fail("residuals are nested more than 4 deep"));
+            }
             LayerSpec::Residual { layers } => Layer::Residual(self.layers(input, layers, nested + 1)?.0),
         })
     }
 
-    fn take(&mut self, numbers: usize, fail: &dyn Fn(&'static str) -> NetworkError) -> Result<(), NetworkError> {
+    fn take(
+        &mut self,
+        numbers: usize,
+        fail: &dyn Fn(&'static str) -> NetworkError,
+    ) -> Result<(), NetworkError> {
         self.total = self.total.saturating_add(numbers);
         if self.total > self.most { Err(fail("there are too many parameters up to here")) } else { Ok(()) }
     }
@@ -317,15 +333,23 @@ pub fn conv_1(function: &Nonlinearity, classes: usize) -> Vec<LayerSpec> {
     vec![convolution(5, 5, 2, 0), act(), pool(PoolKind::Mean, 2), act(), dense(classes)]
 }
 
-/// LeNet-5 for images of 28x28, as GELU-Net has it but with the activation before the mean: convolutions of 5x5 (the
+/// LeNet-5 for images of 28x28 as GELU-Net has it (section 5), the activation after the mean: convolutions of 5x5 (the
 /// first padded by 2) to 6 and 16 channels, dense layers of 120 and 84.
 pub fn lenet_5(function: &Nonlinearity, classes: usize) -> Vec<LayerSpec> {
     let act = || activation(function);
     let mean = || pool(PoolKind::Mean, 2);
     vec![
-        convolution(6, 5, 1, 2), act(), mean(),
-        convolution(16, 5, 1, 0), act(), mean(),
-        dense(120), act(), dense(84), act(), dense(classes),
+        convolution(6, 5, 1, 2),
+        mean(),
+        act(),
+        convolution(16, 5, 1, 0),
+        mean(),
+        act(),
+        dense(120),
+        act(),
+        dense(84),
+        act(),
+        dense(classes),
     ]
 }
 
@@ -336,9 +360,14 @@ pub fn cryptonets(function: &Nonlinearity, classes: usize) -> Vec<LayerSpec> {
     let act = || activation(function);
     let smooth = || LayerSpec::Pool { pool: PoolKind::Mean, size: 3, stride: 1, padding: 1 };
     vec![
-        convolution(5, 5, 2, 1), act(), smooth(),
-        convolution(50, 5, 2, 0), smooth(),
-        dense(100), act(), dense(classes),
+        convolution(5, 5, 2, 1),
+        act(),
+        smooth(),
+        convolution(50, 5, 2, 0),
+        smooth(),
+        dense(100),
+        act(),
+        dense(classes),
     ]
 }
 
@@ -347,10 +376,14 @@ pub fn cryptonets(function: &Nonlinearity, classes: usize) -> Vec<LayerSpec> {
 pub fn crypto_dl(function: &Nonlinearity, classes: usize, normalised: bool) -> Vec<LayerSpec> {
     let act = || normalised.then_some(LayerSpec::Normalisation).into_iter().chain([activation(function)]);
     let mean = || pool(PoolKind::Mean, 2);
-    [convolution(20, 5, 1, 0)].into_iter()
-        .chain(act()).chain([mean(), convolution(50, 5, 1, 0)])
-        .chain(act()).chain([mean(), dense(256)])
-        .chain(act()).chain([dense(classes)])
+    [convolution(20, 5, 1, 0)]
+        .into_iter()
+        .chain(act())
+        .chain([mean(), convolution(50, 5, 1, 0)])
+        .chain(act())
+        .chain([mean(), dense(256)])
+        .chain(act())
+        .chain([dense(classes)])
         .collect()
 }
 
@@ -359,8 +392,13 @@ pub fn crypto_dl(function: &Nonlinearity, classes: usize, normalised: bool) -> V
 pub fn deep(function: &Nonlinearity, classes: usize) -> Vec<LayerSpec> {
     let block = |outputs| [convolution(outputs, 3, 1, 1), LayerSpec::Normalisation, activation(function)];
     let mean = || [pool(PoolKind::Mean, 2)];
-    block(16).into_iter().chain(block(16)).chain(mean())
-        .chain(block(32)).chain(block(32)).chain(mean())
+    block(16)
+        .into_iter()
+        .chain(block(16))
+        .chain(mean())
+        .chain(block(32))
+        .chain(block(32))
+        .chain(mean())
         .chain([dense(128), LayerSpec::Normalisation, activation(function), dense(classes)])
         .collect()
 }
@@ -377,12 +415,16 @@ pub fn cifar_small(function: &Nonlinearity, classes: usize) -> Vec<LayerSpec> {
 /// scale), of `width` channels at first and eight times as many at last.
 pub fn resnet(function: &Nonlinearity, classes: usize, width: usize, kind: PoolKind) -> Vec<LayerSpec> {
     let block = |outputs| [convolution(outputs, 3, 1, 1), LayerSpec::Normalisation, activation(function)];
-    let residual = |outputs| LayerSpec::Residual { layers: block(outputs).into_iter().chain(block(outputs)).collect() };
+    let residual =
+        |outputs| LayerSpec::Residual { layers: block(outputs).into_iter().chain(block(outputs)).collect() };
     let stage = |outputs| block(outputs).into_iter().chain([pool(kind, 2)]);
-    block(width).into_iter()
-        .chain(stage(2 * width)).chain([residual(2 * width)])
+    block(width)
+        .into_iter()
+        .chain(stage(2 * width))
+        .chain([residual(2 * width)])
         .chain(stage(4 * width))
-        .chain(stage(8 * width)).chain([residual(8 * width)])
+        .chain(stage(8 * width))
+        .chain([residual(8 * width)])
         .chain([pool(kind, 4), dense(classes)])
         .collect()
 }

@@ -62,7 +62,9 @@ pub(super) fn batch<T: Real>(
             let Some(to) = to.as_slice_mut() else { continue };
             let to = &mut to[place * positions..(place + 1) * positions];
             for (y, to) in to.chunks_exact_mut(shape.width).enumerate() {
-                let Some(from_y) = y.checked_add_signed(change.down).filter(|y| *y < shape.height) else { continue };
+                let Some(from_y) = y.checked_add_signed(change.down).filter(|y| *y < shape.height) else {
+                    continue;
+                };
                 let hole = if change.hole[0].contains(&y) { change.hole[1].clone() } else { 0..0 };
                 for (x, to) in to.iter_mut().enumerate() {
                     let from_x = if change.flip { shape.width - 1 - x } else { x };
@@ -96,7 +98,8 @@ mod tests {
                 let low = (sample * 40 + channel * 20) as f64;
                 assert!(*value == 0.0 || (*value > low && *value <= low + 20.0));
             }
-            let first: Vec<f64> = found.row(0).iter().take(20).copied().filter(|value| *value > 0.0).collect();
+            let first: Vec<f64> =
+                found.row(0).iter().take(20).copied().filter(|value| *value > 0.0).collect();
             seen[0] |= first.windows(2).any(|pair| pair[1] < pair[0]);
             seen[1] |= first.windows(2).all(|pair| pair[1] > pair[0]);
             seen[2] |= first.len() < 12;

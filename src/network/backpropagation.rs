@@ -1,6 +1,9 @@
 //! Gradients of the mean loss, by backpropagation.
 
-use super::{Network, argmax, augmentation, layer, layer::Mode, layer::Tape, real::Real, settings::Training, shape::Shape};
+use super::{
+    Network, argmax, augmentation, layer, layer::Mode, layer::Tape, real::Real, settings::Training,
+    shape::Shape,
+};
 use crate::math::stream::Stream;
 use ndarray::{Array1, Array2, ArrayView2, Axis};
 
@@ -132,15 +135,35 @@ pub(super) mod tests {
         use Activation::{Relu, Sigmoid, Square, Tanh};
         let last = || LayerSpec::Dense { outputs: 3 };
         let monomial = Polynomial::monomial(vec![0.4, 0.5, 0.2, -0.03], [-0.5, 0.4]);
-        let chebyshev =
-            Polynomial { basis: Basis::Chebyshev, coefficients: vec![0.4, 0.6, -0.1, 0.2], interval: [-1.0, 1.5] };
+        let chebyshev = Polynomial {
+            basis: Basis::Chebyshev,
+            coefficients: vec![0.4, 0.6, -0.1, 0.2],
+            interval: [-1.0, 1.5],
+        };
         vec![
             vec![last()],
-            vec![LayerSpec::Dense { outputs: 5 }, act(Sigmoid), LayerSpec::Dense { outputs: 4 }, act(Tanh), last()],
+            vec![
+                LayerSpec::Dense { outputs: 5 },
+                act(Sigmoid),
+                LayerSpec::Dense { outputs: 4 },
+                act(Tanh),
+                last(),
+            ],
             vec![conv(3, 3, 1, 1, 1), act(Relu), pool(PoolKind::Mean, 2, 2, 0), last()],
             vec![conv(4, 3, 2, 0, 2), act(Square), pool(PoolKind::Max, 2, 1, 0), conv(2, 2, 1, 0, 1), last()],
-            vec![conv(2, 3, 1, 1, 2), act(Tanh), pool(PoolKind::Max, 3, 2, 1), pool(PoolKind::Mean, 3, 2, 1), last()],
-            vec![conv(3, 2, 3, 1, 1), LayerSpec::Normalisation, act(Nonlinearity::Polynomial(monomial)), last()],
+            vec![
+                conv(2, 3, 1, 1, 2),
+                act(Tanh),
+                pool(PoolKind::Max, 3, 2, 1),
+                pool(PoolKind::Mean, 3, 2, 1),
+                last(),
+            ],
+            vec![
+                conv(3, 2, 3, 1, 1),
+                LayerSpec::Normalisation,
+                act(Nonlinearity::Polynomial(monomial)),
+                last(),
+            ],
             vec![
                 LayerSpec::Normalisation,
                 LayerSpec::Dense { outputs: 4 },
@@ -170,7 +193,9 @@ pub(super) mod tests {
     fn gradients_are_central_finite_differences_for_every_layer_and_loss() {
         let shape = Shape::image(2, 6, 5);
         for (case, specs) in networks().iter().enumerate() {
-            for (loss, smoothing, penalty) in [(LOSSES[0], 0.0, 0.3), (LOSSES[1], 0.1, 0.0), (LOSSES[0], 0.2, 0.0)] {
+            for (loss, smoothing, penalty) in
+                [(LOSSES[0], 0.0, 0.3), (LOSSES[1], 0.1, 0.0), (LOSSES[0], 0.2, 0.0)]
+            {
                 let stream = Stream::seeded(30 + case as u64);
                 let mut network = Network::<f64>::build(shape, specs, 3, loss, &stream).unwrap();
                 // Biases, scales and shifts away from zero and one, as their gradients are tested too.
@@ -206,7 +231,8 @@ pub(super) mod tests {
     fn a_penalty_is_paid_outside_of_the_interval_alone() {
         let polynomial = Polynomial::monomial(vec![0.0, 1.0], [-1.0, 2.0]);
         let specs = [act(Nonlinearity::Polynomial(polynomial))];
-        let network = Network::<f64>::build(Shape::features(2), &specs, 2, Loss::Squared, &Stream::seeded(0)).unwrap();
+        let network =
+            Network::<f64>::build(Shape::features(2), &specs, 2, Loss::Squared, &Stream::seeded(0)).unwrap();
         let loss = |x: [f64; 2], penalty| {
             let mode = Mode { stream: &Stream::seeded(0), penalty };
             let x = Array2::from_shape_vec((1, 2), x.to_vec()).unwrap();
@@ -221,7 +247,8 @@ pub(super) mod tests {
     fn dropout_keeps_the_expectation_and_does_nothing_without_training() {
         let specs = [LayerSpec::Dropout { rate: 0.3 }];
         let network =
-            Network::<f64>::build(Shape::features(20_000), &specs, 20_000, Loss::Squared, &Stream::seeded(0)).unwrap();
+            Network::<f64>::build(Shape::features(20_000), &specs, 20_000, Loss::Squared, &Stream::seeded(0))
+                .unwrap();
         let x = Array2::ones((1, 20_000));
         assert_eq!(network.outputs(x.view()), x);
         let mode = Mode { stream: &Stream::seeded(3), penalty: 0.0 };

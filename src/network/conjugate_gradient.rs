@@ -123,7 +123,8 @@ pub(super) fn iterate<T: Real>(
     scalars[DELTA] = delta;
     // Also where the comparison is not a number: the step was too far.
     if !(comparison >= 0.25) {
-        let more = if comparison.is_finite() { delta * (1.0 - comparison) / length } else { 3.0 * scalars[LAMBDA] };
+        let more =
+            if comparison.is_finite() { delta * (1.0 - comparison) / length } else { 3.0 * scalars[LAMBDA] };
         scalars[LAMBDA] += more;
     }
     done(scalars, r)

@@ -119,7 +119,9 @@ impl<T: Real> Convolution<T> {
                     }
                     if inwards {
                         buffer.fill(T::zero());
-                        if let Ok(columns) = ArrayViewMut2::from_shape((rows, slopes.ncols()), &mut buffer[..]) {
+                        if let Ok(columns) =
+                            ArrayViewMut2::from_shape((rows, slopes.ncols()), &mut buffer[..])
+                        {
                             T::multiply(self.weights.slice(s![outputs, ..]).t(), slopes, columns);
                         }
                         scatter(buffer, self.window(), input, output, back.slice_mut(s![inputs, ..]));
@@ -168,13 +170,16 @@ fn gather<T: Real>(values: ArrayView2<T>, window: Window, input: Shape, output: 
             }
             for (plane, row) in channel.chunks_exact(input.positions()).zip(row.chunks_exact_mut(places)) {
                 for y in top..if left < right { bottom } else { top } {
-                    let from = &plane[(y * window.stride + dy - window.padding) * input.width..][..input.width];
+                    let from =
+                        &plane[(y * window.stride + dy - window.padding) * input.width..][..input.width];
                     let to = &mut row[y * output.width + left..y * output.width + right];
                     let from = &from[(left * window.stride + dx).saturating_sub(window.padding)..];
                     if window.stride == 1 {
                         to.copy_from_slice(&from[..to.len()]);
                     } else {
-                        to.iter_mut().zip(from.iter().step_by(window.stride)).for_each(|(to, from)| *to = *from);
+                        to.iter_mut()
+                            .zip(from.iter().step_by(window.stride))
+                            .for_each(|(to, from)| *to = *from);
                     }
                 }
             }
@@ -195,7 +200,8 @@ fn scatter<T: Real>(columns: &[T], window: Window, input: Shape, output: Shape, 
             let (left, right) = window.inside(dx, input.width, output.width);
             for (plane, row) in channel.chunks_exact_mut(input.positions()).zip(row.chunks_exact(places)) {
                 for y in top..if left < right { bottom } else { top } {
-                    let to = &mut plane[(y * window.stride + dy - window.padding) * input.width..][..input.width];
+                    let to =
+                        &mut plane[(y * window.stride + dy - window.padding) * input.width..][..input.width];
                     let from = &row[y * output.width + left..y * output.width + right];
                     let to = &mut to[(left * window.stride + dx).saturating_sub(window.padding)..];
                     if window.stride == 1 {
@@ -216,21 +222,26 @@ fn offsets(window: Window) -> impl Iterator<Item = (usize, usize)> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{math::stream::Stream, network::backpropagation::{batch, tests::noise}};
+    use crate::{
+        math::stream::Stream,
+        network::backpropagation::{batch, tests::noise},
+    };
     use proptest::prelude::*;
 
     /// As the definition has it, one sample and one place at a time.
     fn direct(of: &Convolution, x: &[f64], input: Shape, output: Shape) -> Vec<f64> {
-        let (kernel, inputs, outputs) =
-            (of.kernel, input.channels / of.groups, output.channels / of.groups);
+        let (kernel, inputs, outputs) = (of.kernel, input.channels / of.groups, output.channels / of.groups);
         let mut found = Vec::new();
         for channel in 0..output.channels {
             for (y0, x0) in (0..output.height).flat_map(|y| (0..output.width).map(move |x| (y, x))) {
                 let mut sum = of.bias[channel];
-                for (i, (dy, dx)) in (0..inputs).flat_map(|i| {
-                    (0..kernel).flat_map(move |dy| (0..kernel).map(move |dx| (i, (dy, dx))))
-                }) {
-                    let (y, z) = ((y0 * of.stride + dy).checked_sub(of.padding), (x0 * of.stride + dx).checked_sub(of.padding));
+                for (i, (dy, dx)) in (0..inputs)
+                    .flat_map(|i| (0..kernel).flat_map(move |dy| (0..kernel).map(move |dx| (i, (dy, dx)))))
+                {
+                    let (y, z) = (
+                        (y0 * of.stride + dy).checked_sub(of.padding),
+                        (x0 * of.stride + dx).checked_sub(of.padding),
+                    );
                     if let (Some(y), Some(z)) = (y, z)
                         && y < input.height
                         && z < input.width
@@ -298,7 +309,10 @@ mod tests {
         let of = Convolution {
             weights: noise(8, 27, 1, &stream.derive("w")).0.mapv(|w| w as f32),
             bias: Array1::zeros(8),
-            kernel: 3, stride: 1, padding: 1, groups: 1,
+            kernel: 3,
+            stride: 1,
+            padding: 1,
+            groups: 1,
         };
         let x = batch(noise(40, input.len(), 1, &stream).0.mapv(|x| x as f32).view(), input);
         let output = of.output(input).unwrap();

@@ -56,7 +56,9 @@ pub(super) fn flatten<T: Real>(values: &Array2<T>, shape: Shape) -> Array2<T> {
     let positions = shape.positions();
     let samples = values.ncols() / positions.max(1);
     let mut flat = Array2::zeros((shape.len(), samples));
-    for (channel, mut features) in values.rows().into_iter().zip(flat.axis_chunks_iter_mut(Axis(0), positions)) {
+    for (channel, mut features) in
+        values.rows().into_iter().zip(flat.axis_chunks_iter_mut(Axis(0), positions))
+    {
         if let Ok(planes) = channel.into_shape_with_order((samples, positions)) {
             features.assign(&planes.t());
         }
@@ -69,7 +71,9 @@ pub(super) fn unflatten<T: Real>(flat: &Array2<T>, shape: Shape) -> Array2<T> {
     let positions = shape.positions();
     let samples = flat.ncols();
     let mut values = Array2::zeros((shape.channels, samples * positions));
-    for (mut channel, features) in values.rows_mut().into_iter().zip(flat.axis_chunks_iter(Axis(0), positions)) {
+    for (mut channel, features) in
+        values.rows_mut().into_iter().zip(flat.axis_chunks_iter(Axis(0), positions))
+    {
         if let Ok(mut planes) = channel.view_mut().into_shape_with_order((samples, positions)) {
             planes.assign(&features.t());
         }

@@ -42,9 +42,19 @@ impl<T: Real> NullaryFnOnce for Values<'_, T> {
         #[allow(unreachable_patterns, clippy::allow_attributes, reason = "there may be other activations")]
         match of {
             Nonlinearity::Exact(Activation::Relu) => {
-                map(z, a, #[inline(always)] |z| if z < T::zero() { T::zero() } else { z });
+                map(
+                    z,
+                    a,
+                    #[inline(always)]
+                    |z| if z < T::zero() { T::zero() } else { z },
+                );
             }
-            Nonlinearity::Exact(Activation::Square) => map(z, a, #[inline(always)] |z| z * z),
+            Nonlinearity::Exact(Activation::Square) => map(
+                z,
+                a,
+                #[inline(always)]
+                |z| z * z,
+            ),
             Nonlinearity::Exact(Activation::Sigmoid) => map(z, a, T::logistic),
             Nonlinearity::Exact(Activation::Tanh) => map(z, a, T::hyperbolic_tangent),
             Nonlinearity::Exact(other) => map(z, a, |z| T::from_f64(other.value(z.wide()))),
@@ -178,7 +188,9 @@ impl<T: Real> Evaluator<T> {
                 let mut sums = [T::zero(); LANES];
                 for (n, coefficient) in self.coefficients.iter().enumerate().skip(1) {
                     let factor = T::from_f64(n as f64) * *coefficient;
-                    for (((sum, first), second), u) in sums.iter_mut().zip(&mut first).zip(&mut second).zip(&u) {
+                    for (((sum, first), second), u) in
+                        sums.iter_mut().zip(&mut first).zip(&mut second).zip(&u)
+                    {
                         *sum += factor * *first;
                         (*first, *second) = (two * *u * *first - *second, *first);
                     }

@@ -4,14 +4,7 @@
 //! that is layer 3). Weights of convolutions are outputs x inputs of a group x rows x columns. The architecture is kept
 //! as JSON in the entry `henn` of the file's metadata.
 
-use super::{
-    Network,
-    activation::Loss,
-    architecture::LayerSpec,
-    layer,
-    real::Real,
-    shape::Shape,
-};
+use super::{Network, activation::Loss, architecture::LayerSpec, layer, real::Real, shape::Shape};
 use safetensors::{Dtype, SafeTensors, tensor::TensorView};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
@@ -108,7 +101,9 @@ impl Writer {
     pub(super) fn put_network<T: Real>(&mut self, prefix: &str, network: &Network<T>) {
         // Visiting wants to bring arrays into standard order.
         let mut network = network.clone();
-        layer::visit_mut(&mut network.layers, prefix, &mut |name, _, shape, values| self.put(name, shape, values));
+        layer::visit_mut(&mut network.layers, prefix, &mut |name, _, shape, values| {
+            self.put(name, shape, values)
+        });
     }
 
     /// The file's bytes, the same ones every time.
@@ -135,13 +130,19 @@ impl<'a> Reader<'a> {
         let tensors = SafeTensors::deserialize(bytes).map_err(format)?;
         let (_, metadata) = SafeTensors::read_metadata(bytes).map_err(format)?;
         let missing = || ExchangeError::Description("there is none".to_owned());
-        let text = metadata.metadata().as_ref().and_then(|entries| entries.get("henn")).ok_or_else(missing)?;
+        let text =
+            metadata.metadata().as_ref().and_then(|entries| entries.get("henn")).ok_or_else(missing)?;
         let description =
             serde_json::from_str(text).map_err(|error| ExchangeError::Description(error.to_string()))?;
         Ok((Self { tensors, taken: 0 }, description))
     }
 
-    pub(super) fn take<T: Real>(&mut self, name: &str, shape: &[usize], values: &mut [T]) -> Result<(), ExchangeError> {
+    pub(super) fn take<T: Real>(
+        &mut self,
+        name: &str,
+        shape: &[usize],
+        values: &mut [T],
+    ) -> Result<(), ExchangeError> {
         let missing = |_| ExchangeError::Missing { name: name.to_owned() };
         let tensor = self.tensors.tensor(name).map_err(missing)?;
         let bytes = tensor.data();
@@ -161,7 +162,11 @@ impl<'a> Reader<'a> {
         Ok(())
     }
 
-    pub(super) fn take_network<T: Real>(&mut self, prefix: &str, network: &mut Network<T>) -> Result<(), ExchangeError> {
+    pub(super) fn take_network<T: Real>(
+        &mut self,
+        prefix: &str,
+        network: &mut Network<T>,
+    ) -> Result<(), ExchangeError> {
         let mut result = Ok(());
         layer::visit_mut(&mut network.layers, prefix, &mut |name, _, shape, values| {
             if result.is_ok() {

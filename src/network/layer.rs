@@ -72,7 +72,8 @@ impl<T> Tape<T> {
     where
         T: Real,
     {
-        let outputs = std::mem::take(self.values.last_mut().map_or(&mut Array2::default((0, 0)), |last| last));
+        let outputs =
+            std::mem::take(self.values.last_mut().map_or(&mut Array2::default((0, 0)), |last| last));
         (self, outputs)
     }
 }
@@ -86,7 +87,9 @@ impl<T: Real> Layer<T> {
             }
             Self::Convolution(convolution) => convolution.output(input),
             Self::Pool(pool) => pool.output(input),
-            Self::Normalisation(normalisation) => (normalisation.scale.len() == input.channels).then_some(input),
+            Self::Normalisation(normalisation) => {
+                (normalisation.scale.len() == input.channels).then_some(input)
+            }
             Self::Activation(_) | Self::Dropout { .. } => Some(input),
             Self::Residual(layers) => (output(layers, input)? == input).then_some(input),
         }
@@ -138,7 +141,13 @@ impl<T: Real> Layer<T> {
         }
     }
 
-    fn forward(&self, values: &Array2<T>, shapes: (Shape, Shape), mode: &Mode, index: usize) -> (Array2<T>, Cache<T>) {
+    fn forward(
+        &self,
+        values: &Array2<T>,
+        shapes: (Shape, Shape),
+        mode: &Mode,
+        index: usize,
+    ) -> (Array2<T>, Cache<T>) {
         let (input, output) = shapes;
         match self {
             Self::Dense(dense) if input.positions() == 1 => (dense.forward(values.view()), Cache::None),
@@ -146,7 +155,9 @@ impl<T: Real> Layer<T> {
                 let flat = flatten(values, input);
                 (dense.forward(flat.view()), Cache::Flat(flat))
             }
-            Self::Convolution(convolution) => (convolution.forward(values.view(), input, output), Cache::None),
+            Self::Convolution(convolution) => {
+                (convolution.forward(values.view(), input, output), Cache::None)
+            }
             Self::Pool(pool) => (pool.forward(values, input, output), Cache::None),
             Self::Activation(of) => (activate(of, values), Cache::None),
             Self::Normalisation(normalisation) => {
@@ -190,7 +201,9 @@ impl<T: Real> Layer<T> {
             (Self::Pool(pool), _) => Some(pool.backward(values, &slopes, shapes.0, shapes.1)),
             (Self::Activation(of), _) => {
                 let samples = values.ncols() / shapes.0.positions().max(1);
-                if let (Some(z), Some(a), Some(slopes)) = (values.as_slice(), outputs.as_slice(), slopes.as_slice_mut()) {
+                if let (Some(z), Some(a), Some(slopes)) =
+                    (values.as_slice(), outputs.as_slice(), slopes.as_slice_mut())
+                {
                     elementwise::derivatives(of, z, a, slopes);
                     if let Some([low, high]) = penalised(of, mode) {
                         let scale = T::from_f64(2.0 * mode.penalty / samples as f64);
@@ -242,7 +255,9 @@ fn activate<T: Real>(of: &Nonlinearity, values: &Array2<T>) -> Array2<T> {
 /// The interval that values should keep to.
 fn penalised<T: Real>(of: &Nonlinearity, mode: &Mode) -> Option<[T; 2]> {
     match of {
-        Nonlinearity::Polynomial(polynomial) if mode.penalty > 0.0 => Some(polynomial.interval.map(T::from_f64)),
+        Nonlinearity::Polynomial(polynomial) if mode.penalty > 0.0 => {
+            Some(polynomial.interval.map(T::from_f64))
+        }
         _ => None,
     }
 }

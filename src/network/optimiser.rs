@@ -34,7 +34,13 @@ impl<T: Real> State<T> {
     }
 
     /// One step along a gradient, the learning rate times `factor`.
-    pub(super) fn step(&mut self, network: &mut Network<T>, gradient: &[T], settings: &Training, factor: f64) {
+    pub(super) fn step(
+        &mut self,
+        network: &mut Network<T>,
+        gradient: &[T],
+        settings: &Training,
+        factor: f64,
+    ) {
         self.steps += 1;
         let steps = self.steps as f64;
         let mut at = 0;
@@ -68,7 +74,8 @@ impl<T: Real> State<T> {
                         second: T::from_f64(beta2),
                         epsilon: T::from_f64(epsilon),
                     };
-                    let moments = first[range.clone()].par_chunks_mut(CHUNK).zip(second[range].par_chunks_mut(CHUNK));
+                    let moments =
+                        first[range.clone()].par_chunks_mut(CHUNK).zip(second[range].par_chunks_mut(CHUNK));
                     let chunks = values.par_chunks_mut(CHUNK).zip(moments).zip(gradient.par_chunks(CHUNK));
                     chunks.for_each(|((w, (m, v)), g)| step.apply(w, m, v, g));
                 }

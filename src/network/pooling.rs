@@ -54,7 +54,8 @@ impl Pool {
         to.par_chunks_mut(output.positions() * PLANES)
             .zip(from.par_chunks(input.positions() * PLANES))
             .for_each(|(to, from)| {
-                let planes = to.chunks_exact_mut(output.positions()).zip(from.chunks_exact(input.positions()));
+                let planes =
+                    to.chunks_exact_mut(output.positions()).zip(from.chunks_exact(input.positions()));
                 planes.for_each(|(to, from)| match self.kind {
                     PoolKind::Mean if self.is_halving() => halve(from, to, input.width, output.width, scale),
                     PoolKind::Mean => {
@@ -159,7 +160,9 @@ fn halve<T: Real>(from: &[T], to: &mut [T], inside: usize, outside: usize, scale
 fn spread<T: Real>(slopes: &[T], to: &mut [T], inside: usize, outside: usize, scale: T) {
     for (rows, slopes) in to.chunks_exact_mut(2 * inside).zip(slopes.chunks_exact(outside)) {
         let (top, bottom) = rows.split_at_mut(inside);
-        for ((slope, top), bottom) in slopes.iter().zip(top.chunks_exact_mut(2)).zip(bottom.chunks_exact_mut(2)) {
+        for ((slope, top), bottom) in
+            slopes.iter().zip(top.chunks_exact_mut(2)).zip(bottom.chunks_exact_mut(2))
+        {
             let slope = *slope * scale;
             (top[0], top[1], bottom[0], bottom[1]) = (slope, slope, slope, slope);
         }

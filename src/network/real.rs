@@ -107,7 +107,8 @@ impl Real for f32 {
         // 1 - 2 / (exp(2 z) + 1) would lose everything near 0.
         if self.abs() < 0.25 {
             let s = self * self;
-            return self * (1.0 + s * (-1.0 / 3.0 + s * (2.0 / 15.0 + s * (-17.0 / 315.0 + s * (62.0 / 2835.0)))));
+            return self
+                * (1.0 + s * (-1.0 / 3.0 + s * (2.0 / 15.0 + s * (-17.0 / 315.0 + s * (62.0 / 2835.0)))));
         }
         1.0 - 2.0 / (exponential(2.0 * self) + 1.0)
     }
@@ -126,7 +127,11 @@ fn exponential(x: f32) -> f32 {
     let r = x - n * 0.693_359_4 - n * -2.121_944_4e-4;
     let tail = 1.0 / 2.0 + r * (1.0 / 6.0 + r * (1.0 / 24.0 + r * (1.0 / 120.0 + r * (1.0 / 720.0))));
     let value = 1.0 + r + r * r * tail;
-    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "n is from -126 to 128; NaN becomes 0")]
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "n is from -126 to 128; NaN becomes 0"
+    )]
     let power = f32::from_bits(((n as i32 + 127) << 23) as u32);
     value * power
 }
@@ -154,7 +159,10 @@ mod tests {
             let z = f32::from(step) / 100.0;
             let wide = f64::from(z);
             let near = |found: f32, expected: f64| {
-                assert!((f64::from(found) - expected).abs() <= 4e-7 * (1e-30 + expected.abs()), "{z}: {found}, {expected}");
+                assert!(
+                    (f64::from(found) - expected).abs() <= 4e-7 * (1e-30 + expected.abs()),
+                    "{z}: {found}, {expected}"
+                );
             };
             near(exponential(z), libm::exp(wide));
             near(z.logistic(), wide.logistic());

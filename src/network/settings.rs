@@ -179,7 +179,11 @@ impl Training {
             if value.is_finite() && value > 0.0 { Ok(()) } else { fail(name, value, "finite and above 0") }
         };
         let not_negative = |name, value: f64| {
-            if value.is_finite() && value >= 0.0 { Ok(()) } else { fail(name, value, "finite and at least 0") }
+            if value.is_finite() && value >= 0.0 {
+                Ok(())
+            } else {
+                fail(name, value, "finite and at least 0")
+            }
         };
         let share = |name, value: f64| {
             if (0.0..1.0).contains(&value) { Ok(()) } else { fail(name, value, "at least 0 and below 1") }
