@@ -34,8 +34,8 @@ def load(folder, name):
 def lenet(activation):
     act = {"tanh": nn.Tanh, "relu": nn.ReLU}[activation]
     return nn.Sequential(
-        nn.Conv2d(1, 6, 5, padding=2), act(), nn.AvgPool2d(2),
-        nn.Conv2d(6, 16, 5), act(), nn.AvgPool2d(2),
+        nn.Conv2d(1, 6, 5, padding=2), nn.AvgPool2d(2), act(),
+        nn.Conv2d(6, 16, 5), nn.AvgPool2d(2), act(),
         nn.Flatten(), nn.Linear(400, 120), act(), nn.Linear(120, 84), act(), nn.Linear(84, 10),
     )
 

@@ -349,18 +349,18 @@ pub fn conv_1(function: &Nonlinearity, classes: usize) -> Vec<LayerSpec> {
     vec![convolution(5, 5, 2, 0), act(), pool(PoolKind::Mean, 2), act(), dense(classes)]
 }
 
-/// LeNet-5 for images of 28x28, as GELU-Net has it but with the activation before the mean: convolutions of 5x5 (the
+/// LeNet-5 for images of 28x28 as GELU-Net has it (section 5), the activation after the mean: convolutions of 5x5 (the
 /// first padded by 2) to 6 and 16 channels, dense layers of 120 and 84.
 pub fn lenet_5(function: &Nonlinearity, classes: usize) -> Vec<LayerSpec> {
     let act = || activation(function);
     let mean = || pool(PoolKind::Mean, 2);
     vec![
         convolution(6, 5, 1, 2),
-        act(),
         mean(),
+        act(),
         convolution(16, 5, 1, 0),
-        act(),
         mean(),
+        act(),
         dense(120),
         act(),
         dense(84),
