@@ -34,6 +34,7 @@ pub use rules::{Rules, State};
 use crate::{
     backend::{BackendError, Meter, Number, Operation},
     math::stream::Stream,
+    network::{Linear, Row},
     scheme::{encoding::EncodingError, rlwe::RlweError},
 };
 
@@ -489,7 +490,7 @@ impl<E: Engine> Slots<E> {
         Ok(rotated.into_iter().map(|payload| Ciphertext { payload, state: state.clone() }).collect())
     }
 
-    /// Dense layers: `weights x + bias` for vectors of ciphertexts, a row of weights an output, at the scale `target`.
+    /// Linear layers: `weights x + bias` for vectors of ciphertexts, a row of weights an output, at the scale `target`.
     ///
     /// The magnitudes of a row and its bias sum to at most `norm`. What is known of the results follows from that alone, not from the
     /// weights: so what a plan found out before there were any holds.
@@ -499,39 +500,38 @@ impl<E: Engine> Slots<E> {
     /// [`combine`](Self::combine).
     pub fn affine(
         &self,
-        weights: ndarray::ArrayView2<'_, f64>,
-        bias: &[f64],
+        layer: &Linear,
         inputs: &[Of<E>],
         target: f64,
         norm: f64,
     ) -> Result<Vec<Of<E>>, SlotError> {
-        for (what, found, expected) in
-            [("a row of weights", weights.ncols(), inputs.len()), ("biases", bias.len(), weights.nrows())]
-        {
-            if found != expected {
-                return Err(SlotError::Length { what, found, expected });
-            }
+        if layer.inputs != inputs.len() {
+            let (what, found, expected) = ("the inputs of a layer", layer.inputs, inputs.len());
+            return Err(SlotError::Length { what, found, expected });
         }
         let level = inputs.iter().map(|input| input.state.level).min().ok_or(SlotError::Empty)?;
         let raw = target * self.rules().divisor(level);
         let known: Vec<_> = inputs.iter().map(|input| &input.state).collect();
         let state = self.rules().layer(&known, level, raw, norm)?;
         let dropped = inputs.iter().map(|input| self.drop_to(input, level)).collect::<Result<Vec<_>, _>>()?;
-        let rows: Vec<_> = weights.outer_iter().zip(bias).enumerate().collect();
+        let rows: Vec<_> = layer.rows.iter().enumerate().collect();
         rows.into_par_iter()
-            .map(|(index, (row, bias))| {
-                let found = row.iter().map(|weight| weight.abs()).sum::<f64>() + bias.abs();
+            .map(|(index, Row { terms, bias })| {
+                let found = terms.iter().map(|(_, weight)| weight.abs()).sum::<f64>() + bias.abs();
                 if !matches!(found, found if found <= norm) {
                     return Err(SlotError::Norm { row: index, found, most: norm });
                 }
-                let terms = dropped.iter().zip(row).map(|(input, weight)| {
+                let of_row = terms.iter().map(|&(at, weight)| {
+                    let found = dropped.get(at);
+                    let (what, expected) = ("the inputs of a layer", dropped.len());
+                    let input = found.ok_or(SlotError::Length { what, found: at + 1, expected })?;
                     let scale = self.rules().factor_scale(&input.state, level, target);
-                    Term { payload: &input.payload, weight: *weight, scale }
+                    Ok(Term { payload: &input.payload, weight, scale })
                 });
-                self.count(Operation::ScalarProduct, inputs.len(), level)?;
-                self.count(Operation::Addition, inputs.len() - 1, level)?;
+                self.count(Operation::ScalarProduct, terms.len(), level)?;
+                self.count(Operation::Addition, terms.len().saturating_sub(1), level)?;
                 self.count(Operation::PlainAddition, 1, level)?;
-                let sum = self.engine.combine(&terms.collect::<Vec<_>>(), raw)?;
+                let sum = self.engine.combine(&of_row.collect::<Result<Vec<_>, SlotError>>()?, raw)?;
                 let payload = self.engine.add_constant(&sum, *bias, raw)?;
                 self.rescaled(Ciphertext { payload, state: state.clone() })
             })

@@ -128,7 +128,7 @@ fn settings(spec: &Spec, checker: &mut Checker<'_>) -> Option<Settings> {
     let layers = network::layers(spec, entry, checker);
     training::check(spec, checker);
     let chosen = approximation::chosen(spec, checker);
-    let system = system(spec, entry, chosen.as_ref(), checker);
+    let system = system(spec, entry, chosen.as_ref(), layers.as_ref().and_then(Option::as_deref), checker);
     let blocked = checker.has_errors_since(before);
     match (entry, system) {
         (Some(entry), Some((system, security_bits, marked))) if !blocked => Some(Settings {

@@ -114,12 +114,7 @@ impl<T: Real> Network<T> {
     }
 
     /// A network of zeros, of so many numbers at most.
-    pub(super) fn hollow(
-        input: Shape,
-        specs: &[LayerSpec],
-        loss: Loss,
-        most: usize,
-    ) -> Result<Self, NetworkError> {
+    pub fn hollow(input: Shape, specs: &[LayerSpec], loss: Loss, most: usize) -> Result<Self, NetworkError> {
         Self::construct(input, specs, loss, &mut Weights { stream: None, count: 0, total: 0, most })
     }
 

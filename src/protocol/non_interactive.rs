@@ -20,7 +20,7 @@ use crate::{
         slots::{Ciphertext, Dry, Engine, Of, SlotError, Slots},
     },
     math::stream::Stream,
-    network::{Dense, Loss, Network},
+    network::{LayerSpec, Loss, Network, Shape, Step},
     protocol::{
         ProtocolError,
         channel::LENGTH_BYTES,
@@ -34,9 +34,13 @@ pub mod parameters;
 /// What both parties agree on before they start.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Settings {
-    /// Inputs, hidden neurons of each layer, outputs.
-    pub widths: Vec<usize>,
-    /// Activation of hidden layers.
+    /// The shape of a sample.
+    pub input: Shape,
+    /// The layers; whatever function they name, `activation` stands for it.
+    pub layers: Vec<LayerSpec>,
+    /// Classes, one output each.
+    pub classes: usize,
+    /// In place of every activation.
     pub activation: Polynomial,
     /// How outputs are read.
     pub loss: Loss,
@@ -74,8 +78,11 @@ impl Settings {
 
     /// Products one after another from inputs to outputs, those with weights and coefficients included.
     pub fn depth(&self) -> u32 {
-        let layers = u32::try_from(self.widths.len().saturating_sub(1)).unwrap_or(u32::MAX);
-        layers + layers.saturating_sub(1) * self.activation.depth()
+        let depth = |step: &Step| match step {
+            Step::Linear(_) => 1,
+            Step::Activation(_) => self.activation.depth(),
+        };
+        self.hollow().iter().map(depth).sum()
     }
 
     /// The network's outputs from its inputs, all at as few primes as they need.
@@ -86,37 +93,35 @@ impl Settings {
         &self,
         slots: &Slots<E>,
         evaluation: &E::Evaluation,
-        layers: &[Dense],
+        steps: &[Step],
         inputs: Vec<Of<E>>,
     ) -> Result<Vec<Of<E>>, SlotError> {
         let (weight, coefficient) = (power_of_two(self.weight_bits), power_of_two(self.coefficient_bits));
         let mut values = inputs;
-        for (index, layer) in layers.iter().enumerate() {
-            let scale = values.first().map_or(1.0, |value| value.state().scale);
-            let target = slots.rules().product_scale(scale, weight);
-            let bias: Vec<f64> = layer.bias.to_vec();
-            values = slots.affine(layer.weights.view(), &bias, &values, target, self.norm())?;
-            if index + 1 < layers.len() {
-                let activate = |z: &Of<E>| slots.polynomial(evaluation, z, &self.activation, coefficient);
-                values = values.par_iter().map(activate).collect::<Result<_, _>>()?;
+        for step in steps {
+            match step {
+                Step::Linear(layer) => {
+                    let scale = values.first().map_or(1.0, |value| value.state().scale);
+                    let target = slots.rules().product_scale(scale, weight);
+                    values = slots.affine(layer, &values, target, self.norm())?;
+                }
+                Step::Activation(_) => {
+                    let activate = |z: &Of<E>| slots.polynomial(evaluation, z, &self.activation, coefficient);
+                    values = values.par_iter().map(activate).collect::<Result<_, _>>()?;
+                }
             }
         }
         values.par_iter().map(|value| slots.compact(value)).collect()
     }
 
-    /// Layers of the right shape without weights.
-    fn hollow(&self) -> Vec<Dense> {
-        let pairs = self.widths.iter().zip(self.widths.iter().skip(1));
-        pairs
-            .map(|(&inputs, &outputs)| Dense {
-                weights: Array2::zeros((outputs, inputs)),
-                bias: ndarray::Array1::zeros(outputs),
-            })
-            .collect()
+    /// The network without weights; nothing of what is not made of linear maps and activations, which experiments refuse.
+    pub fn hollow(&self) -> Vec<Step> {
+        let network = Network::hollow(self.input, &self.layers, self.loss, usize::MAX);
+        network.ok().and_then(|network| network.steps()).unwrap_or_default()
     }
 
     fn inputs(&self) -> usize {
-        self.widths.first().copied().unwrap_or(0)
+        self.input.len()
     }
 
     /// What so many samples take on an engine, from a run with nothing in place of numbers.
@@ -224,7 +229,7 @@ pub fn infer<E: Engine>(
     link.send(&Message::new(Kind::PublicKey, slots.engine().write_evaluation(&evaluation)))?;
     drop(evaluation);
     keys_sent();
-    let width = settings.widths.last().copied().unwrap_or(0);
+    let width = settings.classes;
     let mut opened = Opened { outputs: Array2::zeros((0, width)), numbers: Vec::new() };
     let batches = features.axis_chunks_iter(Axis(0), slots.engine().slots().max(1));
     for (index, batch) in (0_u64..).zip(batches) {
@@ -287,7 +292,7 @@ pub fn serve<E: Engine>(
     }
     let evaluation = slots.engine().read_evaluation(&keys.body).map_err(BackendError::from)?;
     drop(keys);
-    let layers: Vec<Dense> = model.dense_layers().cloned().collect();
+    let steps = model.steps().unwrap_or_default();
     loop {
         let request = link.receive()?;
         if request.kind == Kind::Close {
@@ -302,16 +307,15 @@ pub fn serve<E: Engine>(
             let (found, expected) = (format!("{} bytes too many", rest.len()), "inputs");
             return Err(ProtocolError::Unexpected { found, expected });
         }
-        let outputs =
-            settings.evaluate(slots, &evaluation, &layers, inputs).map_err(|error| match error {
-                SlotError::Norm { found, most, .. } => ProtocolError::Magnitude {
-                    what: "the sum of a neuron's weights",
-                    value: found,
-                    bound: most,
-                    key: "norm_bits",
-                },
-                other => BackendError::from(other).into(),
-            })?;
+        let outputs = settings.evaluate(slots, &evaluation, &steps, inputs).map_err(|error| match error {
+            SlotError::Norm { found, most, .. } => ProtocolError::Magnitude {
+                what: "the sum of a neuron's weights",
+                value: found,
+                bound: most,
+                key: "norm_bits",
+            },
+            other => BackendError::from(other).into(),
+        })?;
         let mut body = Vec::new();
         for output in &outputs {
             slots.write(output, false, &mut body);

@@ -4,6 +4,7 @@ use crate::backend::{BackendError, OperationCounts, Variant};
 use crate::dataset;
 use crate::experiment::plan::{Settings, System};
 use crate::math::stream::Stream;
+use crate::network::Step;
 use crate::protocol::transcript::Traffic;
 use crate::protocol::{ProtocolError, non_interactive, split};
 use crate::runner::RunError;
@@ -97,7 +98,11 @@ pub fn memory(settings: &Settings, entry: &dataset::Entry, variant: Variant) -> 
             let instances = scheme.plaintext_moduli.len().max(1);
             let ciphertext = (size_of::<u64>() << scheme.log_degree) * words * instances;
             // Every layer holds its inputs and outputs, and the powers that a polynomial takes on every thread.
-            let widest = protocol.widths.iter().copied().max().unwrap_or(0);
+            let width = |step: &Step| match step {
+                Step::Linear(layer) => layer.inputs.max(layer.rows.len()),
+                Step::Activation(_) => 0,
+            };
+            let widest = protocol.hollow().iter().map(width).max().unwrap_or(0);
             let powers = protocol.activation.degree() * rayon::current_num_threads();
             let primes = scheme.modulus_bits.len() + scheme.special_bits.len();
             let digits = scheme.modulus_bits.len().div_ceil(scheme.special_bits.len().max(1));

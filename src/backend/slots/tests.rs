@@ -222,7 +222,7 @@ impl Circuit for Layer {
         let slots = &bench.slots;
         let inputs: Vec<_> = values.chunks(8).map(|chunk| bench.encrypt(chunk, 1.0)).collect();
         let target = slots.rules().product_scale(bench.scale, 256.0);
-        let sums = slots.affine(self.weights.view(), &self.bias, &inputs, target, 5.0)?;
+        let sums = slots.affine(&Linear::dense(self.weights.view(), &self.bias), &inputs, target, 5.0)?;
         let squares = sums.iter().map(|sum| slots.multiply(&bench.evaluation, sum, sum));
         let squares = squares.collect::<Result<Vec<_>, _>>()?;
         let target = slots.rules().product_scale(squares[0].state.scale, 256.0);
@@ -263,8 +263,9 @@ fn layers_keep_the_bounds_on_their_errors() {
             let weights = Array2::from_shape_vec((3, 16), rows).unwrap();
             // As large as they may be.
             let weights = weights.mapv(|one| weight.copysign(one));
-            let outputs =
-                slots.affine(weights.view(), &[0.0; 3], &inputs, 256.0 * 65_536.0, 16.0 * weight).unwrap();
+            let outputs = slots
+                .affine(&Linear::dense(weights.view(), &[0.0; 3]), &inputs, 256.0 * 65_536.0, 16.0 * weight)
+                .unwrap();
             for output in outputs {
                 let budget = slots.engine().noise_budget(&bench.secret, &output.payload);
                 let bound = slots.rules().budget(&output.state);

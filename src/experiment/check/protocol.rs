@@ -7,11 +7,11 @@ use crate::{
     dataset,
     experiment::{
         diagnostic::Code,
-        plan::{Local, System},
-        spec::{Architecture, ProtocolName, ProtocolSpec, SchemeName, Spec},
+        plan::{Local, System, input_shape},
+        spec::{ProtocolName, ProtocolSpec, SchemeName, Spec},
     },
     math::stream::Stream,
-    network::Nonlinearity,
+    network::{LayerSpec, Network, Nonlinearity, Step, architecture},
     protocol::{non_interactive, split},
     scheme::registry::Kind,
 };
@@ -21,18 +21,11 @@ pub(super) fn system(
     spec: &Spec,
     entry: Option<&dataset::Entry>,
     activation: Option<&Chosen>,
+    layers: Option<&[LayerSpec]>,
     checker: &mut Checker<'_>,
 ) -> Option<(System, u32, bool)> {
     if spec.protocol.name.is_none() && spec.scheme.name.is_none() {
         return local(spec, entry, activation, checker);
-    }
-    if spec.network.architecture != Architecture::Mlp {
-        checker.error(
-            "network.architecture",
-            Code::Incompatible,
-            "protocols take fully connected networks only so far".to_owned(),
-            "use `mlp`, or leave [scheme] and [protocol] out and run the plain variant alone",
-        );
     }
     let scheme = scheme::name(spec, checker);
     if let Some(scheme) = scheme {
@@ -50,6 +43,11 @@ pub(super) fn system(
         None
     };
     match (protocol, scheme.map(|scheme| (scheme, scheme.kind()))) {
+        (ProtocolName::Split, Some((_, Kind::Additive(_)))) if layers.is_some() => incompatible(
+            checker,
+            "protocol `split` takes fully connected networks only so far".to_owned(),
+            "use architecture `mlp`",
+        ),
         (ProtocolName::Split, Some((_, Kind::Additive(name)))) => {
             let scheme = scheme::additive(spec, name, checker);
             let protocol = split(spec, entry, activation?.nonlinearity.clone(), checker);
@@ -59,7 +57,7 @@ pub(super) fn system(
         }
         (ProtocolName::NonInteractive, Some((_, Kind::Lattice(name)))) => {
             let activation = activation?;
-            let protocol = non_interactive(spec, entry, activation, checker)?;
+            let protocol = non_interactive(spec, entry, (activation, layers), checker)?;
             if activation.is_pending() {
                 let (wish, required, _) = scheme::wish(spec, name, checker);
                 return Some((System::Pending { wish, protocol }, required, false));
@@ -128,7 +126,7 @@ fn local(
 fn non_interactive(
     spec: &Spec,
     entry: Option<&dataset::Entry>,
-    activation: &Chosen,
+    (activation, layers): (&Chosen, Option<&[LayerSpec]>),
     checker: &mut Checker<'_>,
 ) -> Option<non_interactive::Settings> {
     let protocol = &spec.protocol;
@@ -154,23 +152,39 @@ fn non_interactive(
         return None;
     };
     integer_inputs(spec, checker);
-    let widths = widths(spec, entry?);
-    let weights =
-        widths.iter().zip(widths.iter().skip(1)).map(|(inputs, outputs)| inputs.saturating_mul(*outputs));
-    let weights = weights.fold(0, usize::saturating_add);
-    if weights > MOST_WEIGHTS {
+    let entry = entry?;
+    let dense = || architecture::mlp(&spec.network.hidden, &spec.network.activation.into(), entry.classes());
+    let layers = layers.map_or_else(dense, <[LayerSpec]>::to_vec);
+    let network = Network::hollow(input_shape(entry), &layers, spec.network.loss, MOST_WEIGHTS);
+    let Some(steps) = network.ok().and_then(|network| network.steps()) else {
+        checker.error(
+            "network.architecture",
+            Code::Incompatible,
+            format!("protocol `non_interactive` cannot evaluate this network, or it has more than {MOST_WEIGHTS} weights"),
+            "allowed: dense layers, convolutions, mean pooling, batch normalisation",
+        );
+        return None;
+    };
+    let terms = steps.iter().map(|step| match step {
+        Step::Linear(layer) => layer.terms(),
+        Step::Activation(_) => 0,
+    });
+    let terms: usize = terms.sum();
+    if terms > MOST_WEIGHTS {
         checker.error(
             "network.hidden",
             Code::Range,
             format!(
-                "the network has {weights} weights; under protocol `non_interactive` allowed: {MOST_WEIGHTS}"
+                "the network has {terms} products with weights; under protocol `non_interactive` allowed: {MOST_WEIGHTS}"
             ),
             "lower the widths",
         );
         return None;
     }
     Some(non_interactive::Settings {
-        widths,
+        input: input_shape(entry),
+        layers,
+        classes: entry.classes(),
         activation,
         loss: spec.network.loss,
         input_bits: protocol.activation_bits,

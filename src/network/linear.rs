@@ -1,0 +1,231 @@
+//! Networks as maps that a server can compute on ciphertexts: sums of products with weights, and functions between them.
+//!
+//! Dense layers, convolutions, mean pooling and batch normalisation are linear, and linear maps that follow one another are one: so pooling and
+//! normalisation cost neither a level nor a product of their own. Which inputs an output takes follows from the architecture, not from the weights.
+
+use std::collections::BTreeMap;
+
+use ndarray::{ArrayView1, ArrayView2};
+
+use super::{
+    Network, activation::Nonlinearity, convolution::Convolution, layer::Layer, pooling::Pool,
+    pooling::PoolKind, shape::Shape,
+};
+
+/// A linear map: `weights x + bias`, in sparse rows.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Linear {
+    /// Number of inputs.
+    pub inputs: usize,
+    /// One output each.
+    pub rows: Vec<Row>,
+}
+
+/// One output of a [`Linear`] map.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Row {
+    /// The inputs that it takes, in their order, each with its weight.
+    pub terms: Vec<(usize, f64)>,
+    /// What is added.
+    pub bias: f64,
+}
+
+/// A part of a network.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Step {
+    /// A linear map.
+    Linear(Linear),
+    /// A function of every value.
+    Activation(Nonlinearity),
+}
+
+impl Linear {
+    /// A dense layer, of `weights` outputs x inputs.
+    pub fn dense(weights: ArrayView2<'_, f64>, bias: &[f64]) -> Self {
+        let rows = weights.outer_iter().zip(bias);
+        let row = |(row, bias): (ArrayView1<'_, f64>, &f64)| Row {
+            terms: row.iter().copied().enumerate().collect(),
+            bias: *bias,
+        };
+        Self { inputs: weights.ncols(), rows: rows.map(row).collect() }
+    }
+
+    /// First `first`, then this.
+    fn after(&self, first: &Self) -> Self {
+        let merged = |row: &Row| {
+            let mut terms = BTreeMap::new();
+            let mut bias = row.bias;
+            for &(through, weight) in &row.terms {
+                let Some(inner) = first.rows.get(through) else { continue };
+                bias += weight * inner.bias;
+                for &(input, factor) in &inner.terms {
+                    *terms.entry(input).or_insert(0.0) += weight * factor;
+                }
+            }
+            Row { terms: terms.into_iter().collect(), bias }
+        };
+        Self { inputs: first.inputs, rows: self.rows.iter().map(merged).collect() }
+    }
+
+    /// The most terms of a row.
+    pub fn longest(&self) -> usize {
+        self.rows.iter().map(|row| row.terms.len()).max().unwrap_or(0)
+    }
+
+    /// Terms of all rows.
+    pub fn terms(&self) -> usize {
+        self.rows.iter().map(|row| row.terms.len()).sum()
+    }
+}
+
+impl Network {
+    /// The network as linear maps and functions, in turns; `None` where a layer is neither: the greatest of a window, residuals.
+    pub fn steps(&self) -> Option<Vec<Step>> {
+        let mut steps: Vec<Step> = Vec::new();
+        let mut shape = self.input;
+        for layer in &self.layers {
+            let linear = match layer {
+                Layer::Dropout { .. } => continue,
+                Layer::Activation(function) => {
+                    steps.push(Step::Activation(function.clone()));
+                    continue;
+                }
+                Layer::Dense(dense) => Linear::dense(dense.weights.view(), &dense.bias.to_vec()),
+                Layer::Convolution(convolution) => convolved(convolution, shape, layer.output(shape)?),
+                Layer::Pool(pool) if pool.kind == PoolKind::Mean => {
+                    convolved(&mean(*pool, shape.channels), shape, layer.output(shape)?)
+                }
+                Layer::Normalisation(normalisation) => {
+                    let channels = normalisation.affine();
+                    let row = |(index, &(factor, summand)): (usize, &(f64, f64))| Row {
+                        terms: vec![(index, factor)],
+                        bias: summand,
+                    };
+                    let each =
+                        channels.iter().flat_map(|affine| std::iter::repeat_n(affine, shape.positions()));
+                    Linear { inputs: shape.len(), rows: each.enumerate().map(row).collect() }
+                }
+                Layer::Pool(_) | Layer::Residual(_) => return None,
+            };
+            shape = layer.output(shape)?;
+            match steps.last_mut() {
+                Some(Step::Linear(before)) => *before = linear.after(before),
+                _ => steps.push(Step::Linear(linear)),
+            }
+        }
+        Some(steps)
+    }
+}
+
+/// The mean of a window as a depthwise convolution.
+fn mean(pool: Pool, channels: usize) -> Convolution {
+    let area = pool.size * pool.size;
+    Convolution {
+        weights: ndarray::Array2::from_elem((channels, area), 1.0 / area as f64),
+        bias: ndarray::Array1::zeros(channels),
+        kernel: pool.size,
+        stride: pool.stride,
+        padding: pool.padding,
+        groups: channels,
+    }
+}
+
+/// A convolution's rows, channel by channel, row by row.
+fn convolved(convolution: &Convolution, input: Shape, output: Shape) -> Linear {
+    let Convolution { weights, bias, kernel, stride, padding, groups } = convolution;
+    let (of_group, outputs_of_group) = (input.channels / groups, output.channels / groups);
+    // Where the window's row or column lies on the image, if it does.
+    let place = |out: usize, offset: usize, length: usize| {
+        (out * stride + offset).checked_sub(*padding).filter(|at| *at < length)
+    };
+    let mut rows = Vec::with_capacity(output.len());
+    for channel in 0..output.channels {
+        let first = channel / outputs_of_group.max(1) * of_group;
+        for (down, right) in
+            (0..output.height).flat_map(|down| (0..output.width).map(move |right| (down, right)))
+        {
+            let mut terms = Vec::with_capacity(of_group * kernel * kernel);
+            for (index, weight) in weights.row(channel).iter().enumerate() {
+                let (from, offset) = (index / (kernel * kernel), index % (kernel * kernel));
+                let y = place(down, offset / kernel, input.height);
+                let x = place(right, offset % kernel, input.width);
+                if let (Some(y), Some(x)) = (y, x) {
+                    terms.push((((first + from) * input.height + y) * input.width + x, *weight));
+                }
+            }
+            rows.push(Row { terms, bias: bias[channel] });
+        }
+    }
+    Linear { inputs: input.len(), rows }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::math::stream::Stream;
+    use crate::network::{Activation, Loss, architecture};
+    use ndarray::Array2;
+    use ndarray_rand::{RandomExt, rand_distr::StandardNormal};
+
+    fn evaluate(steps: &[Step], input: &[f64]) -> Vec<f64> {
+        steps.iter().fold(input.to_vec(), |values, step| match step {
+            Step::Linear(linear) => {
+                assert_eq!(linear.inputs, values.len());
+                let sum = |row: &Row| row.terms.iter().map(|(at, weight)| values[*at] * weight).sum::<f64>();
+                linear.rows.iter().map(|row| sum(row) + row.bias).collect()
+            }
+            Step::Activation(function) => values.iter().map(|z| function.value(*z)).collect(),
+        })
+    }
+
+    #[test]
+    fn steps_compute_what_the_network_computes() {
+        let stream = Stream::seeded(3);
+        let function = Nonlinearity::from(Activation::Sigmoid);
+        let image = Shape::image(1, 28, 28);
+        let cases = [
+            (Shape::features(7), architecture::mlp(&[5, 4], &function, 3)),
+            (image, architecture::conv_1(&function, 3)),
+            (image, architecture::lenet_5(&function, 3)),
+            (image, architecture::cryptonets(&function, 3)),
+            (image, architecture::deep(&function, 3)),
+        ];
+        for (shape, specs) in cases {
+            let mut network = Network::build(shape, &specs, 3, Loss::CrossEntropy, &stream).unwrap();
+            // Normalisations that do something.
+            for layer in &mut network.layers {
+                if let Layer::Normalisation(of) = layer {
+                    of.mean.iter_mut().zip(1_u8..).for_each(|(mean, n)| *mean = 0.01 * f64::from(n));
+                    of.shift.fill(0.1);
+                    of.variance.fill(0.7);
+                }
+            }
+            let steps = network.steps().unwrap();
+            let turns = steps.windows(2).all(|pair| {
+                matches!(
+                    pair,
+                    [Step::Linear(_), Step::Activation(_)] | [Step::Activation(_), Step::Linear(_)]
+                )
+            });
+            assert!(turns, "{specs:?}");
+            let x = Array2::random_using((2, shape.len()), StandardNormal, &mut stream.rng());
+            for (sample, expected) in x.outer_iter().zip(network.outputs(x.view()).outer_iter()) {
+                let found = evaluate(&steps, &sample.to_vec());
+                assert!(
+                    found.iter().zip(&expected).all(|(a, b)| (a - b).abs() < 1e-9),
+                    "{found:?} {expected}"
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn what_is_not_linear_has_no_steps() {
+        let function = Nonlinearity::from(Activation::Relu);
+        let specs = architecture::resnet(&function, 10, 4, PoolKind::Max);
+        let shape = Shape::image(3, 32, 32);
+        let network =
+            Network::<f64>::build(shape, &specs, 10, Loss::CrossEntropy, &Stream::seeded(0)).unwrap();
+        assert_eq!(network.steps(), None);
+    }
+}
