@@ -150,7 +150,7 @@ pub(super) mod tests {
                 last(),
             ],
             vec![conv(3, 3, 1, 1, 1), act(Relu), pool(PoolKind::Mean, 2, 2, 0), last()],
-            vec![conv(4, 3, 2, 0, 2), act(Square), pool(PoolKind::Max, 2, 1, 0), conv(2, 2, 1, 0, 1), last()],
+            vec![conv(4, 3, 1, 0, 2), act(Square), pool(PoolKind::Max, 2, 1, 0), conv(2, 2, 1, 0, 1), last()],
             vec![
                 conv(2, 3, 1, 1, 2),
                 act(Tanh),

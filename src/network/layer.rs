@@ -67,15 +67,6 @@ impl<T> Tape<T> {
         // There is always the input.
         &self.values[self.values.len() - 1]
     }
-
-    pub(super) fn into_outputs(mut self) -> (Self, Array2<T>)
-    where
-        T: Real,
-    {
-        let outputs =
-            std::mem::take(self.values.last_mut().map_or(&mut Array2::default((0, 0)), |last| last));
-        (self, outputs)
-    }
 }
 
 impl<T: Real> Layer<T> {
@@ -172,7 +163,8 @@ impl<T: Real> Layer<T> {
             }
             Self::Residual(layers) => {
                 let inner = Mode { stream: &mode.stream.item(index as u64), penalty: mode.penalty };
-                let (tape, mut out) = forward(layers, values.clone(), input, &inner).into_outputs();
+                let tape = forward(layers, values.clone(), input, &inner);
+                let mut out = tape.outputs().clone();
                 out += values;
                 (out, Cache::Tape(tape))
             }

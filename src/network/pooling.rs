@@ -177,7 +177,7 @@ mod tests {
     #[test]
     fn means_and_maxima_are_those_by_hand() {
         let input = Shape::image(1, 3, 4);
-        let values = array![[1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0, 8.0, 9.0, 10.0, 11.0, 12.0]];
+        let values: Array2<f64> = array![[1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0, 8.0, 9.0, 10.0, 11.0, 12.0]];
         let run = |kind, size, stride, padding| {
             let pool = Pool { kind, size, stride, padding };
             pool.forward(&values, input, pool.output(input).unwrap())
