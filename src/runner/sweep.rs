@@ -135,7 +135,9 @@ pub fn run(plan: &Plan, options: &Options<'_>) -> Result<Outcome, RunError> {
             ) => {
                 let missing = NotRun { point: labels(cell.point), reason: error.to_string() };
                 if !outcome.not_run.contains(&missing) {
-                    options.progress.note(&format!("not run: {error}"));
+                    if outcome.not_run.iter().all(|known| known.reason != missing.reason) {
+                        options.progress.note(&format!("not run: {error}"));
+                    }
                     outcome.not_run.push(missing);
                 }
                 continue;
