@@ -38,11 +38,11 @@ pub trait Real: NdFloat + Default + std::iter::Sum + sealed::Sealed {
     fn logistic(self) -> Self;
     /// Hyperbolic tangent.
     fn hyperbolic_tangent(self) -> Self;
-    /// `out += a · b` on this thread.
+    /// `out = a · b`, or `out += a · b` where `add`, on this thread.
     ///
     /// # Panics
     /// When the shapes do not fit.
-    fn multiply(a: ArrayView2<Self>, b: ArrayView2<Self>, out: ArrayViewMut2<Self>);
+    fn multiply(a: ArrayView2<Self>, b: ArrayView2<Self>, out: ArrayViewMut2<Self>, add: bool);
 }
 
 impl Real for f64 {
@@ -73,7 +73,10 @@ impl Real for f64 {
         libm::tanh(self)
     }
 
-    fn multiply(a: ArrayView2<Self>, b: ArrayView2<Self>, out: ArrayViewMut2<Self>) {
+    fn multiply(a: ArrayView2<Self>, b: ArrayView2<Self>, mut out: ArrayViewMut2<Self>, add: bool) {
+        if !add {
+            out.fill(0.0);
+        }
         gemm::ordered(a, b, out);
     }
 }
@@ -113,8 +116,8 @@ impl Real for f32 {
         1.0 - 2.0 / (exponential(2.0 * self) + 1.0)
     }
 
-    fn multiply(a: ArrayView2<Self>, b: ArrayView2<Self>, out: ArrayViewMut2<Self>) {
-        gemm::fast(a, b, out);
+    fn multiply(a: ArrayView2<Self>, b: ArrayView2<Self>, out: ArrayViewMut2<Self>, add: bool) {
+        gemm::fast(a, b, out, add);
     }
 }
 
@@ -142,11 +145,11 @@ fn exponential(x: f32) -> f32 {
 /// When the shapes do not fit.
 pub(super) fn multiply<T: Real>(a: ArrayView2<T>, b: ArrayView2<T>, mut out: ArrayViewMut2<T>) {
     if a.len().saturating_mul(b.ncols()) < ALONE || a.nrows() <= ROWS {
-        return T::multiply(a, b, out);
+        return T::multiply(a, b, out, true);
     }
     let blocks: Vec<_> =
         a.axis_chunks_iter(Axis(0), ROWS).zip(out.axis_chunks_iter_mut(Axis(0), ROWS)).collect();
-    blocks.into_par_iter().for_each(|(a, out)| T::multiply(a, b, out));
+    blocks.into_par_iter().for_each(|(a, out)| T::multiply(a, b, out, true));
 }
 
 #[cfg(test)]
