@@ -227,6 +227,7 @@ fn offsets(window: Window) -> impl Iterator<Item = (usize, usize)> {
 }
 
 #[cfg(test)]
+#[expect(clippy::cast_possible_truncation, reason = "the nearest number is meant")]
 mod tests {
     use super::*;
     use crate::{
