@@ -8,6 +8,7 @@ use super::{
     shape::{Shape, Window},
 };
 use ndarray::{Array1, Array2, ArrayView2, ArrayViewMut2, Axis, s};
+use pulp::{Arch, NullaryFnOnce};
 use rayon::prelude::*;
 
 /// Columns of a block that its matrices still fit a core's cache with.
@@ -195,33 +196,59 @@ fn gather<T: Real>(values: ArrayView2<T>, window: Window, input: Shape, output: 
 }
 
 /// Adds to every input what [`gather`] took from it.
-fn scatter<T: Real>(columns: &[T], window: Window, input: Shape, output: Shape, mut back: ArrayViewMut2<T>) {
-    let places = output.positions();
-    let width = back.ncols() / input.positions().max(1) * places;
-    let mut rows = columns.chunks_exact(width.max(1));
-    for channel in back.rows_mut() {
-        let Some(channel) = channel.into_slice() else { return };
-        for (dy, dx) in offsets(window) {
-            let Some(row) = rows.next() else { return };
-            let (top, bottom) = window.inside(dy, input.height, output.height);
-            let (left, right) = window.inside(dx, input.width, output.width);
-            for (plane, row) in channel.chunks_exact_mut(input.positions()).zip(row.chunks_exact(places)) {
-                for y in top..if left < right { bottom } else { top } {
-                    let to =
-                        &mut plane[(y * window.stride + dy - window.padding) * input.width..][..input.width];
-                    let from = &row[y * output.width + left..y * output.width + right];
-                    let to = &mut to[(left * window.stride + dx).saturating_sub(window.padding)..];
-                    if window.stride == 1 {
-                        to.iter_mut().zip(from).for_each(|(to, from)| *to += *from);
-                    } else {
-                        to.iter_mut().step_by(window.stride).zip(from).for_each(|(to, from)| *to += *from);
+fn scatter<T: Real>(columns: &[T], window: Window, input: Shape, output: Shape, back: ArrayViewMut2<T>) {
+    Arch::new().dispatch(Scatter { columns, window, input, output, back });
+}
+
+struct Scatter<'a, T> {
+    columns: &'a [T],
+    window: Window,
+    input: Shape,
+    output: Shape,
+    back: ArrayViewMut2<'a, T>,
+}
+
+impl<T: Real> NullaryFnOnce for Scatter<'_, T> {
+    type Output = ();
+
+    #[expect(
+        clippy::inline_always,
+        reason = "it must be inlined to be compiled for the vector instructions found"
+    )]
+    #[inline(always)]
+    fn call(self) {
+        let Self { columns, window, input, output, mut back } = self;
+        let places = output.positions();
+        let width = back.ncols() / input.positions().max(1) * places;
+        let padded_width = input.width + 2 * window.padding;
+        let mut padded = vec![T::zero(); (input.height + 2 * window.padding) * padded_width];
+        let mut blocks = columns.chunks_exact(width.max(1) * window.size * window.size);
+        for channel in back.rows_mut() {
+            let (Some(channel), Some(block)) = (channel.into_slice(), blocks.next()) else { return };
+            for (sample, plane) in channel.chunks_exact_mut(input.positions()).enumerate() {
+                padded.fill(T::zero());
+                for ((dy, dx), row) in offsets(window).zip(block.chunks_exact(width)) {
+                    let row = &row[sample * places..(sample + 1) * places];
+                    for (y, from) in row.chunks_exact(output.width).enumerate() {
+                        let to = &mut padded[(y * window.stride + dy) * padded_width + dx..];
+                        if window.stride == 1 {
+                            to.iter_mut().zip(from).for_each(|(to, from)| *to += *from);
+                        } else {
+                            let to = to.iter_mut().step_by(window.stride);
+                            to.zip(from).for_each(|(to, from)| *to += *from);
+                        }
                     }
+                }
+                let inner = padded.chunks_exact(padded_width).skip(window.padding);
+                for (to, from) in plane.chunks_exact_mut(input.width).zip(inner) {
+                    to.copy_from_slice(&from[window.padding..][..input.width]);
                 }
             }
         }
     }
 }
 
+#[inline]
 fn offsets(window: Window) -> impl Iterator<Item = (usize, usize)> {
     (0..window.size).flat_map(move |dy| (0..window.size).map(move |dx| (dy, dx)))
 }
