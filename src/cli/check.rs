@@ -83,12 +83,12 @@ fn describe_point(context: &Context, point: &Point) -> Result<(), CliError> {
     let polynomial =
         polynomial.map_or_else(String::new, |found| format!(" as a polynomial of degree {}", found.degree()));
     say(format!(
-        "  {}: network {}, {:?}{polynomial}, {} epochs at rate {}; {samples} test samples, {} training iterations{present}",
+        "  {}: network {}, {:?}{polynomial}, {} epochs {}; {samples} test samples, {} training iterations{present}",
         settings.data.name,
         widths.join("-"),
         settings.activation,
         settings.training.epochs,
-        settings.training.learning_rate,
+        settings.training.optimiser,
         system.training_iterations(),
     ));
     let traffic = forecast.traffic();
