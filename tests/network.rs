@@ -13,7 +13,7 @@ use henn::{
     math::stream::Stream,
     network::{
         Activation, Augmentation, Dense, Epoch, ExchangeError, Layer, LayerSpec, Loss, Network, NetworkError,
-        Nonlinearity, Optimiser, PoolKind, Real, Schedule, Shape, Stop, Trainer, Training, Validation,
+        Nonlinearity, Optimiser, PoolKind, Range, Real, Schedule, Shape, Stop, Trainer, Training, Validation,
         architecture,
     },
 };
@@ -110,7 +110,7 @@ fn networks_of_64_bits_train_to_the_same_bytes_as_ever() {
     }
 }
 
-/// One neuron whose gradient is `w - 1`: numbers from PyTorch, see `scripts/vectors/optimisers.py`.
+/// One neuron whose gradient is `w - 1`: numbers from `PyTorch`, see `scripts/vectors/optimisers.py`.
 #[test]
 fn optimisers_step_as_those_of_pytorch_do() {
     let document = document("optimisers.json");
@@ -384,15 +384,15 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 256, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
-    fn no_bytes_make_reading_panic(at in prop::collection::vec((0.0..1.0, any::<u8>()), 1..6), cut in 0.5..1.0) {
+    fn no_bytes_make_reading_panic(at in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..6), cut: prop::sample::Index) {
         let network = Network::initialise(&[2, 2, 2], Activation::Tanh, Loss::Squared, &Stream::seeded(1));
         let mut bytes = network.export();
         for (place, value) in at {
-            let place = (place * bytes.len() as f64) as usize;
+            let place = place.index(bytes.len());
             bytes[place] = value;
         }
         let _ = Network::<f64>::import(&bytes);
-        bytes.truncate((cut * bytes.len() as f64) as usize);
+        bytes.truncate(cut.index(bytes.len()));
         let _ = Network::<f64>::import(&bytes);
         let _ = Trainer::resume(network, Training::default(), &bytes);
     }
@@ -418,8 +418,8 @@ fn one_activation_or_all_can_be_replaced_and_ranges_are_measured() {
     let ranges = network.pre_activation_ranges(x.view(), 0.9);
     assert_eq!(ranges.len(), 1);
     // 0, ..., 100 and 1, 0, ..., -99: of 202 values ten are left out on either side.
-    assert_eq!(ranges[0].extremes, [-99.0, 100.0]);
-    assert_eq!(ranges[0].quantiles, [-89.0, 90.0]);
+    let expected = Range { activation: 0, extremes: [-99.0, 100.0], quantiles: [-89.0, 90.0] };
+    assert_eq!(ranges[0], expected);
 }
 
 #[test]

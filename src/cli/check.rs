@@ -113,16 +113,11 @@ fn describe_point(context: &Context, point: &Point) -> Result<(), CliError> {
         format!(" as a polynomial of degree {} at most", found.request.degree)
     });
     say(format!(
-        "  {}: network {layers}, {:?}{polynomial}, {} epochs{}; {samples} test samples, {} training iterations{present}",
+        "  {}: network {}, {:?}{polynomial}, {} epochs {}; {samples} test samples, {} training iterations{present}",
         settings.data.name,
         settings.activation,
         settings.training.epochs,
-        match settings.training.optimiser {
-            Optimiser::Sgd { learning_rate, .. } | Optimiser::Adam { learning_rate, .. } => {
-                format!(" at rate {learning_rate}")
-            }
-            Optimiser::ScaledConjugateGradient { .. } => " of scaled conjugate gradient at most".to_owned(),
-        },
+        settings.training.optimiser,
         system.training_iterations(),
     ));
     if let Some(forecast) = &forecast {

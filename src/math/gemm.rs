@@ -4,7 +4,9 @@
 //! product of 32-bit numbers, which adds in an order that depends on the processor, but not on threads: it runs on the
 //! thread that calls it.
 //!
-//! Both add to what `out` holds: `out += a · b`.
+//! Both add to what `out` holds, `out += a · b`, or [`fast`] replaces it.
+
+#![expect(clippy::needless_pass_by_value, reason = "a view of an array is a reference already")]
 
 use ndarray::{ArrayView2, ArrayViewMut2, s};
 use pulp::{Arch, NullaryFnOnce};
@@ -74,6 +76,10 @@ struct Tile<'a> {
 impl NullaryFnOnce for Tile<'_> {
     type Output = ();
 
+    #[expect(
+        clippy::inline_always,
+        reason = "it must be inlined to be compiled for the vector instructions found"
+    )]
     #[inline(always)]
     fn call(self) {
         let inner = self.panel.len();
@@ -105,14 +111,17 @@ impl NullaryFnOnce for Tile<'_> {
     }
 }
 
-/// `out += a · b`, as fast as the processor can, on this thread.
+/// `out = a · b`, or `out += a · b` where `add`, as fast as the processor can, on this thread.
 ///
 /// # Panics
 /// When the shapes do not fit.
 #[expect(unsafe_code, reason = "faer takes matrices of any strides by pointers alone")]
-pub fn fast(a: ArrayView2<'_, f32>, b: ArrayView2<'_, f32>, mut out: ArrayViewMut2<'_, f32>) {
+pub fn fast(a: ArrayView2<'_, f32>, b: ArrayView2<'_, f32>, mut out: ArrayViewMut2<'_, f32>, add: bool) {
     use faer::{Accum, MatMut, MatRef, Par, linalg::matmul::matmul};
     check(a.dim(), b.dim(), out.dim());
+    if a.ncols() == 0 && !add {
+        out.fill(0.0);
+    }
     if out.is_empty() || a.ncols() == 0 {
         return;
     }
@@ -127,7 +136,7 @@ pub fn fast(a: ArrayView2<'_, f32>, b: ArrayView2<'_, f32>, mut out: ArrayViewMu
             MatMut::from_raw_parts_mut(out.as_mut_ptr(), rows, columns, row_stride, column_stride),
         )
     };
-    matmul(out, Accum::Add, a, b, 1.0_f32, Par::Seq);
+    matmul(out, if add { Accum::Add } else { Accum::Replace }, a, b, 1.0_f32, Par::Seq);
 }
 
 fn check(a: (usize, usize), b: (usize, usize), out: (usize, usize)) {
@@ -147,6 +156,11 @@ mod tests {
         });
     }
 
+    #[expect(clippy::cast_possible_truncation, reason = "the nearest number is meant")]
+    fn single_precision(x: f64) -> f32 {
+        x as f32
+    }
+
     fn noise(shape: (usize, usize), seed: u32) -> Array2<f64> {
         let mut state = u64::from(seed);
         Array2::from_shape_simple_fn(shape, || {
@@ -162,11 +176,11 @@ mod tests {
             let b = if tb { noise((n, k), !seed).reversed_axes() } else { noise((k, n), !seed) };
             let mut expected = noise((m, n), seed ^ 5);
             let mut found = expected.clone();
-            let mut single = expected.mapv(|x| x as f32);
+            let mut single = expected.mapv(single_precision);
             plain(&a, &b, &mut expected);
             ordered(a.view(), b.view(), found.view_mut());
             prop_assert!(found.iter().zip(&expected).all(|(x, y)| x.to_bits() == y.to_bits()));
-            fast(a.mapv(|x| x as f32).view(), b.mapv(|x| x as f32).view(), single.view_mut());
+            fast(a.mapv(single_precision).view(), b.mapv(single_precision).view(), single.view_mut(), true);
             prop_assert!(single.iter().zip(&expected).all(|(x, y)| (f64::from(*x) - y).abs() < 1e7 + 1e-5 * y.abs()));
         }
     }

@@ -422,7 +422,7 @@ pub fn cifar_small(function: &Nonlinearity, classes: usize) -> Vec<LayerSpec> {
     stage(32).chain(stage(64)).chain(stage(128)).chain([dense(classes)]).collect()
 }
 
-/// A residual network of nine layers for images of 32x32 (D. Page, "How to Train Your ResNet", 2018, without its final
+/// A residual network of nine layers for images of 32x32 (D. Page, "How to Train Your `ResNet`", 2018, without its final
 /// scale), of `width` channels at first and eight times as many at last.
 pub fn resnet(function: &Nonlinearity, classes: usize, width: usize, kind: PoolKind) -> Vec<LayerSpec> {
     let block = |outputs| [convolution(outputs, 3, 1, 1), LayerSpec::Normalisation, activation(function)];

@@ -122,7 +122,7 @@ pub(super) fn iterate<T: Real>(
     }
     scalars[DELTA] = delta;
     // Also where the comparison is not a number: the step was too far.
-    if !(comparison >= 0.25) {
+    if comparison.is_nan() || comparison < 0.25 {
         let more =
             if comparison.is_finite() { delta * (1.0 - comparison) / length } else { 3.0 * scalars[LAMBDA] };
         scalars[LAMBDA] += more;

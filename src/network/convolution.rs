@@ -8,6 +8,7 @@ use super::{
     shape::{Shape, Window},
 };
 use ndarray::{Array1, Array2, ArrayView2, ArrayViewMut2, Axis, s};
+use pulp::{Arch, NullaryFnOnce};
 use rayon::prelude::*;
 
 /// Columns of a block that its matrices still fit a core's cache with.
@@ -52,7 +53,7 @@ impl<T: Real> Convolution<T> {
     pub(super) fn forward(&self, values: ArrayView2<T>, input: Shape, output: Shape) -> Array2<T> {
         let (outside, inside) = (output.positions(), input.positions());
         let samples = values.ncols() / inside.max(1);
-        let mut out = Array2::zeros((output.channels, samples * outside));
+        let mut out = rows(&self.bias, samples * outside);
         let block = Self::block(samples, outside);
         let blocks: Vec<_> = out
             .axis_chunks_iter_mut(Axis(1), block * outside)
@@ -66,12 +67,9 @@ impl<T: Real> Convolution<T> {
                 let outputs = group * outputs..(group + 1) * outputs;
                 let values = values.slice(s![group * inputs..(group + 1) * inputs, ..]);
                 gather(values, self.window(), input, output, buffer);
-                let mut out = out.slice_mut(s![outputs.clone(), ..]);
-                for (mut row, bias) in out.rows_mut().into_iter().zip(self.bias.slice(s![outputs.clone()])) {
-                    row.fill(*bias);
-                }
+                let out = out.slice_mut(s![outputs.clone(), ..]);
                 if let Ok(columns) = ArrayView2::from_shape((columns, out.ncols()), &buffer[..]) {
-                    T::multiply(self.weights.slice(s![outputs, ..]), columns, out);
+                    T::multiply(self.weights.slice(s![outputs, ..]), columns, out, true);
                 }
             }
         });
@@ -115,14 +113,13 @@ impl<T: Real> Convolution<T> {
                         ArrayView2::from_shape((rows, slopes.ncols()), &buffer[..]),
                         ArrayViewMut2::from_shape((outputs.len(), rows), weights),
                     ) {
-                        T::multiply(slopes, columns.t(), weights);
+                        T::multiply(slopes, columns.t(), weights, false);
                     }
                     if inwards {
-                        buffer.fill(T::zero());
                         if let Ok(columns) =
                             ArrayViewMut2::from_shape((rows, slopes.ncols()), &mut buffer[..])
                         {
-                            T::multiply(self.weights.slice(s![outputs, ..]).t(), slopes, columns);
+                            T::multiply(self.weights.slice(s![outputs, ..]).t(), slopes, columns, false);
                         }
                         scatter(buffer, self.window(), input, output, back.slice_mut(s![inputs, ..]));
                     }
@@ -153,29 +150,40 @@ fn sum_of<T: Real>(row: Option<&[T]>) -> T {
     sums.iter().fold(rest, |sum, value| sum + *value)
 }
 
+/// A matrix whose rows are of one number each.
+pub(super) fn rows<T: Real>(numbers: &Array1<T>, columns: usize) -> Array2<T> {
+    let mut all = Vec::with_capacity(numbers.len() * columns);
+    numbers.iter().for_each(|number| all.resize(all.len() + columns, *number));
+    Array2::from_shape_vec((numbers.len(), columns), all).unwrap_or_default()
+}
+
 /// Writes what lies under the window at every place of every sample: row (channel, row of the window, column of the
 /// window), column (sample, place).
 fn gather<T: Real>(values: ArrayView2<T>, window: Window, input: Shape, output: Shape, columns: &mut [T]) {
     let places = output.positions();
     let width = values.ncols() / input.positions().max(1) * places;
-    let mut rows = columns.chunks_exact_mut(width.max(1));
+    // With its padding, one channel of one sample at a time: windows then need not look for the edges.
+    let padded_width = input.width + 2 * window.padding;
+    let mut padded = vec![T::zero(); (input.height + 2 * window.padding) * padded_width];
+    let mut blocks = columns.chunks_exact_mut(width.max(1) * window.size * window.size);
     for channel in values.rows() {
-        let Some(channel) = channel.to_slice() else { return };
-        for (dy, dx) in offsets(window) {
-            let Some(row) = rows.next() else { return };
-            let (top, bottom) = window.inside(dy, input.height, output.height);
-            let (left, right) = window.inside(dx, input.width, output.width);
-            if (bottom - top, right - left) != (output.height, output.width) {
-                row.fill(T::zero());
-            }
-            for (plane, row) in channel.chunks_exact(input.positions()).zip(row.chunks_exact_mut(places)) {
-                for y in top..if left < right { bottom } else { top } {
-                    let from =
-                        &plane[(y * window.stride + dy - window.padding) * input.width..][..input.width];
-                    let to = &mut row[y * output.width + left..y * output.width + right];
-                    let from = &from[(left * window.stride + dx).saturating_sub(window.padding)..];
+        let (Some(channel), Some(block)) = (channel.to_slice(), blocks.next()) else { return };
+        for (sample, plane) in channel.chunks_exact(input.positions()).enumerate() {
+            let plane = if window.padding == 0 {
+                plane
+            } else {
+                let inner = padded.chunks_exact_mut(padded_width).skip(window.padding);
+                for (to, from) in inner.zip(plane.chunks_exact(input.width)) {
+                    to[window.padding..][..input.width].copy_from_slice(from);
+                }
+                &padded
+            };
+            for ((dy, dx), row) in offsets(window).zip(block.chunks_exact_mut(width)) {
+                let row = &mut row[sample * places..(sample + 1) * places];
+                for (y, to) in row.chunks_exact_mut(output.width).enumerate() {
+                    let from = &plane[(y * window.stride + dy) * padded_width + dx..];
                     if window.stride == 1 {
-                        to.copy_from_slice(&from[..to.len()]);
+                        to.copy_from_slice(&from[..output.width]);
                     } else {
                         to.iter_mut()
                             .zip(from.iter().step_by(window.stride))
@@ -188,38 +196,65 @@ fn gather<T: Real>(values: ArrayView2<T>, window: Window, input: Shape, output: 
 }
 
 /// Adds to every input what [`gather`] took from it.
-fn scatter<T: Real>(columns: &[T], window: Window, input: Shape, output: Shape, mut back: ArrayViewMut2<T>) {
-    let places = output.positions();
-    let width = back.ncols() / input.positions().max(1) * places;
-    let mut rows = columns.chunks_exact(width.max(1));
-    for channel in back.rows_mut() {
-        let Some(channel) = channel.into_slice() else { return };
-        for (dy, dx) in offsets(window) {
-            let Some(row) = rows.next() else { return };
-            let (top, bottom) = window.inside(dy, input.height, output.height);
-            let (left, right) = window.inside(dx, input.width, output.width);
-            for (plane, row) in channel.chunks_exact_mut(input.positions()).zip(row.chunks_exact(places)) {
-                for y in top..if left < right { bottom } else { top } {
-                    let to =
-                        &mut plane[(y * window.stride + dy - window.padding) * input.width..][..input.width];
-                    let from = &row[y * output.width + left..y * output.width + right];
-                    let to = &mut to[(left * window.stride + dx).saturating_sub(window.padding)..];
-                    if window.stride == 1 {
-                        to.iter_mut().zip(from).for_each(|(to, from)| *to += *from);
-                    } else {
-                        to.iter_mut().step_by(window.stride).zip(from).for_each(|(to, from)| *to += *from);
+fn scatter<T: Real>(columns: &[T], window: Window, input: Shape, output: Shape, back: ArrayViewMut2<T>) {
+    Arch::new().dispatch(Scatter { columns, window, input, output, back });
+}
+
+struct Scatter<'a, T> {
+    columns: &'a [T],
+    window: Window,
+    input: Shape,
+    output: Shape,
+    back: ArrayViewMut2<'a, T>,
+}
+
+impl<T: Real> NullaryFnOnce for Scatter<'_, T> {
+    type Output = ();
+
+    #[expect(
+        clippy::inline_always,
+        reason = "it must be inlined to be compiled for the vector instructions found"
+    )]
+    #[inline(always)]
+    fn call(self) {
+        let Self { columns, window, input, output, mut back } = self;
+        let places = output.positions();
+        let width = back.ncols() / input.positions().max(1) * places;
+        let padded_width = input.width + 2 * window.padding;
+        let mut padded = vec![T::zero(); (input.height + 2 * window.padding) * padded_width];
+        let mut blocks = columns.chunks_exact(width.max(1) * window.size * window.size);
+        for channel in back.rows_mut() {
+            let (Some(channel), Some(block)) = (channel.into_slice(), blocks.next()) else { return };
+            for (sample, plane) in channel.chunks_exact_mut(input.positions()).enumerate() {
+                padded.fill(T::zero());
+                for ((dy, dx), row) in offsets(window).zip(block.chunks_exact(width)) {
+                    let row = &row[sample * places..(sample + 1) * places];
+                    for (y, from) in row.chunks_exact(output.width).enumerate() {
+                        let to = &mut padded[(y * window.stride + dy) * padded_width + dx..];
+                        if window.stride == 1 {
+                            to.iter_mut().zip(from).for_each(|(to, from)| *to += *from);
+                        } else {
+                            let to = to.iter_mut().step_by(window.stride);
+                            to.zip(from).for_each(|(to, from)| *to += *from);
+                        }
                     }
+                }
+                let inner = padded.chunks_exact(padded_width).skip(window.padding);
+                for (to, from) in plane.chunks_exact_mut(input.width).zip(inner) {
+                    to.copy_from_slice(&from[window.padding..][..input.width]);
                 }
             }
         }
     }
 }
 
+#[inline]
 fn offsets(window: Window) -> impl Iterator<Item = (usize, usize)> {
     (0..window.size).flat_map(move |dy| (0..window.size).map(move |dx| (dy, dx)))
 }
 
 #[cfg(test)]
+#[expect(clippy::cast_possible_truncation, reason = "the nearest number is meant")]
 mod tests {
     use super::*;
     use crate::{

@@ -1,6 +1,6 @@
 //! Affine layers.
 
-use super::{real::Real, real::multiply, shape::Shape};
+use super::{convolution::rows, real::Real, real::multiply, shape::Shape};
 use ndarray::{Array1, Array2, ArrayView2, ArrayViewMut2, Axis};
 
 /// One affine layer, `z = W a + b`.
@@ -16,12 +16,7 @@ impl<T: Real> Dense<T> {
     /// The sums of a batch (inputs x samples): outputs x samples. Every sum starts at the bias, then goes through the
     /// inputs in order.
     pub(super) fn forward(&self, values: ArrayView2<T>) -> Array2<T> {
-        let shape = (self.bias.len(), values.ncols());
-        let bias = self.bias.view().insert_axis(Axis(1));
-        let mut out = bias.broadcast(shape).map_or_else(|| Array2::zeros(shape), |bias| bias.to_owned());
-        if !out.is_standard_layout() {
-            out = out.as_standard_layout().into_owned();
-        }
+        let mut out = rows(&self.bias, values.ncols());
         multiply(self.weights.view(), values, out.view_mut());
         out
     }

@@ -1,5 +1,10 @@
 //! Activations over whole slices.
 
+#![expect(
+    clippy::inline_always,
+    reason = "what must be compiled for the vector instructions found must be inlined"
+)]
+
 use super::{
     activation::{Activation, Nonlinearity},
     real::Real,

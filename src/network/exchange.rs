@@ -94,7 +94,9 @@ impl Writer {
 
     pub(super) fn put<T: Real>(&mut self, name: &str, shape: &[usize], values: &[T]) {
         let mut bytes = Vec::with_capacity(values.len() * T::BYTES);
-        values.iter().for_each(|value| value.write(&mut bytes));
+        for value in values {
+            value.write(&mut bytes);
+        }
         self.0.push((name.to_owned(), T::DTYPE, shape.to_vec(), bytes));
     }
 
@@ -102,7 +104,7 @@ impl Writer {
         // Visiting wants to bring arrays into standard order.
         let mut network = network.clone();
         layer::visit_mut(&mut network.layers, prefix, &mut |name, _, shape, values| {
-            self.put(name, shape, values)
+            self.put(name, shape, values);
         });
     }
 

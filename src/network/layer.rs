@@ -45,6 +45,9 @@ pub(super) struct Mode<'a> {
     pub(super) penalty: f64,
 }
 
+/// Takes an array of a layer: its name, what it is, its shape and its numbers.
+pub(super) type Visit<'a, T> = dyn FnMut(&str, Part, &[usize], &mut [T]) + 'a;
+
 /// What a layer keeps for the way back, beside its inputs and outputs.
 enum Cache<T> {
     None,
@@ -98,7 +101,7 @@ impl<T: Real> Layer<T> {
     }
 
     /// Every array of the layer with its name, whether it is trained, and whether weight decay shrinks it.
-    pub(super) fn visit_mut(&mut self, prefix: &str, visit: &mut dyn FnMut(&str, Part, &[usize], &mut [T])) {
+    pub(super) fn visit_mut(&mut self, prefix: &str, visit: &mut Visit<T>) {
         fn slice<T: Real, D: ndarray::Dimension>(array: &mut ndarray::Array<T, D>) -> &mut [T] {
             if !array.is_standard_layout() {
                 *array = array.as_standard_layout().into_owned();
@@ -274,11 +277,7 @@ pub(super) fn parameters<T: Real>(layers: &[Layer<T>]) -> usize {
 }
 
 /// Visits the arrays of a sequence of layers, named by the layer's place.
-pub(super) fn visit_mut<T: Real>(
-    layers: &mut [Layer<T>],
-    prefix: &str,
-    visit: &mut dyn FnMut(&str, Part, &[usize], &mut [T]),
-) {
+pub(super) fn visit_mut<T: Real>(layers: &mut [Layer<T>], prefix: &str, visit: &mut Visit<T>) {
     for (index, layer) in layers.iter_mut().enumerate() {
         layer.visit_mut(&format!("{prefix}{}", index + 1), visit);
     }

@@ -61,7 +61,9 @@ impl Pool {
                     PoolKind::Mean => {
                         to.fill(T::zero());
                         self.each(input, output, |place, under| to[place] += from[under]);
-                        to.iter_mut().for_each(|to| *to *= scale);
+                        for to in to {
+                            *to *= scale;
+                        }
                     }
                     PoolKind::Max => {
                         to.fill(T::neg_infinity());

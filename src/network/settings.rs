@@ -126,6 +126,17 @@ impl Optimiser {
     }
 }
 
+/// As it follows a number of epochs: `at rate 0.1`.
+impl std::fmt::Display for Optimiser {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Sgd { learning_rate, .. } => write!(f, "at rate {learning_rate}"),
+            Self::Adam { learning_rate, .. } => write!(f, "of Adam at rate {learning_rate}"),
+            Self::ScaledConjugateGradient { .. } => write!(f, "of the scaled conjugate gradient"),
+        }
+    }
+}
+
 impl Default for Optimiser {
     fn default() -> Self {
         Self::sgd(0.1, 0.0)

@@ -159,7 +159,7 @@ impl<T: Real> Trainer<T> {
         let (number, of) = (self.epochs + 1, self.settings.epochs);
         let step = match self.settings.optimiser {
             Optimiser::ScaledConjugateGradient { sigma, lambda, least_gradient } => {
-                self.iterate(features, labels, &training, stream, (sigma, lambda, least_gradient))
+                Some(self.iterate(features, labels, &training, stream, (sigma, lambda, least_gradient)))
             }
             _ => self.descend(features, labels, training.clone(), stream, on_batch),
         };
@@ -243,7 +243,7 @@ impl<T: Real> Trainer<T> {
         training: &[usize],
         stream: &Stream,
         (sigma, lambda, least_gradient): (f64, f64, f64),
-    ) -> Option<(f64, usize)> {
+    ) -> (f64, usize) {
         let selected = (training.len() < labels.len()).then(|| features.select(Axis(0), training));
         let features = selected.as_ref().map_or(features, |selected| selected.view());
         let labels: Vec<usize> = training.iter().map(|sample| labels[*sample]).collect();
@@ -283,15 +283,15 @@ impl<T: Real> Trainer<T> {
         if done.gradient < least_gradient {
             self.stop = Some(Stop::Gradient);
         }
-        Some((done.loss * samples as f64, done.right))
+        (done.loss * samples as f64, done.right)
     }
 
     /// Remembers the best network on held-out samples, and stops when it has been better for too long.
     fn judge(&mut self, loss: f64, patience: usize) {
         match &mut self.best {
             // NaN is never better.
-            Some(best) if !(loss < best.loss) => {
-                best.failures += usize::from(!(loss <= best.loss));
+            Some(best) if loss.is_nan() || loss >= best.loss => {
+                best.failures += usize::from(loss.is_nan() || loss > best.loss);
                 if best.failures >= patience {
                     self.stop = Some(Stop::Validation);
                 }
