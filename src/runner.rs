@@ -22,6 +22,7 @@ use crate::approximation::ApproximationError;
 use crate::dataset::DatasetError;
 use crate::network::NetworkError;
 use crate::protocol::ProtocolError;
+use crate::protocol::channel::ChannelError;
 use crate::protocol::non_interactive::parameters::Refusal;
 
 /// Why a run ended before its time.
@@ -84,6 +85,22 @@ impl RunError {
     pub fn file(path: impl Into<PathBuf>) -> impl FnOnce(std::io::Error) -> Self {
         let path = path.into();
         move |source| Self::File { path, source }
+    }
+
+    /// Whether it is this cell alone that cannot run: its data are absent, its training has no end, its numbers leave the circuit's bounds, or
+    /// there are no parameters for it. The rest of an experiment runs all the same, and says so.
+    pub fn is_of_the_cell(&self) -> bool {
+        matches!(
+            self,
+            Self::Dataset(DatasetError::Absent { .. })
+                | Self::Network(NetworkError::Diverged { .. })
+                | Self::Protocol(
+                    ProtocolError::Magnitude { .. } | ProtocolError::Channel(ChannelError::TooLong { .. })
+                )
+                | Self::Approximation(_)
+                | Self::Interval { .. }
+                | Self::Parameters(_)
+        )
     }
 
     /// Whether the user asked to stop.

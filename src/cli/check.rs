@@ -7,7 +7,7 @@ use crate::dataset;
 use crate::experiment::plan::{Plan, Point, System, Task, input_shape};
 use crate::experiment::spec::ProfileName;
 use crate::math::stream::Stream;
-use crate::network::{Network, Optimiser};
+use crate::network::Network;
 use crate::runner::cost::Costs;
 use crate::runner::estimate;
 use crate::runner::progress::human;
@@ -113,7 +113,7 @@ fn describe_point(context: &Context, point: &Point) -> Result<(), CliError> {
         format!(" as a polynomial of degree {} at most", found.request.degree)
     });
     say(format!(
-        "  {}: network {}, {:?}{polynomial}, {} epochs {}; {samples} test samples, {} training iterations{present}",
+        "  {}: network {layers}, {:?}{polynomial}, {} epochs {}; {samples} test samples, {} training iterations{present}",
         settings.data.name,
         settings.activation,
         settings.training.epochs,

@@ -6,9 +6,8 @@ use std::rc::Rc;
 
 use crate::backend::Variant;
 use crate::backend::meter::Interrupt;
-use crate::dataset::{DatasetError, Store};
+use crate::dataset::Store;
 use crate::experiment::plan::{Plan, Point, Settings, Task};
-use crate::network::NetworkError;
 use crate::runner::cache::Cache;
 use crate::runner::cell::{self, Computed, Peer, Prepared, Watch};
 use crate::runner::cost::Costs;
@@ -126,32 +125,13 @@ pub fn run(plan: &Plan, options: &Options<'_>) -> Result<Outcome, RunError> {
             (Task::Approximation(request), _) => cell::fit(request).map(Work::Done),
             (Task::Data { describe }, _) => cell::describe(describe, options.store).map(Work::Done),
         };
-        let work = match work {
-            Ok(work) => work,
-            // What cannot be had, or has no end, is said, and the rest runs.
-            Err(
-                error @ (RunError::Dataset(DatasetError::Absent { .. })
-                | RunError::Network(NetworkError::Diverged { .. })),
-            ) => {
-                let missing = NotRun { point: labels(cell.point), reason: error.to_string() };
-                if !outcome.not_run.contains(&missing) {
-                    if outcome.not_run.iter().all(|known| known.reason != missing.reason) {
-                        options.progress.note(&format!("not run: {error}"));
-                    }
-                    outcome.not_run.push(missing);
-                }
-                continue;
+        let done = work.and_then(|work| {
+            if let Work::Inference(ready) = &work {
+                prepared = Some((at, Rc::clone(ready)));
             }
-            Err(error) if error.is_interrupt() => {
-                outcome.interrupted = true;
-                break;
-            }
-            Err(error) => return Err(error),
-        };
-        if let Work::Inference(ready) = &work {
-            prepared = Some((at, Rc::clone(ready)));
-        }
-        match run_cell(plan, cell, work, number, *seconds, options) {
+            run_cell(plan, cell, work, number, *seconds, options)
+        });
+        match done {
             Ok((finished, disagrees)) => {
                 if disagrees {
                     outcome.disagreements.push(finished.record.cell.clone());
@@ -164,6 +144,15 @@ pub fn run(plan: &Plan, options: &Options<'_>) -> Result<Outcome, RunError> {
             Err(error) if error.is_interrupt() || options.interrupt.is_raised() => {
                 outcome.interrupted = true;
                 break;
+            }
+            Err(error) if error.is_of_the_cell() => {
+                let missing = NotRun { point: labels(cell.point), reason: error.to_string() };
+                if !outcome.not_run.contains(&missing) {
+                    if outcome.not_run.iter().all(|known| known.reason != missing.reason) {
+                        options.progress.note(&format!("not run: {error}"));
+                    }
+                    outcome.not_run.push(missing);
+                }
             }
             Err(error) => return Err(error),
         }
