@@ -95,6 +95,34 @@ fn encrypted_equals_simulated_and_what_was_foretold() {
     }
 }
 
+/// Convolution and mean pooling are sums of products as dense layers are; the polynomial is fitted to what the trained network shows.
+#[test]
+fn convolutions_and_measured_intervals_run_encrypted_too() {
+    const CNN: [&str; 9] = [
+        "data.name=digits",
+        "data.test_limit=10",
+        "network.architecture=conv_1",
+        "network.hidden=[]",
+        "training.epochs=1",
+        "training.learning_rate=0.01",
+        "approximation.method=minimax",
+        "approximation.degree=1",
+        "approximation.interval=measured",
+    ];
+    for scheme in SCHEMES {
+        let plan = load(&[scheme, &CNN].concat()).unwrap();
+        let [plain, simulated, encrypted] = [Variant::Plain, Variant::Simulated, Variant::Encrypted]
+            .map(|variant| compute(&plan, variant, Peer::Local));
+        assert!(!encrypted.disagrees, "{scheme:?}");
+        assert_eq!(simulated.counts, encrypted.counts, "{scheme:?}");
+        // 20 convolved pixels of 25 products each; their mean is part of the outputs' sums of 20; then 10 sums of 5.
+        assert!(encrypted.counts["scalar_products"] >= 20 * 25 + 5 * 4 + 10 * 5);
+        assert!(plain.metrics["max_abs_error"] < 1e-5, "{}", plain.metrics["max_abs_error"]);
+        assert!(simulated.metrics["max_abs_error"] < 0.1, "{}", simulated.metrics["max_abs_error"]);
+        assert!(plain.metrics["interval_high"] > 0.0);
+    }
+}
+
 /// Real numbers, through the same circuit, are the network's own outputs.
 #[test]
 fn the_plain_variant_is_the_network() {

@@ -465,14 +465,14 @@ impl Plan {
             }
             pinned.push(assignment.split('=').next().unwrap_or_default().trim().to_owned());
         }
-        let cases: Vec<Vec<Override<'t>>> = document
-            .take_tables("case")
-            .into_iter()
-            .map(|table| {
+        let mut tables = |name: &str| -> Vec<Vec<Override<'t>>> {
+            let tables = document.take_tables(name).into_iter();
+            let entries = tables.map(|table| {
                 overrides(table.into_inner(), "").filter(|entry| !pinned.contains(&entry.key)).collect()
-            })
-            .filter(|case: &Vec<Override<'t>>| !case.is_empty())
-            .collect();
+            });
+            entries.filter(|entries: &Vec<Override<'t>>| !entries.is_empty()).collect()
+        };
+        let (cases, excluded) = (tables("case"), tables("exclude"));
         if !cases.is_empty() {
             axes.push(cases);
         }
@@ -497,7 +497,7 @@ impl Plan {
         }
         let mut points = Vec::new();
         for index in 0..total {
-            if let Some(point) = build_point(&document, &axes, index, &keys, found) {
+            if let Some(point) = build_point(&document, (&axes, &excluded), index, &keys, found) {
                 points.push(point);
             }
         }
@@ -526,7 +526,7 @@ impl Plan {
 
 fn build_point<'t>(
     document: &Document<'t>,
-    axes: &[Axis<'t>],
+    (axes, excluded): (&[Axis<'t>], &[Vec<Override<'t>>]),
     index: usize,
     keys: &[String],
     found: &mut Vec<Diagnostic>,
@@ -546,6 +546,12 @@ fn build_point<'t>(
                 return None;
             }
         }
+    }
+    let has = |entry: &Override<'t>| {
+        point.get(&entry.key).is_some_and(|value| display(value) == display(&entry.value))
+    };
+    if excluded.iter().any(|entries| entries.iter().all(has)) {
+        return None;
     }
     let spec: Spec = point.read(found)?;
     let task = check::task(&spec, &mut Checker::new(&point, found))?;
@@ -622,7 +628,7 @@ fn apply_profile(document: &mut Document<'_>, chosen: ProfileName, found: &mut V
             }
         }
         if known != chosen {
-            for name in ["case", "sweep"] {
+            for name in ["case", "exclude", "sweep"] {
                 copy.take_table(name);
                 copy.take_tables(name);
             }
@@ -695,5 +701,53 @@ fn display(node: &Node<'_>) -> String {
             format!("[{}]", items.iter().map(display).collect::<Vec<_>>().join(", "))
         }
         DeValue::Table(_) => "{...}".to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const FILE: &str = r#"
+        schema = 1
+        [network]
+        activation = "sigmoid"
+        [approximation]
+        method = "minimax"
+        [run]
+        task = "approximation"
+        variants = ["plain"]
+        [sweep]
+        "approximation.degree" = [1, 3, 5]
+        "approximation.interval" = [[-1.0, 1.0], [-8.0, 8.0]]
+        [[exclude]]
+        "approximation.degree" = 3
+        "approximation.interval" = [-8.0, 8.0]
+        [[exclude]]
+        "approximation.degree" = 5
+        [table]
+        rows = "approximation.degree"
+        cell = "max_error"
+    "#;
+
+    fn labels(set: &[&str]) -> Vec<(String, String)> {
+        let set: Vec<String> = set.iter().map(ToString::to_string).collect();
+        let profile = ProfileName::Quick;
+        let request = Request { name: "test", origin: "test", text: FILE, profile, set: &set, grid: &[] };
+        let (plan, _) = Plan::load(&request).unwrap_or_else(|report| panic!("{report}"));
+        let label = |point: &Point, key| point.label(key).unwrap_or_default().to_owned();
+        let keys = ["approximation.degree", "approximation.interval"];
+        plan.points.iter().map(|point| (label(point, keys[0]), label(point, keys[1]))).collect()
+    }
+
+    #[test]
+    fn what_is_excluded_is_no_point() {
+        let expected = [("1", "[-1.0, 1.0]"), ("1", "[-8.0, 8.0]"), ("3", "[-1.0, 1.0]")];
+        let owned = |pairs: &[(&str, &str)]| {
+            pairs.iter().map(|(a, b)| ((*a).to_owned(), (*b).to_owned())).collect::<Vec<_>>()
+        };
+        assert_eq!(labels(&[]), owned(&expected));
+        // What is pinned on the command line is of all points.
+        assert_eq!(labels(&["approximation.degree=7"]), owned(&[("7", "[-1.0, 1.0]")]));
     }
 }

@@ -54,6 +54,9 @@ pub struct Spec {
     /// Points to run together: each is a set of dotted keys laid over the file.
     #[serde(default, rename = "case")]
     pub cases: Vec<Overrides>,
+    /// Points of the grid that are left out: those that have all the values of one of these.
+    #[serde(default, rename = "exclude")]
+    pub excluded: Vec<Overrides>,
     /// A grid of points: each dotted key with the list of its values.
     #[serde(default)]
     pub sweep: BTreeMap<String, Vec<serde_json::Value>>,

@@ -208,3 +208,44 @@ fn keep<T: Real>(path: &Path, trained: &Trained<T>) -> Result<(), RunError> {
     drop(fs::remove_file(path.with_extension("checkpoint")));
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::network::{Activation, Loss};
+    use ndarray::array;
+
+    #[test]
+    fn a_network_is_trained_once_and_a_broken_file_is_no_network() {
+        let directory = tempfile::tempdir().unwrap();
+        let progress = Progress::new(true);
+        let models = Models::new(directory.path(), Interrupt::default(), &progress);
+        let features = array![[0.0, 0.0], [0.0, 1.0], [1.0, 0.0], [1.0, 1.0]];
+        let labels = [0, 1, 1, 0];
+        let root = Stream::seeded(1);
+        let network = Network::initialise(&[2, 3, 2], Activation::Tanh, Loss::CrossEntropy, &root);
+        let train = |epochs, purpose| {
+            let training = Training { epochs, ..Training::default() };
+            models.train(network.clone(), (features.view(), &labels), &training, (&root, purpose)).unwrap()
+        };
+        let files = || fs::read_dir(directory.path().join(".models")).unwrap().count();
+        let first = train(5, "training");
+        assert_eq!(files(), 2);
+        let again = train(5, "training");
+        // Read, not trained: even the seconds are the same.
+        assert_eq!((&again.network, again.seconds.to_bits()), (&first.network, first.seconds.to_bits()));
+        assert_eq!((again.report, again.accuracy.to_bits()), (first.report, first.accuracy.to_bits()));
+        assert_ne!(train(6, "training").network, first.network);
+        assert_ne!(train(5, "other").network, first.network);
+        assert_eq!(files(), 6);
+        for entry in fs::read_dir(directory.path().join(".models")).unwrap() {
+            let path = entry.unwrap().path();
+            if path.extension().is_some_and(|extension| extension == "safetensors") {
+                let mut bytes = fs::read(&path).unwrap();
+                *bytes.last_mut().unwrap() ^= 1;
+                fs::write(&path, bytes).unwrap();
+            }
+        }
+        assert_eq!(train(5, "training").network, first.network);
+    }
+}
