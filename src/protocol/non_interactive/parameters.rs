@@ -1,5 +1,10 @@
 //! The smallest parameters of a scheme over rings under which a circuit can be decrypted.
 
+use std::{
+    collections::BTreeMap,
+    sync::{Mutex, PoisonError},
+};
+
 use num_bigint::BigUint;
 use serde::Serialize;
 
@@ -165,11 +170,24 @@ pub enum Refusal {
     Impossible(SlotError),
 }
 
-/// Finds the smallest degree, and for it the shortest modulus, under which a circuit can be decrypted.
+/// What has been planned in this process: the points of a sweep often share a circuit.
+static PLANNED: Mutex<BTreeMap<String, Result<Lattice, Refusal>>> = Mutex::new(BTreeMap::new());
+
+/// Finds the smallest degree, and for it the shortest modulus, under which a circuit can be decrypted; remembers what it has found.
 ///
 /// # Errors
 /// [`Refusal`]
 pub fn plan(settings: &Settings, wish: Wish) -> Result<Lattice, Refusal> {
+    let Ok(key) = serde_json::to_string(&(settings, wish)) else { return search(settings, wish) };
+    if let Some(found) = PLANNED.lock().unwrap_or_else(PoisonError::into_inner).get(&key) {
+        return found.clone();
+    }
+    let found = search(settings, wish);
+    PLANNED.lock().unwrap_or_else(PoisonError::into_inner).insert(key, found.clone());
+    found
+}
+
+fn search(settings: &Settings, wish: Wish) -> Result<Lattice, Refusal> {
     let degrees = wish.log_degree.map_or(LOG_DEGREES, |log_degree| log_degree..=log_degree);
     let mut refusal = Refusal::Impossible(SlotError::Empty);
     for log_degree in degrees {
