@@ -145,7 +145,7 @@ impl<T: Real> Evaluator<T> {
     #[inline(always)]
     fn scaled(&self, z: T) -> T {
         let two = T::one() + T::one();
-        (two * z - self.low - self.high) / (self.high - self.low)
+        (two * z - (self.low + self.high)) / (self.high - self.low)
     }
 
     #[inline(always)]
