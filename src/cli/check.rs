@@ -101,8 +101,9 @@ fn describe_point(context: &Context, point: &Point) -> Result<(), CliError> {
     );
     let layers = match (&settings.layers, network) {
         (None, _) => {
-            let hidden = settings.hidden.iter().map(|width| format!("{width}-")).collect::<String>();
-            format!("{}-{hidden}{}", entry.columns(), entry.classes())
+            let ends = [entry.columns(), entry.classes()];
+            let widths = ends[..1].iter().chain(&settings.hidden).chain(&ends[1..]);
+            widths.map(usize::to_string).collect::<Vec<_>>().join("-")
         }
         (Some(layers), Ok(network)) => {
             format!("of {} layers, {} weights", layers.len(), network.parameters())

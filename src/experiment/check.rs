@@ -128,7 +128,8 @@ fn settings(spec: &Spec, checker: &mut Checker<'_>) -> Option<Settings> {
     let layers = network::layers(spec, entry, checker);
     training::check(spec, checker);
     let chosen = approximation::chosen(spec, checker);
-    let system = system(spec, entry, chosen.as_ref(), layers.as_ref().and_then(Option::as_deref), checker);
+    let system =
+        system(spec, entry, chosen.as_ref(), layers.as_ref().and_then(network::Layers::listed), checker);
     let blocked = checker.has_errors_since(before);
     match (entry, system) {
         (Some(entry), Some((system, security_bits, marked))) if !blocked => Some(Settings {
@@ -143,7 +144,7 @@ fn settings(spec: &Spec, checker: &mut Checker<'_>) -> Option<Settings> {
             hidden: spec.network.hidden.clone(),
             activation: spec.network.activation,
             approximation: chosen.and_then(|chosen| chosen.approximation),
-            layers: layers?,
+            layers: layers?.listed().map(<[_]>::to_vec),
             precision: spec.network.precision.unwrap_or(match spec.network.architecture {
                 Architecture::Mlp => Precision::Double,
                 _ => Precision::Single,

@@ -27,7 +27,12 @@ pub fn build(
                     .filter(|cell| cell.label(key).as_ref() == Some(&label))
                     .cloned()
                     .collect();
-                charts.extend(figure.chart(&part, &label));
+                // A number alone says nothing.
+                let title = match label.parse::<f64>() {
+                    Ok(_) => format!("{} {label}", key.rsplit('.').next().unwrap_or_default()),
+                    Err(_) => label,
+                };
+                charts.extend(figure.chart(&part, &title));
             }
         }
     }

@@ -243,7 +243,7 @@ mod tests {
             if path.extension().is_some_and(|extension| extension == "safetensors") {
                 let mut bytes = fs::read(&path).unwrap();
                 *bytes.last_mut().unwrap() ^= 1;
-                fs::write(&path, bytes).unwrap();
+                write_atomic(&path, &bytes).unwrap();
             }
         }
         assert_eq!(train(5, "training").network, first.network);

@@ -17,12 +17,30 @@ const MAX_WIDTH: usize = 100_000;
 /// Most hidden layers.
 const MAX_LAYERS: usize = 64;
 
-/// The layers of a network; `Some(None)` of one that is fully connected, which its widths describe.
+/// What a network is made of.
+pub(super) enum Layers {
+    /// Dense layers, which their widths describe.
+    Dense,
+    /// Any others.
+    Listed(Vec<LayerSpec>),
+}
+
+impl Layers {
+    /// The layers where they are listed.
+    pub(super) fn listed(&self) -> Option<&[LayerSpec]> {
+        match self {
+            Self::Dense => None,
+            Self::Listed(layers) => Some(layers),
+        }
+    }
+}
+
+/// The layers of a network; nothing where they do not fit the data.
 pub(super) fn layers(
     spec: &Spec,
     entry: Option<&dataset::Entry>,
     checker: &mut Checker<'_>,
-) -> Option<Option<Vec<LayerSpec>>> {
+) -> Option<Layers> {
     let network = &spec.network;
     let kind = network.architecture;
     checker.within("network.hidden", network.hidden.len(), &(0..=MAX_LAYERS));
@@ -48,7 +66,7 @@ pub(super) fn layers(
     let width = network.width.unwrap_or(16);
     checker.within("network.width", width, &(1..=512));
     if kind == Architecture::Mlp {
-        return Some(None);
+        return Some(Layers::Dense);
     }
     let entry = entry?;
     let (function, classes) = (Nonlinearity::from(network.activation), entry.classes());
@@ -76,5 +94,5 @@ pub(super) fn layers(
         );
         return None;
     }
-    Some(Some(layers))
+    Some(Layers::Listed(layers))
 }
