@@ -103,6 +103,14 @@ impl RunError {
         )
     }
 
+    /// Why a cell was not run, without places of this machine: results are the same on every one.
+    pub fn reason(&self) -> String {
+        match self {
+            Self::Dataset(error) => error.without_places(),
+            other => other.to_string(),
+        }
+    }
+
     /// Whether the user asked to stop.
     pub fn is_interrupt(&self) -> bool {
         match self {

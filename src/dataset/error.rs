@@ -110,6 +110,16 @@ pub enum DatasetError {
     },
 }
 
+impl DatasetError {
+    /// The same without places of this machine, for results that are the same on every one.
+    pub fn without_places(&self) -> String {
+        match self {
+            Self::Absent { name, files, .. } => format!("data set {name} is absent: {}", files.join(", ")),
+            other => other.to_string(),
+        }
+    }
+}
+
 /// A source that did not give a file, and why.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SourceFailure {

@@ -1,24 +1,20 @@
 //! A checked experiment: every name resolved, every number in its range, every point of the sweep laid out.
 
+mod settings;
+
 use std::ops::Range;
 
-use serde::Serialize;
 use toml::de::{DeTable, DeValue};
 
-use crate::approximation::{Polynomial, Request as Fit};
 use crate::backend::Variant;
-use crate::dataset::{self, Scaling};
 use crate::experiment::check::{self, Checker};
 use crate::experiment::claim::Relation;
 use crate::experiment::diagnostic::{Code, Diagnostic, Report};
 use crate::experiment::document::{Document, Node};
 use crate::experiment::metric::{CellExpression, Metric};
-use crate::experiment::spec::{FigureKind, IntervalRule, Precision, ProfileName, Randomness, Spec, Stage};
-use crate::network::{Activation, LayerSpec, Loss, Nonlinearity, Optimiser, Shape, Training, architecture};
-use crate::protocol::non_interactive;
-use crate::protocol::non_interactive::parameters::{self, Lattice, Refusal, Wish};
-use crate::protocol::split;
-use crate::scheme::registry::Parameters;
+use crate::experiment::spec::{FigureKind, ProfileName, Randomness, Spec};
+
+pub use self::settings::{Approximation, Data, Local, Rule, Settings, System, Task, input_shape};
 
 /// More points than this are a mistake in a sweep.
 const MAX_POINTS: usize = 10_000;
@@ -73,269 +69,6 @@ impl Point {
     /// The value of a key as text.
     pub fn label(&self, key: &str) -> Option<&str> {
         self.labels.iter().find(|(name, _)| name == key).map(|(_, value)| value.as_str())
-    }
-}
-
-/// What the cells of a point are.
-#[derive(Debug, Clone, Serialize)]
-#[serde(untagged)]
-pub enum Task {
-    /// A network is trained, and classifies by a protocol.
-    Inference(Box<Settings>),
-    /// A polynomial is fitted.
-    Approximation(Fit),
-    /// A data set is described.
-    Data {
-        /// Its name in the manifest.
-        describe: String,
-    },
-}
-
-impl Task {
-    /// The data set that it takes, where it takes one.
-    pub fn data(&self) -> Option<&str> {
-        match self {
-            Self::Inference(settings) => Some(&settings.data.name),
-            Self::Approximation(_) => None,
-            Self::Data { describe } => Some(describe),
-        }
-    }
-
-    /// The settings of an inference.
-    pub fn inference(&self) -> Option<&Settings> {
-        match self {
-            Self::Inference(settings) => Some(settings),
-            Self::Approximation(_) | Self::Data { .. } => None,
-        }
-    }
-}
-
-/// Everything that decides the result of a cell of inference, apart from variant and repetition.
-#[derive(Debug, Clone, Serialize)]
-pub struct Settings {
-    /// Data set.
-    pub data: Data,
-    /// Neurons of the hidden layers of a fully connected network.
-    pub hidden: Vec<usize>,
-    /// The layers of any other network.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub layers: Option<Vec<LayerSpec>>,
-    /// The numbers that it is trained in.
-    #[serde(skip_serializing_if = "is_double")]
-    pub precision: Precision,
-    /// Activation of the hidden layers while training.
-    pub activation: Activation,
-    /// The polynomial in place of the activation, where there is one.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub approximation: Option<Approximation>,
-    /// Training in plaintext.
-    #[serde(serialize_with = "training_fields")]
-    pub training: Training,
-    /// Passes with the polynomial after those with the activation.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub fine_tuning_epochs: Option<usize>,
-    /// Bits of security of the cryptosystem by the named table.
-    pub security_bits: u32,
-    /// Below what is required, and run all the same because the file says `security = "paper"`.
-    pub marked: bool,
-    /// Cryptosystem and protocol.
-    pub system: System,
-    /// Root of the randomness.
-    pub seed: u64,
-    /// Where keys come from.
-    pub rng: Randomness,
-}
-
-/// The shape of a set's samples as networks see it.
-pub fn input_shape(entry: &dataset::Entry) -> Shape {
-    match entry.picture() {
-        Some(picture) => Shape::image(picture.channels, picture.height, picture.width),
-        None => Shape::features(entry.columns()),
-    }
-}
-
-impl Settings {
-    /// The layers of the network, with its activation.
-    pub fn layer_specs(&self, classes: usize) -> Vec<LayerSpec> {
-        self.layers
-            .clone()
-            .unwrap_or_else(|| architecture::mlp(&self.hidden, &self.activation.into(), classes))
-    }
-}
-
-/// A polynomial in place of an activation.
-#[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct Approximation {
-    /// How it is fitted; its interval stands for nothing where a rule gives it.
-    pub request: Fit,
-    /// The rule for its interval, where it depends on the data.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub rule: Option<Rule>,
-    /// When it takes the activation's place.
-    pub stage: Stage,
-}
-
-/// A rule for the interval of a polynomial.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
-pub struct Rule {
-    /// Which.
-    pub rule: IntervalRule,
-    /// Of what is measured, the share inside.
-    pub coverage: f64,
-}
-
-fn training_fields<S: serde::Serializer>(training: &Training, serializer: S) -> Result<S::Ok, S::Error> {
-    // Plain gradient descent is written as it always was: the content keys of its cells stay what they are.
-    match training.optimiser {
-        Optimiser::Sgd { learning_rate, momentum, .. }
-            if *training
-                == (Training {
-                    epochs: training.epochs,
-                    batch_size: training.batch_size,
-                    optimiser: Optimiser::sgd(learning_rate, momentum),
-                    ..Training::default()
-                }) =>
-        {
-            (training.epochs, learning_rate, momentum, training.batch_size).serialize(serializer)
-        }
-        _ => training.serialize(serializer),
-    }
-}
-
-/// The data set of a cell.
-#[derive(Debug, Clone, Serialize)]
-pub struct Data {
-    /// Name in the manifest.
-    pub name: String,
-    /// Share held out.
-    pub test_fraction: f64,
-    /// Scaling of features.
-    pub scaling: Scaling,
-    /// Most test samples that go through the protocol.
-    pub test_limit: Option<usize>,
-    /// Share of the training part that is used.
-    #[serde(skip_serializing_if = "is_all")]
-    pub train_share: f64,
-    /// Most training samples.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub train_limit: Option<usize>,
-}
-
-#[expect(clippy::trivially_copy_pass_by_ref, reason = "what serde asks for")]
-fn is_double(precision: &Precision) -> bool {
-    *precision == Precision::Double
-}
-
-#[expect(clippy::trivially_copy_pass_by_ref, clippy::float_cmp, reason = "what serde asks for; 1 is exact")]
-fn is_all(share: &f64) -> bool {
-    *share == 1.0
-}
-
-/// A protocol over a cryptosystem that can bear it.
-#[derive(Debug, Clone, Serialize)]
-#[serde(rename_all = "snake_case")]
-pub enum System {
-    /// Linear layers on the server, activations at the client.
-    Split {
-        /// An additive scheme.
-        scheme: Parameters,
-        /// The protocol.
-        protocol: split::Settings,
-    },
-    /// The server computes alone.
-    NonInteractive {
-        /// A scheme over a ring.
-        scheme: Lattice,
-        /// The protocol.
-        protocol: non_interactive::Settings,
-    },
-    /// The same with a polynomial that depends on the data: parameters are found when it is known.
-    Pending {
-        /// What is asked of the parameters.
-        wish: Wish,
-        /// The protocol, but for the polynomial.
-        protocol: non_interactive::Settings,
-    },
-    /// No protocol: the network in plaintext.
-    Local(Local),
-}
-
-/// A network that is used in plaintext only.
-#[derive(Debug, Clone, Serialize)]
-pub struct Local {
-    /// What hidden layers are put through.
-    pub activation: Nonlinearity,
-    /// Output and error function.
-    pub loss: Loss,
-}
-
-impl System {
-    /// What hidden layers are put through.
-    pub fn activation(&self) -> Nonlinearity {
-        match self {
-            Self::Split { protocol, .. } => protocol.activation.clone(),
-            Self::NonInteractive { protocol, .. } | Self::Pending { protocol, .. } => {
-                Nonlinearity::Polynomial(protocol.activation.clone())
-            }
-            Self::Local(local) => local.activation.clone(),
-        }
-    }
-
-    /// Output and error function.
-    pub fn loss(&self) -> Loss {
-        match self {
-            Self::Split { protocol, .. } => protocol.loss,
-            Self::NonInteractive { protocol, .. } | Self::Pending { protocol, .. } => protocol.loss,
-            Self::Local(local) => local.loss,
-        }
-    }
-
-    /// Training iterations under the protocol.
-    pub fn training_iterations(&self) -> usize {
-        match self {
-            Self::Split { protocol, .. } => protocol.training_iterations,
-            Self::NonInteractive { .. } | Self::Pending { .. } | Self::Local(_) => 0,
-        }
-    }
-
-    /// The cryptosystem's name.
-    pub fn scheme_name(&self) -> &'static str {
-        match self {
-            Self::Split { scheme, .. } => scheme.name.name(),
-            Self::NonInteractive { scheme, .. } => scheme.name.name(),
-            Self::Pending { wish, .. } => wish.name.name(),
-            Self::Local(_) => "none",
-        }
-    }
-
-    /// The same with a polynomial in place of the activation.
-    ///
-    /// # Errors
-    /// Where no parameters suffice for the circuit that it makes.
-    pub fn with_polynomial(self, polynomial: &Polynomial) -> Result<Self, Refusal> {
-        Ok(match self {
-            Self::Split { scheme, mut protocol } => {
-                protocol.activation = Nonlinearity::Polynomial(polynomial.clone());
-                Self::Split { scheme, protocol }
-            }
-            Self::Pending { wish, mut protocol } => {
-                protocol.activation = polynomial.clone();
-                Self::NonInteractive { scheme: parameters::plan(&protocol, wish)?, protocol }
-            }
-            Self::Local(local) => {
-                Self::Local(Local { activation: Nonlinearity::Polynomial(polynomial.clone()), ..local })
-            }
-            planned @ Self::NonInteractive { .. } => planned,
-        })
-    }
-
-    /// Where the security bits come from.
-    pub fn security_source(&self) -> &'static str {
-        match self {
-            Self::Split { scheme, .. } => scheme.security_source(),
-            Self::NonInteractive { .. } | Self::Pending { .. } => "guidelines of 2024 for ternary secrets",
-            Self::Local(_) => "nothing is encrypted",
-        }
     }
 }
 
@@ -477,11 +210,16 @@ impl Plan {
             axes.push(cases);
         }
         if let Some(sweep) = document.take_table("sweep") {
-            for entry in overrides(sweep.into_inner(), "") {
-                if !pinned.contains(&entry.key) {
-                    axes.push(sweep_axis(entry, found));
+            // A profile may write with dots what the file writes in quotes: its values take the place of the file's.
+            let mut swept: Vec<(String, Axis<'t>)> = Vec::new();
+            for entry in overrides(sweep.into_inner(), "").filter(|entry| !pinned.contains(&entry.key)) {
+                let (key, axis) = (entry.key.clone(), sweep_axis(entry, found));
+                match swept.iter_mut().find(|(known, _)| *known == key) {
+                    Some((_, known)) => *known = axis,
+                    None => swept.push((key, axis)),
                 }
             }
+            axes.extend(swept.into_iter().map(|(_, axis)| axis));
         }
         // Read once without any point, so that what is wrong everywhere is reported at its own place.
         let Some(spec) = document.read::<Spec>(found) else { return (None, document) };
@@ -725,14 +463,15 @@ mod tests {
         "approximation.interval" = [-8.0, 8.0]
         [[exclude]]
         "approximation.degree" = 5
+        [profile.paper]
+        sweep = { approximation.degree = [7] }
         [table]
         rows = "approximation.degree"
         cell = "max_error"
     "#;
 
-    fn labels(set: &[&str]) -> Vec<(String, String)> {
+    fn labels(profile: ProfileName, set: &[&str]) -> Vec<(String, String)> {
         let set: Vec<String> = set.iter().map(ToString::to_string).collect();
-        let profile = ProfileName::Quick;
         let request = Request { name: "test", origin: "test", text: FILE, profile, set: &set, grid: &[] };
         let (plan, _) = Plan::load(&request).unwrap_or_else(|report| panic!("{report}"));
         let label = |point: &Point, key| point.label(key).unwrap_or_default().to_owned();
@@ -746,8 +485,14 @@ mod tests {
         let owned = |pairs: &[(&str, &str)]| {
             pairs.iter().map(|(a, b)| ((*a).to_owned(), (*b).to_owned())).collect::<Vec<_>>()
         };
-        assert_eq!(labels(&[]), owned(&expected));
+        assert_eq!(labels(ProfileName::Quick, &[]), owned(&expected));
         // What is pinned on the command line is of all points.
-        assert_eq!(labels(&["approximation.degree=7"]), owned(&[("7", "[-1.0, 1.0]")]));
+        assert_eq!(labels(ProfileName::Quick, &["approximation.degree=7"]), owned(&[("7", "[-1.0, 1.0]")]));
+    }
+
+    #[test]
+    fn a_profile_replaces_an_axis_and_adds_none() {
+        let found = labels(ProfileName::Paper, &[]);
+        assert_eq!(found.iter().map(|(degree, _)| degree.as_str()).collect::<Vec<_>>(), ["7", "7"]);
     }
 }

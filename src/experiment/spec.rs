@@ -3,16 +3,20 @@
 //! [`experiment::plan`](crate::experiment::plan) turns a [`Spec`] into checked settings. The JSON schema that editors
 //! complete experiment files with is made from these types (`henn schema`).
 
+mod approximation;
+mod training;
+
 use std::collections::BTreeMap;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::approximation::{Measure, Method};
+pub use self::approximation::{ApproximationSpec, IntervalRule, IntervalSpec, Stage};
+pub use self::training::{OptimiserName, ScheduleName, TrainingSpec};
 use crate::backend::Variant;
 use crate::dataset::Scaling;
 use crate::math::ring::Arithmetic;
-use crate::network::{Activation, Augmentation, Loss, PoolKind};
+use crate::network::{Activation, Loss, PoolKind};
 use crate::protocol::split::Masks;
 use crate::scheme::paillier::Randomisation;
 pub use crate::scheme::registry::SchemeName;
@@ -197,163 +201,6 @@ pub struct NetworkSpec {
     pub width: Option<usize>,
     /// Of `resnet`: `mean` (default) or `max` pooling.
     pub pooling: Option<PoolKind>,
-}
-
-/// Where a polynomial is fitted, as written: two bounds, or a rule.
-#[derive(Debug, Clone, Copy, PartialEq, Deserialize, JsonSchema)]
-#[serde(untagged)]
-pub enum IntervalSpec {
-    /// From, to.
-    Bounds([f64; 2]),
-    /// From the data, or from the trained network.
-    Rule(IntervalRule),
-}
-
-/// Rules for intervals, all symmetric about 0.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum IntervalRule {
-    /// As wide as the mean of the features' means (CryptoDL, Algorithm 1).
-    MeanMean,
-    /// As wide as the greatest of them.
-    MaxMean,
-    /// As wide as the least of them.
-    MinMean,
-    /// As wide as what reaches the activation in the trained network, but for the outermost share.
-    Measured,
-}
-
-/// When a polynomial takes the activation's place.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum Stage {
-    /// Once the network is trained with the activation itself.
-    #[default]
-    AfterTraining,
-    /// From the start: the network is trained with the polynomial.
-    Training,
-    /// After training, and then it is trained on.
-    FineTuning,
-}
-
-/// `[approximation]`
-#[derive(Debug, Clone, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields, default)]
-pub struct ApproximationSpec {
-    /// How the polynomial is found; absent: the exact activation.
-    pub method: Option<Method>,
-    /// What a projection weighs errors with.
-    pub measure: Option<Measure>,
-    /// Its degree.
-    pub degree: Option<usize>,
-    /// Where it is fitted: `[from, to]`, `mean_mean`, `max_mean`, `min_mean` or `measured`.
-    pub interval: Option<IntervalSpec>,
-    /// Of `measured`: the share of pre-activations that lie inside, above 0 and at most 1.
-    pub coverage: f64,
-    /// Of `least_squares`: equidistant points; absent: all of the interval.
-    pub points: Option<usize>,
-    /// Of `given`: the coefficients of 1, x, x^2, ...
-    pub coefficients: Vec<f64>,
-    /// Digits after the point of each coefficient; what follows is cut off.
-    pub digits: Option<u32>,
-    /// When it takes the activation's place.
-    pub stage: Stage,
-}
-
-impl Default for ApproximationSpec {
-    fn default() -> Self {
-        Self {
-            method: None,
-            measure: None,
-            degree: None,
-            interval: None,
-            coverage: 0.999,
-            points: None,
-            coefficients: Vec::new(),
-            digits: None,
-            stage: Stage::default(),
-        }
-    }
-}
-
-/// What is made of gradients.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum OptimiserName {
-    /// Stochastic gradient descent with momentum.
-    #[default]
-    Sgd,
-    /// The same with Nesterov's momentum.
-    Nesterov,
-    /// Adam.
-    Adam,
-    /// Scaled conjugate gradient over all samples at once, as MATLAB's toolbox does by default.
-    ScaledConjugateGradient,
-}
-
-/// How the learning rate goes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum ScheduleName {
-    /// Always the same.
-    #[default]
-    Constant,
-    /// Down to 0 along half a cosine.
-    Cosine,
-    /// Up along a line for the first fifth of the steps, then down to 0 along another.
-    OneCycle,
-}
-
-/// `[training]`
-#[derive(Debug, Clone, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields, default)]
-pub struct TrainingSpec {
-    /// Passes over the training part; of the scaled conjugate gradient, most iterations.
-    pub epochs: usize,
-    /// `sgd`, `nesterov`, `adam` or `scaled_conjugate_gradient`.
-    pub optimiser: OptimiserName,
-    /// Step length; the scaled conjugate gradient finds its own.
-    pub learning_rate: f64,
-    /// Share of the last step that is added to the next, 0 (none) to below 1.
-    pub momentum: f64,
-    /// How the learning rate goes: `constant`, `cosine` or `one_cycle`.
-    pub schedule: ScheduleName,
-    /// Samples a step.
-    pub batch_size: usize,
-    /// Share of every weight that joins its gradient.
-    pub weight_decay: f64,
-    /// Share of the target that is spread over all classes, from 0 to below 1.
-    pub label_smoothing: f64,
-    /// Weight of the squared distance of what polynomials are given to their interval.
-    pub penalty: f64,
-    /// Changes of pictures, drawn anew in every epoch: `{ flip = true, shift = 4, cutout = 8 }`.
-    pub augmentation: Option<Augmentation>,
-    /// Share of the training part that is held out to stop by; 0: none.
-    pub validation_share: f64,
-    /// Epochs without a lower loss on what is held out before training stops.
-    pub patience: usize,
-    /// Passes with the polynomial after those with the activation, where `approximation.stage = "fine_tuning"`; absent: as many.
-    pub fine_tuning_epochs: Option<usize>,
-}
-
-impl Default for TrainingSpec {
-    fn default() -> Self {
-        Self {
-            epochs: 100,
-            optimiser: OptimiserName::default(),
-            learning_rate: 0.1,
-            momentum: 0.0,
-            schedule: ScheduleName::default(),
-            batch_size: 1,
-            weight_decay: 0.0,
-            label_smoothing: 0.0,
-            penalty: 0.0,
-            augmentation: None,
-            validation_share: 0.0,
-            patience: 6,
-            fine_tuning_epochs: None,
-        }
-    }
 }
 
 /// What security is asked for: 128 bits, or `"paper"`.

@@ -24,10 +24,29 @@ pub fn now() -> DateTime<Utc> {
     Utc::now()
 }
 
+/// When a run began, and from which sources: what is committed while it runs is not what it ran.
+#[derive(Debug)]
+pub struct Origin {
+    started: DateTime<Utc>,
+    commit: Option<String>,
+    dirty: Option<bool>,
+}
+
+impl Origin {
+    /// Now.
+    pub fn now() -> Self {
+        Self {
+            started: now(),
+            commit: output("git", &["rev-parse", "HEAD"]),
+            dirty: output("git", &["status", "--porcelain"]).map(|text| !text.is_empty()),
+        }
+    }
+}
+
 /// `manifest.json` of a run.
 pub fn manifest(
     plan: &Plan,
-    started: DateTime<Utc>,
+    origin: &Origin,
     interrupted: bool,
     options: &Options<'_>,
 ) -> Result<Vec<u8>, RunError> {
@@ -58,8 +77,8 @@ pub fn manifest(
         "spec_sha256": hex::encode(Sha256::digest(&plan.text)),
         "lock_sha256": hex::encode(Sha256::digest(LOCK_FILE)),
         "data_sha256": data,
-        "commit": output("git", &["rev-parse", "HEAD"]),
-        "dirty": output("git", &["status", "--porcelain"]).map(|text| !text.is_empty()),
+        "commit": origin.commit,
+        "dirty": origin.dirty,
         "rustc": output("rustc", &["--version"]),
         "build": if cfg!(debug_assertions) { "debug" } else { "release" },
         "target": format!("{}-{}", std::env::consts::ARCH, std::env::consts::OS),
@@ -71,7 +90,7 @@ pub fn manifest(
         "memory_bytes": memory_bytes(),
         "server": options.connect.unwrap_or("in process"),
         "argv": std::env::args().collect::<Vec<_>>(),
-        "start": time(started),
+        "start": time(origin.started),
         "end": time(now()),
         "interrupted": interrupted,
     });

@@ -14,7 +14,7 @@ use crate::runner::cost::Costs;
 use crate::runner::file::{Lock, write_atomic};
 use crate::runner::model::Models;
 use crate::runner::progress::Progress;
-use crate::runner::provenance;
+use crate::runner::provenance::{self, Origin};
 use crate::runner::record::{Finished, Measured, Record};
 use crate::runner::serve::Hello;
 use crate::runner::{RunError, estimate};
@@ -83,7 +83,7 @@ pub fn directory(out: &Path, plan: &Plan) -> PathBuf {
 pub fn run(plan: &Plan, options: &Options<'_>) -> Result<Outcome, RunError> {
     let directory = directory(options.out, plan);
     let lock = Lock::take(&directory)?;
-    let started = provenance::now();
+    let origin = Origin::now();
     let models = Models::new(&directory, options.interrupt.clone(), options.progress);
     let cache = Cache::new(&directory);
     let cells = cells(plan, options)?;
@@ -146,7 +146,7 @@ pub fn run(plan: &Plan, options: &Options<'_>) -> Result<Outcome, RunError> {
                 break;
             }
             Err(error) if error.is_of_the_cell() => {
-                let missing = NotRun { point: labels(cell.point), reason: error.to_string() };
+                let missing = NotRun { point: labels(cell.point), reason: error.reason() };
                 if !outcome.not_run.contains(&missing) {
                     if outcome.not_run.iter().all(|known| known.reason != missing.reason) {
                         options.progress.note(&format!("not run: {error}"));
@@ -158,7 +158,7 @@ pub fn run(plan: &Plan, options: &Options<'_>) -> Result<Outcome, RunError> {
         }
     }
     write_records(&outcome)?;
-    let manifest = provenance::manifest(plan, started, outcome.interrupted, options)?;
+    let manifest = provenance::manifest(plan, &origin, outcome.interrupted, options)?;
     write_atomic(&outcome.directory.join("manifest.json"), &manifest)?;
     Ok(outcome)
 }

@@ -327,7 +327,7 @@ fn mnist_can_be_fetched_and_has_its_published_shape() {
 
 /// Run by hand: `cargo test -- --ignored fashion`, with Debian's clients or the public address within reach.
 #[test]
-#[ignore = "downloads Fashion-MNIST"]
+#[ignore = "downloads Fashion-MNIST; .ci/run runs it where Debian's clients are"]
 fn fashion_can_be_fetched_and_has_its_published_shape() {
     let folder = tempfile::tempdir().unwrap();
     let store = Store::new(folder.path());
