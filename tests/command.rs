@@ -235,7 +235,7 @@ fn an_absent_data_set_is_not_run_and_says_how_to_get_it() {
     assert_eq!(output.status.code(), Some(1));
     assert!(stderr(&output).contains("henn datasets fetch mnist"), "{}", stderr(&output));
     let verdict = fs::read_to_string(place.results().join("verdict.json")).unwrap();
-    assert!(verdict.contains("henn datasets fetch mnist"), "{verdict}");
+    assert!(verdict.contains("data set mnist is absent") && !verdict.contains("nowhere"), "{verdict}");
 }
 
 #[test]

@@ -8,7 +8,9 @@
 
 #![expect(clippy::needless_pass_by_value, reason = "a view of an array is a reference already")]
 
-use ndarray::{ArrayView2, ArrayViewMut2, s};
+use faer::linalg::matmul::matmul;
+use faer::{Accum, MatMut, MatRef, Par};
+use ndarray::{ArrayView2, ArrayViewMut2, CowArray, Ix2, s};
 use pulp::{Arch, NullaryFnOnce};
 
 /// Columns of a tile of [`ordered`]: two vectors of AVX-512.
@@ -113,30 +115,52 @@ impl NullaryFnOnce for Tile<'_> {
 
 /// `out = a · b`, or `out += a · b` where `add`, as fast as the processor can, on this thread.
 ///
+/// Matrices that lie in one piece of memory, by rows or by columns, are used where they are; others are copied.
+///
 /// # Panics
 /// When the shapes do not fit.
-#[expect(unsafe_code, reason = "faer takes matrices of any strides by pointers alone")]
 pub fn fast(a: ArrayView2<'_, f32>, b: ArrayView2<'_, f32>, mut out: ArrayViewMut2<'_, f32>, add: bool) {
-    use faer::{Accum, MatMut, MatRef, Par, linalg::matmul::matmul};
     check(a.dim(), b.dim(), out.dim());
-    if a.ncols() == 0 && !add {
-        out.fill(0.0);
+    let accumulate = if add { Accum::Add } else { Accum::Replace };
+    if let Some(target) = in_one_piece_mut(&mut out) {
+        multiply(a, b, target, accumulate);
+    } else {
+        let mut copy = out.to_owned();
+        if let Some(target) = in_one_piece_mut(&mut copy.view_mut()) {
+            multiply(a, b, target, accumulate);
+        }
+        out.assign(&copy);
     }
-    if out.is_empty() || a.ncols() == 0 {
-        return;
+}
+
+fn multiply(a: ArrayView2<'_, f32>, b: ArrayView2<'_, f32>, out: MatMut<'_, f32>, accumulate: Accum) {
+    let (of_a, of_b) = (together(a), together(b));
+    if let (Some(a), Some(b)) = (in_one_piece(of_a.view()), in_one_piece(of_b.view())) {
+        matmul(out, accumulate, a, b, 1.0_f32, Par::Seq);
     }
-    let (rows, columns) = out.dim();
-    let (row_stride, column_stride) = (out.strides()[0], out.strides()[1]);
-    // SAFETY: pointers, shapes and strides (in elements) are those of views that live until the product is done;
-    // `out` is borrowed mutably, so that it overlaps nothing.
-    let (a, b, out) = unsafe {
-        (
-            MatRef::from_raw_parts(a.as_ptr(), a.nrows(), a.ncols(), a.strides()[0], a.strides()[1]),
-            MatRef::from_raw_parts(b.as_ptr(), b.nrows(), b.ncols(), b.strides()[0], b.strides()[1]),
-            MatMut::from_raw_parts_mut(out.as_mut_ptr(), rows, columns, row_stride, column_stride),
-        )
-    };
-    matmul(out, if add { Accum::Add } else { Accum::Replace }, a, b, 1.0_f32, Par::Seq);
+}
+
+/// The matrix itself, or a copy where it has gaps.
+fn together(view: ArrayView2<'_, f32>) -> CowArray<'_, f32, Ix2> {
+    if in_one_piece(view).is_some() { view.into() } else { view.to_owned().into() }
+}
+
+/// The matrix where it lies, by rows or by columns; `None` when it has gaps.
+fn in_one_piece(view: ArrayView2<'_, f32>) -> Option<MatRef<'_, f32>> {
+    let (rows, columns) = view.dim();
+    let by_rows = view.to_slice().map(|slice| MatRef::from_row_major_slice(slice, rows, columns));
+    by_rows.or_else(|| Some(MatRef::from_column_major_slice(view.reversed_axes().to_slice()?, rows, columns)))
+}
+
+fn in_one_piece_mut<'a>(view: &'a mut ArrayViewMut2<'_, f32>) -> Option<MatMut<'a, f32>> {
+    let (rows, columns) = view.dim();
+    if view.is_standard_layout() {
+        return view.as_slice_mut().map(|slice| MatMut::from_row_major_slice_mut(slice, rows, columns));
+    }
+    // By columns it is contiguous in memory order without being so by rows.
+    (view.strides()[0] == 1)
+        .then(|| view.as_slice_memory_order_mut())?
+        .map(|slice| MatMut::from_column_major_slice_mut(slice, rows, columns))
 }
 
 fn check(a: (usize, usize), b: (usize, usize), out: (usize, usize)) {
@@ -176,11 +200,21 @@ mod tests {
             let b = if tb { noise((n, k), !seed).reversed_axes() } else { noise((k, n), !seed) };
             let mut expected = noise((m, n), seed ^ 5);
             let mut found = expected.clone();
-            let mut single = expected.mapv(single_precision);
+            let initial = expected.clone();
             plain(&a, &b, &mut expected);
             ordered(a.view(), b.view(), found.view_mut());
             prop_assert!(found.iter().zip(&expected).all(|(x, y)| x.to_bits() == y.to_bits()));
-            fast(a.mapv(single_precision).view(), b.mapv(single_precision).view(), single.view_mut(), true);
+            // Every second row and column of what is twice as large, or a matrix in one piece.
+            let step = if seed % 2 == 0 { 1 } else { 2 };
+            let spread = |of: &Array2<f64>| {
+                let mut large = Array2::zeros((of.nrows() * step as usize, of.ncols() * step as usize));
+                large.slice_mut(s![..;step, ..;step]).assign(&of.mapv(single_precision));
+                large
+            };
+            let (a, b) = (spread(&a), spread(&b));
+            let mut single = spread(&initial);
+            fast(a.slice(s![..;step, ..;step]), b.slice(s![..;step, ..;step]), single.slice_mut(s![..;step, ..;step]), true);
+            let single = single.slice(s![..;step, ..;step]);
             prop_assert!(single.iter().zip(&expected).all(|(x, y)| (f64::from(*x) - y).abs() < 1e7 + 1e-5 * y.abs()));
         }
     }
