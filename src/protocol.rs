@@ -3,12 +3,14 @@
 pub mod channel;
 pub mod message;
 pub mod non_interactive;
+pub mod refresh;
 pub mod split;
 pub mod transcript;
 
 use thiserror::Error;
 
 use crate::backend::BackendError;
+use crate::backend::slots::SlotError;
 use crate::protocol::channel::ChannelError;
 
 /// Why a protocol ended before its time.
@@ -44,6 +46,12 @@ pub enum ProtocolError {
         /// the key that sets the bound
         key: &'static str,
     },
+}
+
+impl From<SlotError> for ProtocolError {
+    fn from(error: SlotError) -> Self {
+        BackendError::from(error).into()
+    }
 }
 
 impl ProtocolError {

@@ -21,8 +21,10 @@ pub enum Operation {
     PlainAddition,
     /// Fresh randomness for a ciphertext.
     Rerandomisation,
-    /// Products of two ciphertexts, relinearised.
+    /// Products of two ciphertexts.
     Product,
+    /// Products, or sums of them, that become ciphertexts of two parts again.
+    Relinearisation,
     /// Products of a ciphertext with a vector of plain numbers.
     PlainProduct,
     /// Rotations of a ciphertext's slots.
@@ -33,7 +35,7 @@ pub enum Operation {
 
 impl Operation {
     /// All of them, in the order of records.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 11] = [
         Self::Encryption,
         Self::Decryption,
         Self::ScalarProduct,
@@ -41,6 +43,7 @@ impl Operation {
         Self::PlainAddition,
         Self::Rerandomisation,
         Self::Product,
+        Self::Relinearisation,
         Self::PlainProduct,
         Self::Rotation,
         Self::Rescaling,
@@ -56,6 +59,7 @@ impl Operation {
             Self::PlainAddition => "plain_additions",
             Self::Rerandomisation => "rerandomisations",
             Self::Product => "products",
+            Self::Relinearisation => "relinearisations",
             Self::PlainProduct => "plain_products",
             Self::Rotation => "rotations",
             Self::Rescaling => "rescalings",

@@ -161,12 +161,11 @@ pub trait Engine: Send + Sync + 'static {
         value: f64,
         scale: f64,
     ) -> Result<Self::Payload, SlotError>;
-    /// The product, slot by slot.
-    fn multiply(
+    /// The sum of products, slot by slot; relinearised once.
+    fn dot(
         &self,
         evaluation: &Self::Evaluation,
-        left: &Self::Payload,
-        right: &Self::Payload,
+        pairs: &[(&Self::Payload, &Self::Payload)],
     ) -> Result<Self::Payload, SlotError>;
     /// The product with numbers at a scale, slot by slot.
     fn multiply_vector(
@@ -331,6 +330,11 @@ impl<E: Engine> Slots<E> {
         self.engine.decrypt(secret, &payload, scale)
     }
 
+    /// Counts decryptions of ciphertexts of a level.
+    pub(crate) fn opened(&self, count: usize, level: usize) -> Result<(), SlotError> {
+        self.count(Operation::Decryption, count, level)
+    }
+
     /// Opens a ciphertext.
     ///
     /// # Errors
@@ -444,14 +448,30 @@ impl<E: Engine> Slots<E> {
         left: &Of<E>,
         right: &Of<E>,
     ) -> Result<Of<E>, SlotError> {
-        let state = self.rules().product(&left.state, &right.state)?;
-        let same = std::ptr::eq(left, right);
-        let left = self.drop_to(left, state.level)?;
-        // A square's factor is lowered once.
-        let lowered = if same { None } else { Some(self.drop_to(right, state.level)?) };
-        let right = lowered.as_ref().unwrap_or(&left);
-        self.count(Operation::Product, 1, state.level)?;
-        let payload = self.engine.multiply(evaluation, &left.payload, &right.payload)?;
+        self.dot(evaluation, &[(left, right)])
+    }
+
+    /// The sum of products, slot by slot; rescaled where products are. It is relinearised once.
+    ///
+    /// # Errors
+    /// [`SlotError::Empty`], [`RlweError::Scale`] where products differ in their scale, and those of [`multiply`](Self::multiply).
+    pub fn dot(&self, evaluation: &E::Evaluation, pairs: &[(&Of<E>, &Of<E>)]) -> Result<Of<E>, SlotError> {
+        let known: Vec<_> = pairs.iter().map(|(left, right)| (&left.state, &right.state)).collect();
+        let state = self.rules().dot(&known)?;
+        let dropped = pairs.iter().map(|(left, right)| {
+            let lower = self.drop_to(left, state.level)?;
+            // A square's factor is lowered once.
+            let other =
+                if std::ptr::eq(*left, *right) { None } else { Some(self.drop_to(right, state.level)?) };
+            Ok((lower, other))
+        });
+        let dropped = dropped.collect::<Result<Vec<_>, SlotError>>()?;
+        let payloads = dropped.iter().map(|(left, right)| {
+            (&left.payload, right.as_ref().map_or(&left.payload, |right| &right.payload))
+        });
+        self.count(Operation::Product, pairs.len(), state.level)?;
+        self.count(Operation::Relinearisation, 1, state.level)?;
+        let payload = self.engine.dot(evaluation, &payloads.collect::<Vec<_>>())?;
         self.rescaled(Ciphertext { payload, state })
     }
 

@@ -54,7 +54,7 @@ impl Metric {
 }
 
 /// All names.
-pub const METRICS: [Metric; 68] = [
+pub const METRICS: [Metric; 69] = [
     metric("accuracy", "accuracy", Kind::Result, Fixed(4)),
     metric("loss", "loss", Kind::Result, Fixed(4)),
     metric("samples", "test samples", Kind::Result, Fixed(0)),
@@ -113,6 +113,7 @@ pub const METRICS: [Metric; 68] = [
     metric(Operation::PlainAddition.name(), "plain additions", Kind::Count, Fixed(0)),
     metric(Operation::Rerandomisation.name(), "re-randomisations", Kind::Count, Fixed(0)),
     metric(Operation::Product.name(), "products", Kind::Count, Fixed(0)),
+    metric(Operation::Relinearisation.name(), "relinearisations", Kind::Count, Fixed(0)),
     metric(Operation::PlainProduct.name(), "plain products", Kind::Count, Fixed(0)),
     metric(Operation::Rotation.name(), "rotations", Kind::Count, Fixed(0)),
     metric(Operation::Rescaling.name(), "rescalings", Kind::Count, Fixed(0)),

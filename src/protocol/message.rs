@@ -26,6 +26,12 @@ pub enum Kind {
     SummedGradients = 9,
     /// The sums have been applied. Server to client.
     Updated = 10,
+    /// Encrypted weights of layer `layer`; `count` ciphertexts. Client to server, and back after training.
+    Weights = 11,
+    /// `count` ciphertexts of layer `layer` that are to be encrypted anew. Server to client.
+    Refresh = 12,
+    /// The same numbers, fresh. Client to server.
+    Refreshed = 13,
     /// Harness: which cell is to be served, as JSON.
     Hello = 129,
     /// Harness: nothing more will be asked.
@@ -40,7 +46,7 @@ impl Kind {
     /// Kinds above this are the harness's.
     const CONTROL: u8 = 128;
 
-    const ALL: [Self; 14] = [
+    const ALL: [Self; 17] = [
         Self::PublicKey,
         Self::Activations,
         Self::Sums,
@@ -51,6 +57,9 @@ impl Kind {
         Self::MaskedGradients,
         Self::SummedGradients,
         Self::Updated,
+        Self::Weights,
+        Self::Refresh,
+        Self::Refreshed,
         Self::Hello,
         Self::Close,
         Self::Report,

@@ -26,6 +26,20 @@ pub struct Traffic {
 }
 
 impl Traffic {
+    /// The sum with so many times another's.
+    #[must_use]
+    pub fn plus(self, other: &Self, times: u64) -> Self {
+        Self {
+            rounds: self.rounds + times * other.rounds,
+            messages_up: self.messages_up + times * other.messages_up,
+            messages_down: self.messages_down + times * other.messages_down,
+            bytes_up: self.bytes_up + times * other.bytes_up,
+            bytes_down: self.bytes_down + times * other.bytes_down,
+            ciphertexts_up: self.ciphertexts_up + times * other.ciphertexts_up,
+            ciphertexts_down: self.ciphertexts_down + times * other.ciphertexts_down,
+        }
+    }
+
     /// Names and numbers, in the order of records.
     pub fn by_name(&self) -> [(&'static str, u64); 6] {
         [
@@ -43,8 +57,8 @@ impl Traffic {
 pub struct Link {
     channel: Box<dyn Channel>,
     is_client: bool,
-    /// up and down
-    ciphertext_bytes: [usize; 2],
+    /// up and down; none where messages say how many ciphertexts they have
+    ciphertext_bytes: Option<[usize; 2]>,
     awaiting: bool,
     traffic: Traffic,
     hash: Sha256,
@@ -53,16 +67,17 @@ pub struct Link {
 impl Link {
     /// The client's end. `ciphertext_bytes` is the length of a serialised ciphertext.
     pub fn client(channel: Box<dyn Channel>, ciphertext_bytes: usize) -> Self {
-        Self::new(channel, true, [ciphertext_bytes; 2])
+        Self::new(channel, true, Some([ciphertext_bytes; 2]))
     }
 
     /// The server's end.
     pub fn server(channel: Box<dyn Channel>, ciphertext_bytes: usize) -> Self {
-        Self::new(channel, false, [ciphertext_bytes; 2])
+        Self::new(channel, false, Some([ciphertext_bytes; 2]))
     }
 
-    /// An end of a channel whose ciphertexts have one length on the way up and another on the way down.
-    pub fn new(channel: Box<dyn Channel>, is_client: bool, ciphertext_bytes: [usize; 2]) -> Self {
+    /// An end of a channel whose ciphertexts have one length on the way up and another on the way down; where they have more lengths than
+    /// that (`None`), the count of a message is that of its ciphertexts.
+    pub fn new(channel: Box<dyn Channel>, is_client: bool, ciphertext_bytes: Option<[usize; 2]>) -> Self {
         Self {
             channel,
             is_client,
@@ -102,7 +117,10 @@ impl Link {
         let bytes = (LENGTH_BYTES + frame.len()) as u64;
         let ciphertexts = match message.kind {
             Kind::PublicKey => 0,
-            _ => (message.body.len() / self.ciphertext_bytes[usize::from(!up)].max(1)) as u64,
+            _ => self.ciphertext_bytes.map_or_else(
+                || u64::from(message.count),
+                |bytes| (message.body.len() / bytes[usize::from(!up)].max(1)) as u64,
+            ),
         };
         let traffic = &mut self.traffic;
         if up {

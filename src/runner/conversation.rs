@@ -105,7 +105,7 @@ struct SplitSide<'a, B> {
 
 impl<B: Backend> Side for SplitSide<'_, B> {
     fn link(&self, channel: Box<dyn Channel>, is_client: bool) -> Link {
-        Link::new(channel, is_client, [self.backend.ciphertext_bytes(); 2])
+        Link::new(channel, is_client, Some([self.backend.ciphertext_bytes(); 2]))
     }
 
     fn drive(&self, prepared: &Prepared, link: &mut Link) -> Result<Driven, RunError> {
@@ -156,7 +156,7 @@ struct SlotSide<'a, E> {
 
 impl<E: Engine> Side for SlotSide<'_, E> {
     fn link(&self, channel: Box<dyn Channel>, is_client: bool) -> Link {
-        Link::new(channel, is_client, self.forecast.ciphertext_bytes)
+        Link::new(channel, is_client, Some(self.forecast.ciphertext_bytes))
     }
 
     fn drive(&self, prepared: &Prepared, link: &mut Link) -> Result<Driven, RunError> {

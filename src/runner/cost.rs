@@ -167,6 +167,7 @@ impl UnitCosts {
                     Operation::Rerandomisation => self.rerandomisation,
                     // Additive schemes have none of these.
                     Operation::Product
+                    | Operation::Relinearisation
                     | Operation::PlainProduct
                     | Operation::Rotation
                     | Operation::Rescaling => 0.0,

@@ -219,13 +219,14 @@ impl Engine for Integers {
         Ok(self.of_slots(*level, |slot| &slots[slot] + &integer))
     }
 
-    fn multiply(
+    fn dot(
         &self,
         _evaluation: &usize,
-        left: &Self::Payload,
-        right: &Self::Payload,
+        pairs: &[(&Self::Payload, &Self::Payload)],
     ) -> Result<Self::Payload, SlotError> {
-        Ok(self.of_slots(left.1, |slot| &left.0[slot] * &right.0[slot]))
+        let level = pairs.first().map_or(0, |(left, _)| left.1);
+        Ok(self
+            .of_slots(level, |slot| pairs.iter().map(|(left, right)| &left.0[slot] * &right.0[slot]).sum()))
     }
 
     fn multiply_vector(
@@ -343,13 +344,16 @@ impl Engine for Reals {
         Ok((slots.iter().map(|slot| slot + value).collect(), *level))
     }
 
-    fn multiply(
+    fn dot(
         &self,
         _evaluation: &usize,
-        left: &Self::Payload,
-        right: &Self::Payload,
+        pairs: &[(&Self::Payload, &Self::Payload)],
     ) -> Result<Self::Payload, SlotError> {
-        Ok((left.0.iter().zip(&right.0).map(|(a, b)| a * b).collect(), left.1))
+        let mut sums = vec![0.0; self.shape.slots];
+        for (left, right) in pairs {
+            sums.iter_mut().zip(left.0.iter().zip(&right.0)).for_each(|(sum, (a, b))| *sum += a * b);
+        }
+        Ok((sums, pairs.first().map_or(0, |(left, _)| left.1)))
     }
 
     fn multiply_vector(
@@ -434,7 +438,7 @@ impl Engine for Dry {
         Ok(())
     }
 
-    fn multiply(&self, _evaluation: &usize, (): &(), (): &()) -> Result<(), SlotError> {
+    fn dot(&self, _evaluation: &usize, _pairs: &[(&(), &())]) -> Result<(), SlotError> {
         Ok(())
     }
 

@@ -52,6 +52,21 @@ impl EvaluationKeys {
     }
 }
 
+/// The sum of products, relinearised once.
+fn dot<'c, S: RlweScheme>(
+    scheme: &S,
+    keys: &EvaluationKeys,
+    mut pairs: impl Iterator<Item = (&'c Ciphertext<S::Tag>, &'c Ciphertext<S::Tag>)>,
+) -> Result<Ciphertext<S::Tag>, SlotError>
+where
+    S::Tag: 'c,
+{
+    let (left, right) = pairs.next().ok_or(SlotError::Empty)?;
+    let first = scheme.multiply(left, right)?;
+    let sum = pairs.try_fold(first, |sum, (left, right)| scheme.add(&sum, &scheme.multiply(left, right)?))?;
+    Ok(scheme.relinearise(&sum, &keys.relinearisation))
+}
+
 fn end(bytes: &[u8]) -> Result<(), SlotError> {
     if bytes.is_empty() {
         return Ok(());
@@ -235,15 +250,14 @@ impl<S: ExactScheme<Tag = Untagged> + 'static> Engine for Exact<S> {
         self.each(|one, index| Ok(one.add_integer(&payload[index], &integer)))
     }
 
-    fn multiply(
+    fn dot(
         &self,
         evaluation: &Self::Evaluation,
-        left: &Self::Payload,
-        right: &Self::Payload,
+        pairs: &[(&Self::Payload, &Self::Payload)],
     ) -> Result<Self::Payload, SlotError> {
         self.each(|one, index| {
-            let product = one.multiply(&left[index], &right[index])?;
-            Ok(one.relinearise(&product, &evaluation[index].relinearisation))
+            let pairs = pairs.iter().map(|(left, right)| (&left[index], &right[index]));
+            dot(one, &evaluation[index], pairs)
         })
     }
 
@@ -411,14 +425,12 @@ impl Engine for Approximate {
         Ok(self.scheme.add_integer(payload, &nearest(value, scale)?))
     }
 
-    fn multiply(
+    fn dot(
         &self,
         evaluation: &EvaluationKeys,
-        left: &Self::Payload,
-        right: &Self::Payload,
+        pairs: &[(&Self::Payload, &Self::Payload)],
     ) -> Result<Self::Payload, SlotError> {
-        let product = self.scheme.multiply(left, right)?;
-        Ok(self.scheme.relinearise(&product, &evaluation.relinearisation))
+        dot(&self.scheme, evaluation, pairs.iter().copied())
     }
 
     fn multiply_vector(

@@ -61,6 +61,16 @@ impl Rules {
         Self { levels: primes.len(), kind: Kind::Approximate { scale, primes }, noises: vec![noise] }
     }
 
+    /// Levels of a fresh ciphertext.
+    pub fn levels(&self) -> usize {
+        self.levels
+    }
+
+    /// Whether numbers are integers at a scale, without errors.
+    pub fn is_exact(&self) -> bool {
+        matches!(self.kind, Kind::Exact { .. })
+    }
+
     /// Ciphertexts of the scheme that stand for one here.
     pub fn instances(&self) -> usize {
         self.noises.len().max(1)
@@ -274,29 +284,39 @@ impl Rules {
         )
     }
 
-    /// The product at a level, relinearised and not yet rescaled.
-    fn product_at(&self, left: &State, right: &State, level: usize) -> Result<State, SlotError> {
-        let (left, right) = (self.dropped(left, level)?, self.dropped(right, level)?);
-        let encoded = [Self::encoded(&left), Self::encoded(&right)];
-        let noise = self.noise(|noise, index| {
-            noise.switched(noise.product([left.noise[index], right.noise[index]], encoded, level), level)
-        });
-        let (scale, magnitude) = (left.scale * right.scale, left.magnitude * right.magnitude);
+    /// The sum of products at a level, relinearised once and not yet rescaled.
+    fn dot_at(&self, pairs: &[(&State, &State)], level: usize) -> Result<State, SlotError> {
+        let Some((left, right)) = pairs.first() else { return Err(SlotError::Empty) };
+        let scale = left.scale * right.scale;
+        let mut magnitude = 0.0;
+        let mut noise = vec![Bound::ZERO; self.noises.len()];
+        for (left, right) in pairs {
+            self.same_scale("a sum of products", scale, left.scale * right.scale)?;
+            let (left, right) = (self.dropped(left, level)?, self.dropped(right, level)?);
+            let encoded = [Self::encoded(&left), Self::encoded(&right)];
+            magnitude += left.magnitude * right.magnitude;
+            // Scales that are taken for equal and are not.
+            let off = encoded[0] * encoded[1] * Bound::of((scale / (left.scale * right.scale) - 1.0).abs());
+            for (index, (sum, rules)) in noise.iter_mut().zip(&self.noises).enumerate() {
+                *sum = *sum + rules.product([left.noise[index], right.noise[index]], encoded, level) + off;
+            }
+        }
+        let noise = self.noise(|rules, index| rules.switched(noise[index], level));
         self.checked("a product", State { level, scale, magnitude, noise })
     }
 
-    /// The product where it leaves the most room: the level, and the state before rescaling.
+    /// The sum of products where it leaves the most room: the level, and the state before rescaling.
     ///
-    /// Where dropping primes makes errors smaller (BGV) that is the level with the greatest budget after the product.
-    pub fn product(&self, left: &State, right: &State) -> Result<State, SlotError> {
-        let highest = left.level.min(right.level);
-        let top = self.product_at(left, right, highest);
+    /// Where dropping primes makes errors smaller (BGV) that is the level with the greatest budget after the products.
+    pub fn dot(&self, pairs: &[(&State, &State)]) -> Result<State, SlotError> {
+        let highest = pairs.iter().map(|(left, right)| left.level.min(right.level)).min().unwrap_or(0);
+        let top = self.dot_at(pairs, highest);
         if !matches!(self.kind, Kind::Exact { is_levelled: true, .. }) {
             return top;
         }
         let mut best = top;
         for level in (1..highest).rev() {
-            match self.product_at(left, right, level) {
+            match self.dot_at(pairs, level) {
                 Ok(found) if best.as_ref().map_or(true, |best| self.budget(&found) >= self.budget(best)) => {
                     best = Ok(found);
                 }

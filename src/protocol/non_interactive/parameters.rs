@@ -29,7 +29,7 @@ const LOG_DEGREES: std::ops::RangeInclusive<u32> = 12..=16;
 const MOST_PRIMES: usize = 40;
 /// Most bits of the product of all plaintext moduli.
 /// Scales are `f64`, which ends at 2^1024.
-const MOST_PLAINTEXT_BITS: u64 = 1000;
+pub(in crate::protocol) const MOST_PLAINTEXT_BITS: u64 = 1000;
 /// Most bits of a plaintext modulus: with these a level of BGV takes one prime.
 const PLAINTEXT_BITS: u64 = 34;
 
@@ -205,7 +205,8 @@ fn at_degree(settings: &Settings, wish: Wish, log_degree: u32) -> Result<Lattice
     for primes in 1..=MOST_PRIMES {
         // The plaintext modulus grows until the numbers fit, whatever the errors do.
         loop {
-            let Some(candidate) = candidate(settings, wish, log_degree, primes, plaintext_bits) else {
+            let Some(candidate) = candidate(wish, settings.input_bits, log_degree, primes, plaintext_bits)
+            else {
                 return Err(Refusal::Impossible(error));
             };
             let security_bits = candidate.security_bits();
@@ -232,19 +233,19 @@ fn at_degree(settings: &Settings, wish: Wish, log_degree: u32) -> Result<Lattice
     Err(Refusal::Impossible(error))
 }
 
-/// Parameters with so many primes; `None` where there are no such primes.
-fn candidate(
-    settings: &Settings,
+/// Parameters with so many primes, in CKKS of the bits of the scale; `None` where there are no such primes.
+pub(in crate::protocol) fn candidate(
     wish: Wish,
+    scale_bits: u32,
     log_degree: u32,
     primes: usize,
     plaintext_bits: u64,
 ) -> Option<Lattice> {
     let (modulus_bits, plaintext_moduli, scale_bits) = match wish.name {
         LatticeName::Ckks => {
-            let mut modulus_bits = vec![settings.input_bits; primes];
+            let mut modulus_bits = vec![scale_bits; primes];
             modulus_bits[0] = LONGEST;
-            (modulus_bits, Vec::new(), Some(settings.input_bits))
+            (modulus_bits, Vec::new(), Some(scale_bits))
         }
         LatticeName::Bgv | LatticeName::Bfv => {
             let count = plaintext_bits.div_ceil(PLAINTEXT_BITS - 1).max(1);

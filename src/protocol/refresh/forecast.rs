@@ -1,0 +1,471 @@
+//! What a run of the protocol takes: the circuit, run over nothing.
+
+use std::sync::Arc;
+
+use super::{Circuit, Form, Layout, Place, Policy, Refresher, Request, Schedule, Settings};
+use crate::{
+    backend::{
+        BackendError, Meter, OperationCounts,
+        slots::{Dry, Engine, Of, SlotError, Slots, State, Work},
+    },
+    math::stream::Stream,
+    protocol::{ProtocolError, channel::LENGTH_BYTES, message::HEADER_BYTES, transcript::Traffic},
+};
+
+/// A message that asks the client, and what it answers.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Exchange {
+    /// What is asked for.
+    pub request: Request,
+    /// Ciphertexts that are sent.
+    pub sent: usize,
+    /// What is known of them.
+    pub state: State,
+    /// Ciphertexts that come back.
+    pub answered: usize,
+}
+
+/// A circuit's course.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Script {
+    /// Where it asks.
+    pub schedule: Schedule,
+    /// What it asks, in order.
+    pub exchanges: Vec<Exchange>,
+    /// What is known of its results: of training the loss, then weights layer by layer; of classification the outputs.
+    pub results: Vec<State>,
+}
+
+/// What a run of the protocol takes.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Forecast {
+    /// An iteration; none where the network is given.
+    pub training: Option<Script>,
+    /// A batch of classifications.
+    pub classification: Script,
+    /// All of it.
+    pub total: Tally,
+}
+
+/// A client that is not there.
+struct Absent<'a> {
+    slots: &'a Slots<Dry>,
+    settings: &'a Settings,
+    layout: Layout,
+    /// Every place that was passed.
+    passed: Vec<Place>,
+    exchanges: Vec<Exchange>,
+    thin: bool,
+}
+
+impl Refresher<Dry> for Absent<'_> {
+    fn refresh(
+        &mut self,
+        request: Request,
+        ciphertexts: Vec<Of<Dry>>,
+    ) -> Result<Vec<Of<Dry>>, ProtocolError> {
+        let compact = |ciphertext: &Of<Dry>| self.slots.compact(ciphertext);
+        let Some(first) = ciphertexts.first() else { return Ok(ciphertexts) };
+        let state = compact(first)?.state().clone();
+        let answered = request.answered(&self.layout, ciphertexts.len());
+        let rest = if self.thin { &ciphertexts[..1] } else { &ciphertexts[..] };
+        for ciphertext in rest {
+            self.slots.decrypt(&(), &compact(ciphertext)?)?;
+        }
+        let (scale, magnitude) = self.settings.fresh(request.place.0, self.slots.rules());
+        self.exchanges.push(Exchange { request, sent: ciphertexts.len(), state, answered });
+        let fresh = || self.slots.encrypt(&(), &[], scale, magnitude, &Stream::seeded(0));
+        let first = fresh()?;
+        if self.thin {
+            return Ok(vec![first; answered]);
+        }
+        let rest = (1..answered).map(|_| fresh());
+        Ok(std::iter::once(Ok(first)).chain(rest).collect::<Result<_, _>>()?)
+    }
+
+    fn pass(&mut self, place: Place) {
+        if !self.passed.contains(&place) {
+            self.passed.push(place);
+        }
+    }
+}
+
+impl Request {
+    /// Ciphertexts that come back for so many.
+    pub(super) fn answered(&self, layout: &Layout, sent: usize) -> usize {
+        match (self.from, self.to) {
+            (Form::Grouped, Form::Replicated) => self.neurons,
+            (Form::Replicated, Form::Grouped) => layout.groups(self.neurons),
+            _ => sent,
+        }
+    }
+}
+
+/// Plans over one engine.
+struct Planner<'a> {
+    settings: &'a Settings,
+    engine: Arc<Dry>,
+    layout: Layout,
+}
+
+/// What came of a course: its results, or why it ended, and the places that it passed.
+struct Course {
+    passed: Vec<Place>,
+    exchanges: Vec<Exchange>,
+    results: Result<Vec<State>, ProtocolError>,
+}
+
+impl<'a> Planner<'a> {
+    /// None where a batch does not fit the slots.
+    fn new<E: Engine>(settings: &'a Settings, engine: &E, levels: usize) -> Option<Self> {
+        let layout = Layout::new(engine.slots(), engine.row(), settings.log_period(), settings.packing)?;
+        Some(Self { settings, engine: Arc::new(Dry::of(engine, levels)), layout })
+    }
+
+    fn slots(&self) -> Slots<Dry> {
+        Slots::new(Arc::clone(&self.engine), Meter::default())
+    }
+
+    /// What some work takes.
+    fn tally(&self, work: impl FnOnce(&Slots<Dry>) -> Result<(), SlotError>) -> Result<Tally, SlotError> {
+        let slots = self.slots();
+        work(&slots)?;
+        Ok(Tally { operations: slots.meter().counts(), work: slots.work(), ..Tally::default() })
+    }
+
+    fn run(&self, slots: &Slots<Dry>, schedule: &Schedule, training: bool, thin: bool) -> Course {
+        let (settings, layout) = (self.settings, self.layout);
+        let circuit = Circuit { slots, evaluation: &0, settings, schedule, layout, thin };
+        let mut client = Absent { slots, settings, layout, passed: Vec::new(), exchanges: Vec::new(), thin };
+        let results = self.course(&circuit, &mut client, training);
+        Course { passed: client.passed, exchanges: client.exchanges, results }
+    }
+
+    /// From fresh ciphertexts, which are not counted, to results.
+    fn course(
+        &self,
+        circuit: &Circuit<'_, Dry>,
+        client: &mut Absent<'_>,
+        training: bool,
+    ) -> Result<Vec<State>, ProtocolError> {
+        let (settings, slots) = (self.settings, circuit.slots);
+        let encrypt = |count: usize, point| {
+            let (scale, magnitude) = settings.fresh(point, slots.rules());
+            let uncounted = self.slots();
+            let one = uncounted.encrypt(&(), &[], scale, magnitude, &Stream::seeded(0))?;
+            Ok::<_, SlotError>(vec![one; count])
+        };
+        let mut weights = (1..=settings.layers())
+            .map(|layer| {
+                let groups = self.layout.groups(settings.widths[layer]);
+                encrypt(groups * settings.widths[layer - 1], super::Point::Weight)
+            })
+            .collect::<Result<Vec<_>, _>>()?;
+        let inputs = encrypt(settings.widths[0], super::Point::Activation)?;
+        if !training {
+            let outputs = circuit.classify(client, &weights, inputs)?;
+            return Ok(outputs.iter().map(|output| output.state().clone()).collect());
+        }
+        let outputs = settings.widths.last().copied().unwrap_or(0);
+        let labels = encrypt(self.layout.groups(outputs), super::Point::Label)?;
+        let loss = circuit.iterate(client, &mut weights, inputs, labels)?;
+        let mut results = vec![loss.state().clone()];
+        for layer in &weights {
+            if let Some(first) = layer.first() {
+                results.push(slots.compact(first)?.state().clone());
+            }
+        }
+        Ok(results)
+    }
+
+    /// The schedule of the policy, if it can be kept.
+    ///
+    /// # Errors
+    /// Where the parameters do not suffice, however often the client is asked.
+    fn schedule(&self, training: bool) -> Result<Schedule, SlotError> {
+        let least = Schedule::least(self.settings, self.layout.blocks);
+        let schedule = match self.settings.policy {
+            Policy::Paper(levels) if training => {
+                let all = self.opportunities(&least)?;
+                Schedule::paper(self.settings, levels, self.layout.blocks, &all)
+            }
+            _ => self.laziest(least, training)?,
+        };
+        self.lowered(schedule, training)
+    }
+
+    fn thin(&self, schedule: &Schedule, training: bool) -> Course {
+        self.run(&self.slots(), schedule, training, true)
+    }
+
+    /// Whether a schedule suffices, and if not, why.
+    fn suffices(&self, schedule: &Schedule, training: bool) -> Result<(), SlotError> {
+        self.thin(schedule, training).results.map(drop).map_err(slot_error)
+    }
+
+    /// All places of an iteration.
+    fn opportunities(&self, least: &Schedule) -> Result<Vec<Place>, SlotError> {
+        let mut schedule = least.clone();
+        loop {
+            let course = self.thin(&schedule, true);
+            let before = schedule.refreshed.len();
+            schedule.refreshed.extend(&course.passed);
+            match course.results {
+                Ok(_) => return Ok(course.passed),
+                Err(error) if schedule.refreshed.len() == before => return Err(slot_error(error)),
+                Err(_) => {}
+            }
+        }
+    }
+
+    /// Places are added, cheapest first, until the circuit comes to its end; then those are taken out again that it does without.
+    fn laziest(&self, least: Schedule, training: bool) -> Result<Schedule, SlotError> {
+        let cost = |place: &Place| place.0.values(self.settings, place.1);
+        let mut schedule = least;
+        let mut course = self.thin(&schedule, training);
+        while let Err(error) = course.results {
+            let mut candidates: Vec<_> =
+                course.passed.iter().rev().filter(|place| !schedule.refreshed.contains(place)).collect();
+            candidates.sort_by_key(|place| cost(place));
+            let with = |place: &Place| {
+                let mut more = schedule.clone();
+                more.refreshed.insert(*place);
+                let course = self.thin(&more, training);
+                (more, course)
+            };
+            // Farther, or to the end.
+            let better = candidates
+                .iter()
+                .map(|place| with(place))
+                .find(|(_, other)| other.results.is_ok() || other.passed.len() > course.passed.len());
+            // Where no single one helps: the latest, as long as there is one.
+            let next = better.or_else(|| {
+                let latest = course.passed.iter().rev().find(|place| !schedule.refreshed.contains(place))?;
+                Some(with(latest))
+            });
+            let Some((more, further)) = next else { return Err(slot_error(error)) };
+            (schedule, course) = (more, further);
+        }
+        let mut taken: Vec<_> = schedule.refreshed.iter().copied().collect();
+        taken.sort_by_key(|place| std::cmp::Reverse(cost(place)));
+        let kept = Schedule::least(self.settings, self.layout.blocks).refreshed;
+        for place in taken.into_iter().filter(|place| !kept.contains(place)) {
+            let mut fewer = schedule.clone();
+            fewer.refreshed.remove(&place);
+            if self.suffices(&fewer, training).is_ok() {
+                schedule = fewer;
+            }
+        }
+        Ok(schedule)
+    }
+
+    /// With the lowest level for gradients.
+    fn lowered(&self, mut schedule: Schedule, training: bool) -> Result<Schedule, SlotError> {
+        self.suffices(&schedule, training)?;
+        if training {
+            for level in 1..=self.engine.rules().levels() {
+                schedule.gradient_level = Some(level);
+                if self.suffices(&schedule, training).is_ok() {
+                    return Ok(schedule);
+                }
+            }
+            schedule.gradient_level = None;
+        }
+        Ok(schedule)
+    }
+
+    fn script(&self, slots: &Slots<Dry>, training: bool, schedule: Schedule) -> Result<Script, SlotError> {
+        let course = self.run(slots, &schedule, training, false);
+        let results = course.results.map_err(slot_error)?;
+        Ok(Script { schedule, exchanges: course.exchanges, results })
+    }
+}
+
+fn slot_error(error: ProtocolError) -> SlotError {
+    match error {
+        ProtocolError::Backend(BackendError::Slots(error)) => error,
+        // Nothing else can happen where nobody is asked and nothing is sent.
+        _ => SlotError::Interrupted,
+    }
+}
+
+impl Settings {
+    /// The schedules of the policy for training and classification.
+    ///
+    /// # Errors
+    /// Where the parameters do not suffice.
+    pub fn schedules<E: Engine>(
+        &self,
+        engine: &E,
+        levels: usize,
+    ) -> Result<[Option<Schedule>; 2], SlotError> {
+        let planner = self.planner(engine, levels)?;
+        let training = (self.iterations > 0).then(|| planner.schedule(true)).transpose()?;
+        Ok([training, Some(planner.schedule(false)?)])
+    }
+
+    fn planner<E: Engine>(&self, engine: &E, levels: usize) -> Result<Planner<'_>, SlotError> {
+        let (what, expected) = ("a batch, rounded up to a power of two,", engine.row());
+        let found = 1 << self.log_period();
+        Planner::new(self, engine, levels).ok_or(SlotError::Length { what, found, expected })
+    }
+
+    /// What training and the classification of so many samples take on an engine by these schedules.
+    ///
+    /// # Errors
+    /// Where the parameters do not suffice.
+    pub fn forecast<E: Engine>(
+        &self,
+        engine: &E,
+        levels: usize,
+        [for_training, for_classification]: &[Option<Schedule>; 2],
+        samples: usize,
+    ) -> Result<Forecast, SlotError> {
+        let planner = self.planner(engine, levels)?;
+        let layout = planner.layout;
+        let mut total = Tally::default();
+        total.up(1, engine.evaluation_bytes(self.steps(&layout).len()), 0);
+        let layers: Vec<_> = (1..=self.layers())
+            .map(|layer| layout.groups(self.widths[layer]) * self.widths[layer - 1])
+            .collect();
+        let outputs = layout.groups(self.widths.last().copied().unwrap_or(0));
+        let fresh = engine.payload_bytes(levels, true);
+        let mut model = planner.tally(|slots| {
+            layers.iter().try_for_each(|count| slots.count_fresh(self, super::Point::Weight, *count))
+        })?;
+        for count in &layers {
+            for part in chunks(*count, fresh) {
+                model.up(1, part * fresh, part);
+            }
+        }
+        let mut training = None;
+        if let Some(schedule) = for_training {
+            total.add(&model, 1);
+            let mut script = Script::default();
+            let mut iteration = planner.tally(|slots| {
+                slots.count_fresh(self, super::Point::Activation, self.widths[0])?;
+                slots.count_fresh(self, super::Point::Label, outputs)?;
+                script = planner.script(slots, true, schedule.clone())?;
+                slots.count_opened(script.results.first(), 1)
+            })?;
+            iteration.up(1, (self.widths[0] + outputs) * fresh, self.widths[0] + outputs);
+            iteration.exchanges(&script, engine, fresh);
+            iteration
+                .answer(1, script.results.first().map_or(0, |loss| engine.payload_bytes(loss.level, false)));
+            iteration.count(&script.schedule, self);
+            total.add(&iteration, self.iterations as u64);
+            let states = script.results.iter().skip(1).zip(&layers);
+            let mut end = planner.tally(|slots| {
+                states.clone().try_for_each(|(state, count)| slots.count_opened(Some(state), *count))
+            })?;
+            for (state, count) in states {
+                let bytes = engine.payload_bytes(state.level, false);
+                chunks(*count, bytes).for_each(|part| end.down(part, bytes));
+            }
+            total.add(&end, 1);
+            training = Some(script);
+        }
+        let mut classification = Script::default();
+        if let Some(schedule) = for_classification {
+            total.add(&model, 1);
+            let mut batch = planner.tally(|slots| {
+                slots.count_fresh(self, super::Point::Activation, self.widths[0])?;
+                classification = planner.script(slots, false, schedule.clone())?;
+                slots.count_opened(classification.results.first(), outputs)
+            })?;
+            let level = classification.results.first().map_or(1, |state| state.level);
+            batch.up(1, self.widths[0] * fresh, self.widths[0]);
+            batch.exchanges(&classification, engine, fresh);
+            batch.answer(outputs, engine.payload_bytes(level, false));
+            batch.count(&classification.schedule, self);
+            total.add(&batch, samples.div_ceil(self.batch) as u64);
+        }
+        Ok(Forecast { training, classification, total })
+    }
+}
+
+/// Numbers of ciphertexts in the messages that so many take.
+pub(super) fn chunks(count: usize, bytes: usize) -> impl Iterator<Item = usize> {
+    let most = (super::circuit::MESSAGE_BYTES / bytes.max(1)).max(1);
+    (0..count).step_by(most).map(move |start| most.min(count - start))
+}
+
+impl Slots<Dry> {
+    fn count_fresh(&self, settings: &Settings, point: super::Point, count: usize) -> Result<(), SlotError> {
+        let (scale, magnitude) = settings.fresh(point, self.rules());
+        (0..count).try_for_each(|_| self.encrypt(&(), &[], scale, magnitude, &Stream::seeded(0)).map(drop))
+    }
+
+    fn count_opened(&self, state: Option<&State>, count: usize) -> Result<(), SlotError> {
+        let Some(state) = state else { return Ok(()) };
+        self.opened(count, state.level)
+    }
+}
+
+/// What a part of a run takes.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Tally {
+    /// Operations of both parties.
+    pub operations: OperationCounts,
+    /// The same by level.
+    pub work: Work,
+    /// What goes over the channel.
+    pub traffic: Traffic,
+    /// Numbers refreshed, in the paper's unit.
+    pub refreshes: u64,
+    /// Numbers that were only laid out anew.
+    pub reforms: u64,
+    /// Bytes of the longest message.
+    pub longest_message: usize,
+}
+
+impl Tally {
+    fn up(&mut self, messages: u64, bytes: usize, ciphertexts: usize) {
+        self.traffic.messages_up += messages;
+        self.traffic.bytes_up += messages * self.framed(bytes);
+        self.traffic.ciphertexts_up += messages * ciphertexts as u64;
+    }
+
+    fn down(&mut self, ciphertexts: usize, each: usize) {
+        self.traffic.messages_down += 1;
+        self.traffic.bytes_down += self.framed(ciphertexts * each);
+        self.traffic.ciphertexts_down += ciphertexts as u64;
+    }
+
+    /// What the client waits for.
+    fn answer(&mut self, ciphertexts: usize, each: usize) {
+        self.down(ciphertexts, each);
+        self.traffic.rounds += 1;
+    }
+
+    fn framed(&mut self, bytes: usize) -> u64 {
+        let bytes = LENGTH_BYTES + HEADER_BYTES + bytes;
+        self.longest_message = self.longest_message.max(bytes);
+        bytes as u64
+    }
+
+    fn exchanges<E: Engine>(&mut self, script: &Script, engine: &E, fresh: usize) {
+        for exchange in &script.exchanges {
+            self.answer(exchange.sent, engine.payload_bytes(exchange.state.level, false));
+            self.up(1, exchange.answered * fresh, exchange.answered);
+        }
+    }
+
+    fn count(&mut self, schedule: &Schedule, settings: &Settings) {
+        let values = |(point, layer): &Place| point.values(settings, *layer) as u64;
+        self.refreshes += schedule.refreshes(settings);
+        self.reforms += schedule.reformed.difference(&schedule.refreshed).map(values).sum::<u64>();
+    }
+
+    fn add(&mut self, other: &Self, times: u64) {
+        self.operations = self.operations.plus(&other.operations.times(times));
+        for (key, count) in &other.work {
+            *self.work.entry(*key).or_default() += count * times;
+        }
+        self.work.retain(|_, count| *count > 0);
+        self.traffic = self.traffic.plus(&other.traffic, times);
+        self.refreshes += other.refreshes * times;
+        self.reforms += other.reforms * times;
+        self.longest_message = self.longest_message.max(other.longest_message);
+    }
+}

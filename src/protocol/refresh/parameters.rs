@@ -1,0 +1,161 @@
+//! The smallest parameters under which the protocol runs, and its schedules.
+
+use std::{
+    collections::BTreeMap,
+    sync::{Mutex, PoisonError},
+};
+
+use serde::Serialize;
+
+use super::{Forecast, Policy, Schedule, Settings};
+use crate::{
+    backend::slots::{Engine, SlotError},
+    protocol::non_interactive::parameters::{
+        Lattice, MOST_PLAINTEXT_BITS, Refusal, Visitor, Wish, candidate,
+    },
+};
+
+/// Degrees that are tried, as powers of two.
+const LOG_DEGREES: std::ops::RangeInclusive<u32> = 12..=16;
+/// Most primes of Q that are tried.
+const MOST_PRIMES: usize = 32;
+
+/// Parameters, and where the client is asked under them.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Planned {
+    /// The scheme.
+    pub scheme: Lattice,
+    /// For training, where there is any, and for classification.
+    pub schedules: [Option<Schedule>; 2],
+}
+
+impl Planned {
+    /// What training and the classification of so many samples take.
+    ///
+    /// # Errors
+    /// Where the parameters do not suffice.
+    pub fn forecast(&self, settings: &Settings, samples: usize) -> Result<Forecast, SlotError> {
+        struct Ahead<'s>(&'s Settings, &'s [Option<Schedule>; 2], usize);
+        impl Visitor for Ahead<'_> {
+            type Output = Result<Forecast, SlotError>;
+            fn visit<E: Engine, T: Engine<Number = E::Number>>(
+                self,
+                engine: E,
+                _twin: T,
+                levels: usize,
+            ) -> Self::Output {
+                self.0.forecast(&engine, levels, self.1, self.2)
+            }
+        }
+        self.scheme.visit(Ahead(settings, &self.schedules, samples))?
+    }
+}
+
+struct Schedules<'s>(&'s Settings);
+
+impl Visitor for Schedules<'_> {
+    type Output = Result<[Option<Schedule>; 2], SlotError>;
+
+    fn visit<E: Engine, T: Engine<Number = E::Number>>(
+        self,
+        engine: E,
+        _twin: T,
+        levels: usize,
+    ) -> Self::Output {
+        self.0.schedules(&engine, levels)
+    }
+}
+
+/// What has been planned in this process.
+static PLANNED: Mutex<BTreeMap<String, Result<Planned, Refusal>>> = Mutex::new(BTreeMap::new());
+
+/// Finds parameters and schedules; remembers what it has found.
+///
+/// The degree is the smallest at which the circuit comes to its end, however often the client is asked. Where the policy is the paper's, so is
+/// the number of primes, or else the smallest that suffices; where it is lazy, the one with the fewest refreshes.
+///
+/// # Errors
+/// [`Refusal`]
+pub fn plan(settings: &Settings, wish: Wish) -> Result<Planned, Refusal> {
+    let Ok(key) = serde_json::to_string(&(settings, wish)) else { return search(settings, wish) };
+    if let Some(found) = PLANNED.lock().unwrap_or_else(PoisonError::into_inner).get(&key) {
+        return found.clone();
+    }
+    let found = search(settings, wish);
+    PLANNED.lock().unwrap_or_else(PoisonError::into_inner).insert(key, found.clone());
+    found
+}
+
+fn search(settings: &Settings, wish: Wish) -> Result<Planned, Refusal> {
+    let degrees = wish.log_degree.map_or(LOG_DEGREES, |log_degree| log_degree..=log_degree);
+    let mut refusal = Refusal::Impossible(SlotError::Empty);
+    for log_degree in degrees {
+        match at_degree(settings, wish, log_degree) {
+            Ok(found) => return Ok(found),
+            Err(refused) => refusal = refused,
+        }
+    }
+    Err(refusal)
+}
+
+fn at_degree(settings: &Settings, wish: Wish, log_degree: u32) -> Result<Planned, Refusal> {
+    let mut error = SlotError::Empty;
+    let mut refusal = None;
+    let mut best: Option<(u64, Planned)> = None;
+    let mut plaintext_bits = 0;
+    let least = match settings.policy {
+        Policy::Paper(levels) if settings.iterations > 0 => levels.levels(),
+        _ => 1,
+    };
+    for primes in least..=MOST_PRIMES {
+        loop {
+            let Some(scheme) = candidate(wish, settings.activation_bits, log_degree, primes, plaintext_bits)
+            else {
+                refusal.get_or_insert(Refusal::Impossible(error.clone()));
+                break;
+            };
+            let security_bits = scheme.security_bits();
+            if security_bits < wish.security_bits {
+                let modulus_bits = scheme.total_bits();
+                refusal =
+                    Some(Refusal::Insecure { log_degree, modulus_bits, security_bits, error: error.clone() });
+                break;
+            }
+            let found = scheme.visit(Schedules(settings)).and_then(|found| found);
+            error = match found {
+                Ok(schedules) => {
+                    let asked = |schedule: &Option<Schedule>| {
+                        schedule.as_ref().map_or(0, |schedule| schedule.refreshes(settings))
+                    };
+                    // An iteration counts once for each, a classification once.
+                    let refreshes =
+                        asked(&schedules[0]) * settings.iterations.max(1) as u64 + asked(&schedules[1]);
+                    if best.as_ref().is_none_or(|(fewest, _)| refreshes < *fewest) {
+                        best = Some((refreshes, Planned { scheme, schedules }));
+                    }
+                    break;
+                }
+                Err(error) => error,
+            };
+            let SlotError::Wrapped { needed, .. } = error else { break };
+            if !needed.is_finite() {
+                break;
+            }
+            #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "bits of a number")]
+            let needed = needed.ceil() as u64 + 2;
+            if needed <= plaintext_bits || needed > MOST_PLAINTEXT_BITS {
+                break;
+            }
+            plaintext_bits = needed;
+        }
+        let is_paper = matches!(settings.policy, Policy::Paper(_));
+        if refusal.is_some() || best.as_ref().is_some_and(|(refreshes, _)| is_paper || *refreshes == 0) {
+            break;
+        }
+    }
+    match (best, refusal) {
+        (Some((_, planned)), _) => Ok(planned),
+        (None, Some(refusal)) => Err(refusal),
+        (None, None) => Err(Refusal::Impossible(error)),
+    }
+}
