@@ -24,7 +24,7 @@ mod spreadsheet;
 mod store;
 mod table;
 
-use ndarray::{Array2, s};
+use ndarray::{Array2, Axis, s};
 use serde::{Deserialize, Serialize};
 
 pub use error::{DatasetError, Fault, Place, SourceFailure};
@@ -87,6 +87,16 @@ impl Dataset {
     /// Whether the set has no rows.
     pub fn is_empty(&self) -> bool {
         self.labels.is_empty()
+    }
+
+    /// Keeps only so many features, evenly spread over those that there are; then the rows are no pictures any more.
+    pub fn keep_features(&mut self, count: usize) {
+        let all = self.features.ncols();
+        let count = count.min(all);
+        // In the middle of as many equal parts.
+        let kept: Vec<usize> = (0..count).map(|index| (2 * index + 1) * all / (2 * count)).collect();
+        self.features = self.features.select(Axis(1), &kept);
+        self.picture = None;
     }
 
     /// How many rows each class has, in the order of the labels.

@@ -8,6 +8,7 @@ use crate::experiment::plan::{Plan, Point, System, Task, input_shape};
 use crate::experiment::spec::ProfileName;
 use crate::math::stream::Stream;
 use crate::network::Network;
+use crate::protocol::non_interactive::parameters::Lattice;
 use crate::runner::cost::Costs;
 use crate::runner::estimate;
 use crate::runner::progress::human;
@@ -93,7 +94,7 @@ fn describe_point(context: &Context, point: &Point) -> Result<(), CliError> {
     let system = &settings.system;
     let (forecast, samples) = estimate::forecast_ahead(settings, 0)?;
     let network = Network::<f32>::build(
-        input_shape(entry),
+        input_shape(entry, settings.data.feature_limit),
         &settings.layer_specs(entry.classes()),
         entry.classes(),
         system.loss(),
@@ -170,6 +171,7 @@ fn protocol_name(system: &System) -> &'static str {
     match system {
         System::Split { .. } => "split protocol",
         System::NonInteractive { .. } => "non-interactive protocol",
+        System::Refresh { .. } => "refresh protocol",
         System::Pending { .. } => "non-interactive protocol, whose parameters follow from the data",
         System::Local(_) => "no protocol",
     }
@@ -181,18 +183,24 @@ fn room(system: &System) -> String {
         System::Split { scheme, protocol } => {
             format!("{} of {} plaintext bits used", protocol.required_bits(), scheme.plaintext_bits())
         }
-        System::NonInteractive { scheme, protocol } => format!(
-            "depth {}; ring degree 2^{}, {} + {} primes of {} bits{}",
-            protocol.depth(),
-            scheme.log_degree,
-            scheme.modulus_bits.len(),
-            scheme.special_bits.len(),
-            scheme.total_bits(),
-            match scheme.plaintext_bits() {
-                0 => String::new(),
-                bits => format!(", {} plaintext moduli of {bits} bits", scheme.plaintext_moduli.len()),
-            }
-        ),
+        System::NonInteractive { scheme, protocol } => {
+            format!("depth {}; {}", protocol.depth(), ring(scheme))
+        }
+        System::Refresh { scheme, .. } => ring(&scheme.scheme),
         System::Pending { .. } | System::Local(_) => String::new(),
     }
+}
+
+fn ring(scheme: &Lattice) -> String {
+    format!(
+        "ring degree 2^{}, {} + {} primes of {} bits{}",
+        scheme.log_degree,
+        scheme.modulus_bits.len(),
+        scheme.special_bits.len(),
+        scheme.total_bits(),
+        match scheme.plaintext_bits() {
+            0 => String::new(),
+            bits => format!(", {} plaintext moduli of {bits} bits", scheme.plaintext_moduli.len()),
+        }
+    )
 }

@@ -140,6 +140,7 @@ fn settings(spec: &Spec, checker: &mut Checker<'_>) -> Option<Settings> {
                 test_limit: spec.data.test_limit,
                 train_share: spec.data.train_share,
                 train_limit: spec.data.train_limit,
+                feature_limit: spec.data.feature_limit,
             },
             hidden: spec.network.hidden.clone(),
             activation: spec.network.activation,
@@ -206,6 +207,9 @@ fn data(spec: &Spec, checker: &mut Checker<'_>) -> Option<&'static dataset::Entr
         }
     };
     let entry = catalogue.find(name);
+    if let (Some(limit), Some(entry)) = (spec.data.feature_limit, entry) {
+        checker.within("data.feature_limit", limit, &(1..=entry.columns()));
+    }
     if entry.is_none() {
         let names: Vec<&str> = catalogue.names().collect();
         checker.unknown("data.name", "data set", name, names.iter().copied());

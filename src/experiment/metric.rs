@@ -54,7 +54,7 @@ impl Metric {
 }
 
 /// All names.
-pub const METRICS: [Metric; 69] = [
+pub const METRICS: [Metric; 75] = [
     metric("accuracy", "accuracy", Kind::Result, Fixed(4)),
     metric("loss", "loss", Kind::Result, Fixed(4)),
     metric("samples", "test samples", Kind::Result, Fixed(0)),
@@ -106,6 +106,8 @@ pub const METRICS: [Metric; 69] = [
     metric("ciphertexts_up", "ciphertexts up", Kind::Count, Fixed(0)),
     metric("ciphertexts_down", "ciphertexts down", Kind::Count, Fixed(0)),
     metric("refreshes", "refreshes", Kind::Count, Fixed(0)),
+    metric("reforms", "laid out anew", Kind::Count, Fixed(0)),
+    metric("refreshes_secure_ml", "SecureML's messages", Kind::Result, Fixed(0)),
     metric(Operation::Encryption.name(), "encryptions", Kind::Count, Fixed(0)),
     metric(Operation::Decryption.name(), "decryptions", Kind::Count, Fixed(0)),
     metric(Operation::ScalarProduct.name(), "scalar products", Kind::Count, Fixed(0)),
@@ -122,6 +124,10 @@ pub const METRICS: [Metric; 69] = [
     metric("seconds_keys", "keys (s)", Kind::Measured, Fixed(3)),
     metric("seconds_inference", "inference (s)", Kind::Measured, Fixed(3)),
     metric("seconds_protocol_training", "protocol training (s)", Kind::Measured, Fixed(3)),
+    metric("seconds_encryption", "encrypting the network (s)", Kind::Measured, Fixed(3)),
+    metric("seconds_forward", "forward (s)", Kind::Measured, Fixed(3)),
+    metric("seconds_backward", "backward (s)", Kind::Measured, Fixed(3)),
+    metric("seconds_refresh", "refresh (s)", Kind::Measured, Fixed(3)),
     metric("seconds_predicted", "predicted (s)", Kind::Measured, Fixed(3)),
     metric("peak_memory_bytes", "peak memory (bytes)", Kind::Measured, Fixed(0)),
 ];

@@ -17,6 +17,7 @@ use crate::backend::Variant;
 use crate::dataset::Scaling;
 use crate::math::ring::Arithmetic;
 use crate::network::{Activation, Loss, PoolKind};
+use crate::protocol::refresh::Policy;
 use crate::protocol::split::Masks;
 use crate::scheme::paillier::Randomisation;
 pub use crate::scheme::registry::SchemeName;
@@ -126,6 +127,8 @@ pub struct DataSpec {
     pub train_share: f64,
     /// At most this many training samples.
     pub train_limit: Option<usize>,
+    /// Only so many features, evenly spread over those that there are.
+    pub feature_limit: Option<usize>,
     /// At most this many test samples go through the protocol, in every variant alike.
     pub test_limit: Option<usize>,
 }
@@ -138,6 +141,7 @@ impl Default for DataSpec {
             scaling: Scaling::default(),
             train_share: 1.0,
             train_limit: None,
+            feature_limit: None,
             test_limit: None,
         }
     }
@@ -195,6 +199,8 @@ pub struct NetworkSpec {
     pub loss: Loss,
     /// The numbers of the training; absent: `double` for an `mlp`, `single` for the others.
     pub precision: Option<Precision>,
+    /// Of an `mlp`: whether its layers have biases; default yes. Protocol `refresh` has none.
+    pub bias: Option<bool>,
     /// Of `crypto_dl`: whether batch normalisation comes before every activation; default no.
     pub normalised: Option<bool>,
     /// Of `resnet`: channels of the first layer; default 16.
@@ -282,9 +288,10 @@ pub enum ProtocolName {
 pub struct ProtocolSpec {
     /// The protocol.
     pub name: Option<ProtocolName>,
-    /// Test samples that travel together.
+    /// Samples that travel together; under `refresh` also those of a training iteration.
     pub batch: usize,
-    /// Training iterations under the protocol, one sample each, from freshly initialised weights; 0 for none.
+    /// Training iterations under the protocol, from freshly initialised weights; 0 for none. One sample each under `split`, a batch under
+    /// `refresh`.
     pub training_iterations: usize,
     /// How gradients are hidden from the server.
     pub masks: Masks,
@@ -306,8 +313,12 @@ pub struct ProtocolSpec {
     pub coefficient_bits: u32,
     /// Where the server computes alone: the magnitudes of a neuron's weights and bias sum to no more than 2 to this power.
     pub norm_bits: u32,
-    /// Whether the server packs the numbers of an answer into as few plaintexts as hold them.
+    /// Whether the server packs the numbers of an answer into as few plaintexts as hold them (`split`), or as many weights share a ciphertext
+    /// as its slots hold batches (`refresh`).
     pub packing: bool,
+    /// Of `refresh`: where ciphertexts are refreshed. `lazy` (default): as seldom as the parameters allow; `paper_5`, `paper_10`, `paper_20`: as
+    /// often as CryptoDL counts at these levels.
+    pub policy: Policy,
 }
 
 impl Default for ProtocolSpec {
@@ -327,6 +338,7 @@ impl Default for ProtocolSpec {
             coefficient_bits: 8,
             norm_bits: 5,
             packing: false,
+            policy: Policy::default(),
         }
     }
 }

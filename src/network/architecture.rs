@@ -27,6 +27,9 @@ pub enum LayerSpec {
     Dense {
         /// Neurons.
         outputs: usize,
+        /// Whether something is added to every sum.
+        #[serde(default = "yes", skip_serializing_if = "is_yes")]
+        bias: bool,
     },
     /// A convolution.
     Convolution {
@@ -77,6 +80,15 @@ pub enum LayerSpec {
 
 const fn one() -> usize {
     1
+}
+
+const fn yes() -> bool {
+    true
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "what serde asks for")]
+const fn is_yes(flag: &bool) -> bool {
+    *flag
 }
 
 impl<T: Real> Network<T> {
@@ -159,7 +171,9 @@ impl<T: Real> Network<T> {
 impl<T: Real> Layer<T> {
     fn spec(&self) -> LayerSpec {
         match self {
-            Self::Dense(dense) => LayerSpec::Dense { outputs: dense.bias.len() },
+            Self::Dense(Dense { weights, bias }) => {
+                LayerSpec::Dense { outputs: weights.nrows(), bias: !bias.is_empty() }
+            }
             Self::Convolution(Convolution { bias, kernel, stride, padding, groups, .. }) => {
                 LayerSpec::Convolution {
                     outputs: bias.len(),
@@ -192,6 +206,9 @@ fn fold<T: Real>(layers: &[Layer<T>]) -> Vec<Layer<T>> {
                     | Layer::Convolution(Convolution { weights, bias, .. }),
                 ),
             ) => {
+                if bias.is_empty() {
+                    *bias = Array1::zeros(weights.nrows());
+                }
                 for ((mut row, bias), (factor, summand)) in
                     weights.rows_mut().into_iter().zip(bias).zip(normalisation.affine())
                 {
@@ -240,10 +257,11 @@ impl Weights<'_> {
         fail: &dyn Fn(&'static str) -> NetworkError,
     ) -> Result<Layer<T>, NetworkError> {
         Ok(match spec {
-            LayerSpec::Dense { outputs } => {
+            LayerSpec::Dense { outputs, bias } => {
                 let limit = (6.0 / input.len().saturating_add(*outputs).max(1) as f64).sqrt();
                 let weights = self.draw(*outputs, input.len(), limit, fail)?;
-                Layer::Dense(Dense { weights, bias: Array1::zeros(*outputs) })
+                let bias = Array1::zeros(if *bias { *outputs } else { 0 });
+                Layer::Dense(Dense { weights, bias })
             }
             LayerSpec::Convolution { outputs, kernel, stride, padding, groups } => {
                 let (kernel, stride, padding, groups) = (*kernel, *stride, *padding, *groups);
@@ -329,13 +347,24 @@ fn activation(function: &Nonlinearity) -> LayerSpec {
 }
 
 fn dense(outputs: usize) -> LayerSpec {
-    LayerSpec::Dense { outputs }
+    LayerSpec::Dense { outputs, bias: true }
 }
 
 /// Fully connected layers: the activation follows every one but the last.
 pub fn mlp(hidden: &[usize], function: &Nonlinearity, classes: usize) -> Vec<LayerSpec> {
     let hidden = hidden.iter().flat_map(|width| [dense(*width), activation(function)]);
     hidden.chain([dense(classes)]).collect()
+}
+
+/// The same without biases, as encrypted networks of one ciphertext a weight have it.
+pub fn unbiased_mlp(hidden: &[usize], function: &Nonlinearity, classes: usize) -> Vec<LayerSpec> {
+    let mut layers = mlp(hidden, function, classes);
+    for layer in &mut layers {
+        if let LayerSpec::Dense { bias, .. } = layer {
+            *bias = false;
+        }
+    }
+    layers
 }
 
 /// Conv-1 of GELU-Net (section 5): convolution of 5x5 by 2 to 5 channels, activation, mean pooling, activation, output.

@@ -133,7 +133,7 @@ pub(super) mod tests {
     /// Networks that together have every kind of layer, each in the ways that differ.
     fn networks() -> Vec<Vec<LayerSpec>> {
         use Activation::{Relu, Sigmoid, Square, Tanh};
-        let last = || LayerSpec::Dense { outputs: 3 };
+        let last = || LayerSpec::Dense { outputs: 3, bias: true };
         let monomial = Polynomial::monomial(vec![0.4, 0.5, 0.2, -0.03], [-0.5, 0.4]);
         let chebyshev = Polynomial {
             basis: Basis::Chebyshev,
@@ -143,9 +143,9 @@ pub(super) mod tests {
         vec![
             vec![last()],
             vec![
-                LayerSpec::Dense { outputs: 5 },
+                LayerSpec::Dense { outputs: 5, bias: true },
                 act(Sigmoid),
-                LayerSpec::Dense { outputs: 4 },
+                LayerSpec::Dense { outputs: 4, bias: true },
                 act(Tanh),
                 last(),
             ],
@@ -166,7 +166,7 @@ pub(super) mod tests {
             ],
             vec![
                 LayerSpec::Normalisation,
-                LayerSpec::Dense { outputs: 4 },
+                LayerSpec::Dense { outputs: 4, bias: true },
                 LayerSpec::Normalisation,
                 act(Nonlinearity::Polynomial(chebyshev)),
                 LayerSpec::Dropout { rate: 0.4 },

@@ -8,7 +8,7 @@ use ndarray::{Array1, Array2, ArrayView2, ArrayViewMut2, Axis};
 pub struct Dense<T = f64> {
     /// Weights, outputs x inputs.
     pub weights: Array2<T>,
-    /// Bias, one per output.
+    /// Bias, one per output; empty where there is none.
     pub bias: Array1<T>,
 }
 
@@ -16,7 +16,11 @@ impl<T: Real> Dense<T> {
     /// The sums of a batch (inputs x samples): outputs x samples. Every sum starts at the bias, then goes through the
     /// inputs in order.
     pub(super) fn forward(&self, values: ArrayView2<T>) -> Array2<T> {
-        let mut out = rows(&self.bias, values.ncols());
+        let mut out = if self.bias.is_empty() {
+            Array2::zeros((self.weights.nrows(), values.ncols()))
+        } else {
+            rows(&self.bias, values.ncols())
+        };
         multiply(self.weights.view(), values, out.view_mut());
         out
     }

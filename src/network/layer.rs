@@ -77,7 +77,7 @@ impl<T: Real> Layer<T> {
     pub(super) fn output(&self, input: Shape) -> Option<Shape> {
         match self {
             Self::Dense(dense) => {
-                (dense.weights.ncols() == input.len()).then(|| Shape::features(dense.bias.len()))
+                (dense.weights.ncols() == input.len()).then(|| Shape::features(dense.weights.nrows()))
             }
             Self::Convolution(convolution) => convolution.output(input),
             Self::Pool(pool) => pool.output(input),
@@ -115,7 +115,9 @@ impl<T: Real> Layer<T> {
             Self::Dense(Dense { weights, bias }) => {
                 let (outputs, inputs) = weights.dim();
                 part("weights", Part::Weights, &[outputs, inputs], slice(weights));
-                part("bias", Part::Other, &[outputs], slice(bias));
+                if !bias.is_empty() {
+                    part("bias", Part::Other, &[outputs], slice(bias));
+                }
             }
             Self::Convolution(Convolution { weights, bias, kernel, .. }) => {
                 let (outputs, inputs) = weights.dim();

@@ -40,9 +40,9 @@ pub enum Step {
 }
 
 impl Linear {
-    /// A dense layer, of `weights` outputs x inputs.
+    /// A dense layer, of `weights` outputs x inputs; without bias where that is empty.
     pub fn dense(weights: ArrayView2<'_, f64>, bias: &[f64]) -> Self {
-        let rows = weights.outer_iter().zip(bias);
+        let rows = weights.outer_iter().zip(bias.iter().chain(std::iter::repeat(&0.0)));
         let row = |(row, bias): (ArrayView1<'_, f64>, &f64)| Row {
             terms: row.iter().copied().enumerate().collect(),
             bias: *bias,

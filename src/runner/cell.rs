@@ -12,6 +12,7 @@ use crate::dataset::{self, Store};
 use crate::experiment::plan::{System, Task};
 use crate::experiment::spec::Randomness;
 use crate::network::argmax;
+use crate::protocol::refresh;
 use crate::runner::conversation::{Conversation, converse};
 use crate::runner::{RunError, prepared};
 
@@ -138,7 +139,7 @@ fn local(prepared: &Prepared) -> Computed {
     outputs.iter().for_each(|number| hash.update(number.to_le_bytes()));
     let seconds = BTreeMap::from([("seconds_training".to_owned(), prepared.training_seconds)]);
     Computed {
-        metrics: quality(prepared, outputs),
+        metrics: quality(prepared, outputs, outputs),
         digest: hex::encode(hash.finalize()),
         seconds,
         notes: prepared.notes.clone(),
@@ -147,10 +148,9 @@ fn local(prepared: &Prepared) -> Computed {
 }
 
 /// How good outputs are, beside those of the network in plaintext.
-fn quality(prepared: &Prepared, outputs: &Array2<f64>) -> BTreeMap<String, f64> {
+fn quality(prepared: &Prepared, outputs: &Array2<f64>, plain_outputs: &Array2<f64>) -> BTreeMap<String, f64> {
     let workload = prepared.workload();
     let samples = workload.len() as f64;
-    let plain_outputs = &prepared.outputs;
     let labels: Vec<usize> = outputs.outer_iter().map(|row| argmax(row.iter().copied())).collect();
     let plain_labels = plain_outputs.outer_iter().map(|row| argmax(row.iter().copied()));
     let count = |flags: &mut dyn Iterator<Item = bool>| flags.filter(|flag| *flag).count() as f64;
@@ -189,14 +189,16 @@ fn summarise(
 ) -> Computed {
     let settings = &prepared.settings;
     // Where the scheme has errors: those beside the exact circuit, with the bound that they keep.
-    let errors: Option<(Vec<f64>, f64)> = exact.zip(run.error_bound).map(|(exact, bound)| {
+    let errors: Option<Vec<f64>> = exact.filter(|_| run.is_approximate).map(|exact| {
         let both = run.outcome.outputs.iter().zip(&exact.outcome.outputs);
         // An error of nothing has no logarithm: the least that numbers near 1 can differ by stands for it.
-        (both.map(|(a, b)| (a - b).abs().max(f64::EPSILON)).collect(), bound)
+        both.map(|(a, b)| (a - b).abs().max(f64::EPSILON)).collect()
     });
     let greatest = |errors: &[f64]| errors.iter().copied().fold(0.0, f64::max);
-    let published = run.published(errors.as_ref().map_or(0.0, |(errors, _)| greatest(errors)));
-    let mut metrics = quality(prepared, &published);
+    let published = run.published(errors.as_ref().map_or(0.0, |errors| greatest(errors)));
+    // What the protocol trains is compared with what it trains in plaintext.
+    let plain = if settings.system.trains_model() { &reference.outcome.outputs } else { &prepared.outputs };
+    let mut metrics = quality(prepared, &published, plain);
     let mut put = |name: &str, value: f64| metrics.insert(name.to_owned(), value);
     let losses = &run.outcome.losses;
     if !losses.is_empty() {
@@ -213,16 +215,18 @@ fn summarise(
         put("mismatches", (opened + weights) as f64);
         disagrees =
             opened + weights > 0 || run.operations != exact.operations || run.traffic != exact.traffic;
-        if let Some((errors, bound)) = &errors {
+        if let Some(errors) = &errors {
             // To a tenth of a bit: more would say something of the errors themselves.
             let tenth = |bits: f64| libm::rint(bits * 10.0) / 10.0;
             let logarithms = || errors.iter().map(|error| libm::log2(*error));
             put("log2_error_min", tenth(logarithms().fold(f64::INFINITY, f64::min)));
             put("log2_error_mean", tenth(logarithms().sum::<f64>() / errors.len() as f64));
             put("log2_error_max", tenth(libm::log2(greatest(errors))));
-            put("log2_error_bound", libm::log2(*bound));
-            // Not a number is above it.
-            disagrees |= errors.iter().any(|error| !matches!(error, error if error <= bound));
+            if let Some(bound) = run.error_bound {
+                put("log2_error_bound", libm::log2(bound));
+                // Not a number is above it.
+                disagrees |= errors.iter().any(|error| !matches!(error, error if *error <= bound));
+            }
         }
     }
 
@@ -230,9 +234,12 @@ fn summarise(
     for (name, value) in run.traffic.by_name() {
         counts.insert(name.to_owned(), value);
     }
-    counts.insert("refreshes".to_owned(), 0);
+    counts.insert("refreshes".to_owned(), run.refreshes[0]);
+    if run.refreshes[1] > 0 {
+        counts.insert("reforms".to_owned(), run.refreshes[1]);
+    }
     counts.extend(run.operations.by_name());
-    let seconds = BTreeMap::from(
+    let mut seconds = BTreeMap::from(
         [
             ("seconds", run.keys_seconds + run.inference_seconds + run.training_seconds),
             ("seconds_keys", run.keys_seconds),
@@ -242,6 +249,12 @@ fn summarise(
         ]
         .map(|(name, value)| (name.to_owned(), value)),
     );
+    if let Some(refresh::Phases { forward, backward, refresh }) = run.phases {
+        seconds.insert("seconds_encryption".to_owned(), run.encryption_seconds);
+        seconds.insert("seconds_forward".to_owned(), forward);
+        seconds.insert("seconds_backward".to_owned(), backward);
+        seconds.insert("seconds_refresh".to_owned(), refresh);
+    }
     let digest = digest(run, &published);
     let transcript = (settings.rng == Randomness::Seeded).then(|| run.transcript.clone());
     Computed { metrics, counts, digest, transcript, seconds, disagrees, notes: prepared.notes.clone() }

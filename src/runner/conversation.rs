@@ -4,17 +4,19 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Instant;
 
-use ndarray::{Array2, Axis};
+use ndarray::{Array2, ArrayView2, Axis};
 use num_bigint::BigInt;
 use serde::{Deserialize, Serialize};
 
 use crate::backend::slots::{Engine, Reals, SlotError, Slots};
 use crate::backend::{Additive, Backend, BackendError, Meter, Number, OperationCounts, Plain, Variant};
 use crate::experiment::plan::System;
+use crate::network::Network;
 use crate::protocol::ProtocolError;
 use crate::protocol::channel::{Channel, Tcp, pipe};
 use crate::protocol::message::{Kind, Message};
 use crate::protocol::non_interactive::{self, parameters};
+use crate::protocol::refresh;
 use crate::protocol::split;
 use crate::protocol::split::client::{Client, Outcome};
 use crate::protocol::split::server::{Layer, Server};
@@ -35,13 +37,18 @@ pub(super) struct ServerReport {
     weights: Vec<u64>,
     /// The integers behind them, for exact backends.
     integers: Vec<String>,
+    /// Seconds of the phases of training, where it has them.
+    phases: Option<refresh::Phases>,
 }
 
 /// What the client's side of a protocol yields.
 #[derive(Default)]
 struct Driven {
     outcome: Outcome,
+    /// Where the client has them.
+    weights: Vec<f64>,
     keys_seconds: f64,
+    encryption_seconds: f64,
     inference_seconds: f64,
     training_seconds: f64,
 }
@@ -58,6 +65,14 @@ pub(super) struct Conversation {
     pub keys_seconds: f64,
     pub inference_seconds: f64,
     pub training_seconds: f64,
+    /// Encrypting the network, of the seconds of training.
+    pub encryption_seconds: f64,
+    /// Of the seconds of training.
+    pub phases: Option<refresh::Phases>,
+    /// Whether its numbers have errors.
+    pub is_approximate: bool,
+    /// Numbers refreshed, and numbers only laid out anew.
+    pub refreshes: [u64; 2],
     /// No output is farther from the exact circuit's, where the scheme has errors.
     pub error_bound: Option<f64>,
     /// What the scheme's parameters came out as.
@@ -92,6 +107,14 @@ trait Side: Send + Sync {
         None
     }
     /// See [`Conversation`].
+    fn is_approximate(&self) -> bool {
+        self.error_bound().is_some()
+    }
+    /// See [`Conversation`].
+    fn refreshes(&self) -> [u64; 2] {
+        [0; 2]
+    }
+    /// See [`Conversation`].
     fn levels(&self) -> usize {
         0
     }
@@ -123,7 +146,8 @@ impl<B: Backend> Side for SplitSide<'_, B> {
         let labels: Vec<usize> = order.iter().map(|&index| prepared.split.train.labels[index]).collect();
         client.train(features.view(), &labels)?;
         let training_seconds = start.elapsed().as_secs_f64();
-        Ok(Driven { outcome: client.close()?, keys_seconds, inference_seconds, training_seconds })
+        let outcome = client.close()?;
+        Ok(Driven { outcome, keys_seconds, inference_seconds, training_seconds, ..Driven::default() })
     }
 
     fn serve(&self, prepared: &Prepared, link: &mut Link) -> Result<ServerReport, RunError> {
@@ -139,6 +163,7 @@ impl<B: Backend> Side for SplitSide<'_, B> {
             operations: self.counts().by_name(),
             weights: numbers().map(|number| number.to_f64().to_bits()).collect(),
             integers: numbers().filter_map(|number| number.integer().map(BigInt::to_string)).collect(),
+            phases: None,
         })
     }
 
@@ -175,7 +200,7 @@ impl<E: Engine> Side for SlotSide<'_, E> {
         let trace = opened.numbers.iter().filter_map(|number| number.integer().cloned()).collect();
         let outcome = Outcome { outputs: opened.outputs, trace, ..Outcome::default() };
         let inference_seconds = start.elapsed().as_secs_f64() - keys_seconds;
-        Ok(Driven { outcome, keys_seconds, inference_seconds, training_seconds: 0.0 })
+        Ok(Driven { outcome, keys_seconds, inference_seconds, ..Driven::default() })
     }
 
     fn serve(&self, prepared: &Prepared, link: &mut Link) -> Result<ServerReport, RunError> {
@@ -195,6 +220,71 @@ impl<E: Engine> Side for SlotSide<'_, E> {
     fn levels(&self) -> usize {
         self.forecast.levels
     }
+}
+
+/// A side of the protocol in which the client refreshes.
+struct RefreshSide<'a, E> {
+    slots: Slots<E>,
+    protocol: &'a refresh::Settings,
+    forecast: &'a refresh::Forecast,
+}
+
+impl<E: Engine> Side for RefreshSide<'_, E> {
+    fn link(&self, channel: Box<dyn Channel>, is_client: bool) -> Link {
+        Link::new(channel, is_client, None)
+    }
+
+    fn drive(&self, prepared: &Prepared, link: &mut Link) -> Result<Driven, RunError> {
+        let private = prepared.private("client")?;
+        let mut driven = Driven::default();
+        let seconds = |start: Instant| start.elapsed().as_secs_f64();
+        let start = Instant::now();
+        let mut client = refresh::Client::connect(&self.slots, self.protocol, self.forecast, link, &private)?;
+        driven.keys_seconds = seconds(start);
+        let start = Instant::now();
+        let weights = |network: &Network| -> Vec<Array2<f64>> {
+            network.dense_layers().map(|layer| layer.weights.clone()).collect()
+        };
+        let mut model = weights(&prepared.trained);
+        if self.protocol.iterations > 0 {
+            client.send_weights(&views(&weights(&prepared.initial)))?;
+            driven.encryption_seconds = seconds(start);
+            client.train(&prepared.training_batches(self.protocol.batch, self.protocol.iterations))?;
+            model.clone_from(client.weights());
+            driven.training_seconds = seconds(start);
+            driven.weights = model.iter().flatten().copied().collect();
+        }
+        let start = Instant::now();
+        client.send_weights(&views(&model))?;
+        client.classify(prepared.workload().features.view())?;
+        driven.inference_seconds = seconds(start);
+        let refresh::Opened { outputs, losses, trace, .. } = client.close()?;
+        driven.outcome = Outcome { outputs, losses, trace };
+        Ok(driven)
+    }
+
+    fn serve(&self, prepared: &Prepared, link: &mut Link) -> Result<ServerReport, RunError> {
+        let samples = prepared.workload().len();
+        let phases = refresh::serve(&self.slots, self.protocol, self.forecast, link, samples)?;
+        let phases = (self.protocol.iterations > 0).then_some(phases);
+        Ok(ServerReport { operations: self.counts().by_name(), phases, ..ServerReport::default() })
+    }
+
+    fn counts(&self) -> OperationCounts {
+        self.slots.meter().counts()
+    }
+
+    fn is_approximate(&self) -> bool {
+        self.slots.rules().rescales()
+    }
+
+    fn refreshes(&self) -> [u64; 2] {
+        [self.forecast.total.refreshes, self.forecast.total.reforms]
+    }
+}
+
+fn views(weights: &[Array2<f64>]) -> Vec<ArrayView2<'_, f64>> {
+    weights.iter().map(|layer| layer.view()).collect()
 }
 
 /// Something to do with both sides of a cell's conversation.
@@ -220,7 +310,48 @@ fn visit<V: Visitor>(prepared: &Prepared, variant: Variant, visitor: V) -> Resul
             let visited = scheme.visit(sides).and_then(|visited| visited);
             Ok(visited.map_err(|error| ProtocolError::from(BackendError::from(error)))?)
         }
+        System::Refresh { scheme, protocol } => {
+            let samples = prepared.workload().len();
+            let sides = RefreshSides { scheme, protocol, samples, variant, visitor };
+            let visited = scheme.scheme.visit(sides).and_then(|visited| visited);
+            Ok(visited.map_err(ProtocolError::from)?)
+        }
         System::Pending { .. } | System::Local(_) => Err(RunError::NoProtocol),
+    }
+}
+
+struct RefreshSides<'a, V> {
+    scheme: &'a refresh::parameters::Planned,
+    protocol: &'a refresh::Settings,
+    samples: usize,
+    variant: Variant,
+    visitor: V,
+}
+
+impl<V: Visitor> RefreshSides<'_, V> {
+    fn over<E: Engine>(self, engine: E, levels: usize) -> Result<V::Output, SlotError> {
+        let protocol = self.protocol;
+        let forecast = &protocol.forecast(&engine, levels, &self.scheme.schedules, self.samples)?;
+        let engine = Arc::new(engine);
+        let make = |meter| RefreshSide { slots: Slots::new(Arc::clone(&engine), meter), protocol, forecast };
+        Ok(self.visitor.visit(make))
+    }
+}
+
+impl<V: Visitor> parameters::Visitor for RefreshSides<'_, V> {
+    type Output = Result<V::Output, SlotError>;
+
+    fn visit<E: Engine, T: Engine<Number = E::Number>>(
+        self,
+        engine: E,
+        twin: T,
+        levels: usize,
+    ) -> Self::Output {
+        match self.variant {
+            Variant::Plain => self.over(Reals::like(&engine), 1),
+            Variant::Simulated => self.over(twin, levels),
+            Variant::Encrypted => self.over(engine, levels),
+        }
     }
 }
 
@@ -297,6 +428,17 @@ pub(super) fn converse(
             ("plaintext_bits", scheme.plaintext_bits() as f64),
         ]);
     }
+    if let System::Refresh { scheme, .. } = &prepared.settings.system
+        && variant != Variant::Plain
+    {
+        let scheme = &scheme.scheme;
+        conversation.parameters.extend([
+            ("log_degree", f64::from(scheme.log_degree)),
+            ("modulus_bits", f64::from(scheme.total_bits())),
+            ("plaintext_bits", scheme.plaintext_bits() as f64),
+            ("levels", scheme.modulus_bits.len() as f64),
+        ]);
+    }
     Ok(conversation)
 }
 
@@ -357,11 +499,19 @@ fn conclude<S: Side>(side: &S, prepared: &Prepared, link: &mut Link) -> Result<C
         traffic: link.traffic(),
         transcript: link.digest(),
         operations: side.counts().plus(&OperationCounts::from_names(&report.operations)),
-        weights: report.weights.into_iter().map(f64::from_bits).collect(),
+        weights: if driven.weights.is_empty() {
+            report.weights.into_iter().map(f64::from_bits).collect()
+        } else {
+            driven.weights
+        },
         integers: report.integers,
         keys_seconds: driven.keys_seconds,
         inference_seconds: driven.inference_seconds,
         training_seconds: driven.training_seconds,
+        encryption_seconds: driven.encryption_seconds,
+        phases: report.phases,
+        is_approximate: side.is_approximate(),
+        refreshes: side.refreshes(),
         error_bound: side.error_bound(),
         parameters: if side.levels() > 0 { vec![("levels", side.levels() as f64)] } else { Vec::new() },
     })

@@ -31,7 +31,10 @@ impl Costs {
     pub fn of(settings: &Settings, forecast: &Forecast) -> Result<Self, RunError> {
         match (&settings.system, forecast) {
             (System::NonInteractive { scheme, .. }, Forecast::NonInteractive(forecast)) => {
-                Ok(Self::Slots(slots::SlotCosts::of(scheme, forecast)?))
+                Ok(Self::Slots(slots::SlotCosts::of(scheme, &forecast.work)?))
+            }
+            (System::Refresh { scheme, .. }, Forecast::Refresh(forecast)) => {
+                Ok(Self::Slots(slots::SlotCosts::of(&scheme.scheme, &forecast.total.work)?))
             }
             (System::Split { scheme, .. }, _) => Ok(Self::Split(UnitCosts::of(scheme)?)),
             _ => Ok(Self::Slots(slots::SlotCosts::default())),
@@ -44,7 +47,7 @@ impl Costs {
             (Self::Split(costs), System::Split { protocol, .. }, Forecast::Split(forecast)) => {
                 costs.predict(protocol, forecast)
             }
-            (Self::Slots(costs), _, Forecast::NonInteractive(forecast)) => costs.predict(forecast),
+            (Self::Slots(costs), _, forecast) => forecast.work().map_or(0.0, |work| costs.predict(work)),
             _ => 0.0,
         }
     }

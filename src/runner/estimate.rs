@@ -1,12 +1,14 @@
 //! What a cell will take, before it runs: operations, traffic, memory.
 
+use crate::backend::slots::Work;
 use crate::backend::{BackendError, OperationCounts, Variant};
 use crate::dataset;
 use crate::experiment::plan::{Settings, System};
 use crate::math::stream::Stream;
 use crate::network::Step;
+use crate::protocol::non_interactive::parameters::Lattice;
 use crate::protocol::transcript::Traffic;
-use crate::protocol::{ProtocolError, non_interactive, split};
+use crate::protocol::{ProtocolError, non_interactive, refresh, split};
 use crate::runner::RunError;
 use crate::scheme::additive::AdditiveScheme;
 use crate::scheme::registry::{Parameters, Visitor};
@@ -18,6 +20,8 @@ pub enum Forecast {
     Split(split::Forecast),
     /// A server that computes alone: the circuit, run over nothing.
     NonInteractive(non_interactive::Forecast),
+    /// A server whose ciphertexts the client refreshes: the same.
+    Refresh(Box<refresh::Forecast>),
 }
 
 impl Forecast {
@@ -26,6 +30,7 @@ impl Forecast {
         match self {
             Self::Split(forecast) => forecast.traffic,
             Self::NonInteractive(forecast) => forecast.traffic,
+            Self::Refresh(forecast) => forecast.total.traffic,
         }
     }
 
@@ -34,6 +39,16 @@ impl Forecast {
         match self {
             Self::Split(forecast) => forecast.operations(),
             Self::NonInteractive(forecast) => forecast.operations,
+            Self::Refresh(forecast) => forecast.total.operations,
+        }
+    }
+
+    /// Operations on ciphertexts over rings, by level; none under other schemes.
+    pub fn work(&self) -> Option<&Work> {
+        match self {
+            Self::Split(_) => None,
+            Self::NonInteractive(forecast) => Some(&forecast.work),
+            Self::Refresh(forecast) => Some(&forecast.total.work),
         }
     }
 }
@@ -78,6 +93,10 @@ pub(super) fn forecast(
             let forecast = forecast.map_err(|error| ProtocolError::from(BackendError::from(error)))?;
             Some(Forecast::NonInteractive(forecast))
         }
+        System::Refresh { scheme, protocol } => {
+            let forecast = scheme.forecast(protocol, samples).map_err(ProtocolError::from)?;
+            Some(Forecast::Refresh(Box::new(forecast)))
+        }
         System::Pending { .. } | System::Local(_) => None,
     })
 }
@@ -111,10 +130,31 @@ pub fn memory(settings: &Settings, entry: &dataset::Entry, variant: Variant) -> 
             let keys = if variant == Variant::Plain { 0 } else { 3 * keys };
             ciphertext * (3 * widest + powers) + keys
         }
+        System::Refresh { scheme, protocol } => refresh_memory(&scheme.scheme, protocol, variant),
         // Nothing is known of parameters yet, or there are none.
         System::Pending { .. } | System::Local(_) => 0,
     };
     PROGRAM + data + protocol
+}
+
+/// All weights, the longest message on its way, and what a step makes.
+fn refresh_memory(scheme: &Lattice, protocol: &refresh::Settings, variant: Variant) -> usize {
+    let slots = size_of::<u64>() << scheme.log_degree;
+    let instances = scheme.plaintext_moduli.len().max(1);
+    let words = match variant {
+        Variant::Plain => 1,
+        Variant::Simulated => 4,
+        Variant::Encrypted => 2 * scheme.modulus_bits.len() * instances,
+    };
+    let row = 1 << (scheme.log_degree - 1);
+    let layout = refresh::Layout::new(row, row, protocol.log_period(), protocol.packing);
+    let groups = |neurons: usize| layout.map_or(neurons, |layout| layout.groups(neurons));
+    let layers = protocol.widths.windows(2).map(|pair| pair[0] * groups(pair[1]));
+    let (all, widest) = layers.fold((0, 0), |(all, widest), layer| (all + layer, widest.max(layer)));
+    let ciphertext = slots * words;
+    // Gradients, their sums, what is sent, what comes back, as numbers and as bytes.
+    let step = 6 * (widest * ciphertext).min(1 << 28);
+    ciphertext * (all + 8 * protocol.widths.iter().copied().max().unwrap_or(0)) + step
 }
 
 /// One batch of the widest layer as ciphertexts, on the way in and out, as numbers and as bytes.

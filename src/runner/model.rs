@@ -43,6 +43,14 @@ pub struct Trained<T> {
     pub seconds: f64,
 }
 
+impl<T> Trained<T> {
+    /// A network that is not trained here.
+    pub fn untouched(network: Network<T>) -> Self {
+        let report = Report { epochs: 0, kept: 0, stop: Stop::Epochs };
+        Self { network, report, accuracy: f64::NAN, seconds: 0.0 }
+    }
+}
+
 /// What stands beside a network's file.
 #[derive(Serialize, Deserialize)]
 struct Card {

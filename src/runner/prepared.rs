@@ -67,7 +67,10 @@ impl Prepared {
         models: &Models<'_>,
     ) -> Result<Self, RunError> {
         let root = Stream::seeded(settings.seed).item(repetition as u64);
-        let dataset = store.load(&settings.data.name)?;
+        let mut dataset = store.load(&settings.data.name)?;
+        if let Some(limit) = settings.data.feature_limit {
+            dataset.keep_features(limit);
+        }
         let entry = dataset::catalogue()?.get(&settings.data.name)?;
         let chosen = match &settings.approximation {
             Some(asked) if asked.rule.is_none_or(|rule| rule.rule != IntervalRule::Measured) => {
@@ -89,7 +92,8 @@ impl Prepared {
         if most < split.train.len() {
             split.train = split.train.take(most);
         }
-        let material = Material { split, chosen, shape: input_shape(entry), classes, root };
+        let material =
+            Material { split, chosen, shape: input_shape(entry, settings.data.feature_limit), classes, root };
         let models = models.of(settings, repetition, &digest);
         match settings.precision {
             Precision::Double => Self::train::<f64>(settings.clone(), material, &models),
@@ -116,12 +120,18 @@ impl Prepared {
             models.train(network, (features.view(), labels), training, (&root, purpose))
         };
         let Trained { network: mut trained, report, accuracy, mut seconds } =
-            train(initial.clone(), &settings.training, "training")?;
-        let mut metrics = BTreeMap::from([
-            ("iterations".to_owned(), report.epochs as f64),
-            ("parameters".to_owned(), trained.parameters() as f64),
-            ("train_accuracy".to_owned(), accuracy),
-        ]);
+            if settings.system.trains_model() {
+                Trained::untouched(initial.clone())
+            } else {
+                train(initial.clone(), &settings.training, "training")?
+            };
+        let mut metrics = BTreeMap::from([("parameters".to_owned(), trained.parameters() as f64)]);
+        if settings.system.trains_model() {
+            metrics.insert("iterations".to_owned(), settings.system.training_iterations() as f64);
+        } else {
+            metrics.insert("iterations".to_owned(), report.epochs as f64);
+            metrics.insert("train_accuracy".to_owned(), accuracy);
+        }
         if let (None, Some(asked)) = (&chosen, &settings.approximation) {
             let mut request = asked.request.clone();
             let some = features.slice(ndarray::s![..features.nrows().min(MEASURED), ..]);
@@ -180,6 +190,22 @@ impl Prepared {
         let mut order: Vec<usize> = (0..self.split.train.len()).collect();
         order.shuffle(&mut self.root.derive("protocol-training").rng());
         order.into_iter().cycle().take(self.settings.system.training_iterations()).collect()
+    }
+
+    /// Batches of training samples, one an iteration, round and round in a seeded order: features and labels.
+    pub(super) fn training_batches(&self, batch: usize, iterations: usize) -> Vec<(Array2<f64>, Vec<usize>)> {
+        use rand::seq::SliceRandom;
+        let train = &self.split.train;
+        let mut order: Vec<usize> = (0..train.len()).collect();
+        order.shuffle(&mut self.root.derive("protocol-training").rng());
+        let size = batch.min(order.len());
+        let mut all = order.iter().copied().cycle();
+        (0..iterations)
+            .map(|_| {
+                let rows: Vec<usize> = all.by_ref().take(size).collect();
+                (train.features.select(Axis(0), &rows), rows.iter().map(|row| train.labels[*row]).collect())
+            })
+            .collect()
     }
 
     /// The stream that session lengths come from.

@@ -286,6 +286,13 @@ impl Reals {
         Self { shape, rounds: false }
     }
 
+    /// As many numbers as an engine's payloads hold, which rotate alike; nothing is rounded, and levels do not exist.
+    pub fn like<E: Engine>(engine: &E) -> Self {
+        let mut exact = Self::exact(engine.slots());
+        exact.shape.row = engine.row();
+        exact
+    }
+
     fn round(&self, value: f64, scale: f64) -> f64 {
         if self.rounds { libm::rint(value * scale) / scale } else { value }
     }

@@ -53,6 +53,7 @@ pub(super) fn layers(
         ("network.width", network.width.is_some(), Architecture::Resnet, "resnet"),
         ("network.pooling", network.pooling.is_some(), Architecture::Resnet, "resnet"),
     ];
+    let given = given.into_iter().chain([("network.bias", network.bias.is_some(), Architecture::Mlp, "mlp")]);
     for (path, is_given, of, name) in given {
         if is_given && kind != of {
             checker.error(
@@ -65,13 +66,13 @@ pub(super) fn layers(
     }
     let width = network.width.unwrap_or(16);
     checker.within("network.width", width, &(1..=512));
-    if kind == Architecture::Mlp {
+    if kind == Architecture::Mlp && network.bias != Some(false) {
         return Some(Layers::Dense);
     }
     let entry = entry?;
     let (function, classes) = (Nonlinearity::from(network.activation), entry.classes());
     let layers = match kind {
-        Architecture::Mlp => architecture::mlp(&network.hidden, &function, classes),
+        Architecture::Mlp => architecture::unbiased_mlp(&network.hidden, &function, classes),
         Architecture::Conv1 => architecture::conv_1(&function, classes),
         Architecture::Lenet5 => architecture::lenet_5(&function, classes),
         Architecture::CryptoNets => architecture::cryptonets(&function, classes),
@@ -84,7 +85,13 @@ pub(super) fn layers(
             architecture::resnet(&function, classes, width, network.pooling.unwrap_or(PoolKind::Mean))
         }
     };
-    let built = Network::<f32>::build(input_shape(entry), &layers, classes, network.loss, &Stream::seeded(0));
+    let built = Network::<f32>::build(
+        input_shape(entry, spec.data.feature_limit),
+        &layers,
+        classes,
+        network.loss,
+        &Stream::seeded(0),
+    );
     if let Err(error) = built {
         checker.error(
             "network.architecture",

@@ -8,11 +8,11 @@ use crate::{
     experiment::{
         diagnostic::Code,
         plan::{Local, System, input_shape},
-        spec::{ProtocolName, ProtocolSpec, SchemeName, Spec},
+        spec::{Architecture, ProtocolName, ProtocolSpec, SchemeName, Spec},
     },
     math::stream::Stream,
-    network::{LayerSpec, Network, Nonlinearity, Step, architecture},
-    protocol::{non_interactive, split},
+    network::{LayerSpec, Loss, Network, Nonlinearity, Step, architecture},
+    protocol::{non_interactive, refresh, split},
     scheme::registry::Kind,
 };
 
@@ -32,7 +32,7 @@ pub(super) fn system(
         scheme::measures(spec, scheme, checker);
     }
     let Some(protocol) = spec.protocol.name else {
-        checker.missing("protocol.name", "allowed: split, non_interactive");
+        checker.missing("protocol.name", "allowed: split, refresh, non_interactive");
         if let Some(Kind::Additive(name)) = scheme.map(SchemeName::kind) {
             scheme::additive(spec, name, checker);
         }
@@ -70,11 +70,11 @@ pub(super) fn system(
             format!("protocol `split` takes an additive scheme, which `{scheme}` is not used as"),
             &format!("with `{scheme}` use `protocol.name = \"non_interactive\"`"),
         ),
-        (ProtocolName::Refresh, Some((scheme, Kind::Lattice(_)))) => incompatible(
-            checker,
-            "protocol `refresh` cannot run yet".to_owned(),
-            &format!("with `{scheme}` use `protocol.name = \"non_interactive\"`"),
-        ),
+        (ProtocolName::Refresh, Some((_, Kind::Lattice(name)))) => {
+            let protocol = refresh(spec, entry, activation?, checker)?;
+            let (scheme, security, marked) = scheme::refreshed(spec, name, &protocol, checker)?;
+            Some((System::Refresh { scheme, protocol }, security, marked))
+        }
         (ProtocolName::Refresh | ProtocolName::NonInteractive, Some((scheme, Kind::Additive(name)))) => {
             scheme::additive(spec, name, checker);
             let protocol = if protocol == ProtocolName::Refresh { "refresh" } else { "non_interactive" };
@@ -98,7 +98,10 @@ const MOST_WEIGHTS: usize = 10_000_000;
 /// Inputs, hidden neurons, outputs.
 fn widths(spec: &Spec, entry: &dataset::Entry) -> Vec<usize> {
     let hidden = spec.network.hidden.iter().copied();
-    std::iter::once(entry.columns()).chain(hidden).chain(std::iter::once(entry.classes())).collect()
+    std::iter::once(spec.data.feature_limit.unwrap_or_else(|| entry.columns()))
+        .chain(hidden)
+        .chain(std::iter::once(entry.classes()))
+        .collect()
 }
 
 /// A network without a protocol.
@@ -155,7 +158,12 @@ fn non_interactive(
     let entry = entry?;
     let dense = || architecture::mlp(&spec.network.hidden, &spec.network.activation.into(), entry.classes());
     let layers = layers.map_or_else(dense, <[LayerSpec]>::to_vec);
-    let network = Network::hollow(input_shape(entry), &layers, spec.network.loss, MOST_WEIGHTS);
+    let network = Network::hollow(
+        input_shape(entry, spec.data.feature_limit),
+        &layers,
+        spec.network.loss,
+        MOST_WEIGHTS,
+    );
     let Some(steps) = network.ok().and_then(|network| network.steps()) else {
         checker.error(
             "network.architecture",
@@ -182,7 +190,7 @@ fn non_interactive(
         return None;
     }
     Some(non_interactive::Settings {
-        input: input_shape(entry),
+        input: input_shape(entry, spec.data.feature_limit),
         layers,
         classes: entry.classes(),
         activation,
@@ -195,19 +203,74 @@ fn non_interactive(
     })
 }
 
-fn split(
+/// Most weights under protocol `refresh`: hours.
+const MOST_REFRESHED: usize = 1_000_000;
+
+fn refresh(
     spec: &Spec,
     entry: Option<&dataset::Entry>,
-    activation: Nonlinearity,
+    activation: &Chosen,
     checker: &mut Checker<'_>,
-) -> Option<split::Settings> {
+) -> Option<refresh::Settings> {
     let protocol = &spec.protocol;
+    let before = checker.found.len();
     ranges(protocol, checker);
-    integer_inputs(spec, checker);
-    let entry = entry?;
-    let bits = protocol.learning_rate_bits.min(31);
+    let mut incompatible = |path: &str, message: &str, help: &str| {
+        checker.error(path, Code::Incompatible, message.to_owned(), help);
+    };
+    if spec.network.architecture != Architecture::Mlp || spec.network.bias != Some(false) {
+        incompatible(
+            "network.bias",
+            "protocol `refresh` takes fully connected networks without biases: one ciphertext a weight",
+            "use architecture `mlp` with `network.bias = false`",
+        );
+    }
+    if protocol.training_iterations > 0 && spec.network.loss != Loss::Squared {
+        incompatible(
+            "network.loss",
+            "under protocol `refresh` networks are trained on the squared error",
+            "set it to `squared`",
+        );
+    }
+    let polynomial = activation.nonlinearity.polynomial().filter(|_| !activation.is_pending());
+    if polynomial.is_none() {
+        incompatible(
+            "network.activation",
+            "protocol `refresh` evaluates polynomials that are known before the data are",
+            "add `[approximation]` with a `method` and an interval of two numbers, or use activation `square`",
+        );
+    }
+    let rate = rate(spec, checker);
+    let (entry, activation) = (entry?, polynomial?);
+    let settings = refresh::Settings {
+        widths: widths(spec, entry),
+        activation,
+        loss: spec.network.loss,
+        batch: protocol.batch,
+        iterations: protocol.training_iterations,
+        rate,
+        packing: protocol.packing,
+        policy: protocol.policy,
+        activation_bits: protocol.activation_bits,
+        activation_magnitude_bits: protocol.activation_magnitude_bits,
+        weight_bits: protocol.weight_bits,
+        weight_magnitude_bits: protocol.weight_magnitude_bits,
+        coefficient_bits: protocol.coefficient_bits,
+    };
+    let weights: usize = (1..=settings.layers()).map(|layer| settings.weights(layer)).sum();
+    if weights > MOST_REFRESHED {
+        let message =
+            format!("the network has {weights} weights; under protocol `refresh` allowed: {MOST_REFRESHED}");
+        checker.error("network.hidden", Code::Range, message, "lower the widths");
+    }
+    (!checker.has_errors_since(before)).then_some(settings)
+}
+
+/// The learning rate under a protocol that trains.
+fn rate(spec: &Spec, checker: &mut Checker<'_>) -> Rate {
+    let bits = spec.protocol.learning_rate_bits.min(31);
     let mantissa = (spec.training.learning_rate * libm::exp2(f64::from(bits))).round();
-    if protocol.training_iterations > 0 && !(1.0..=libm::exp2(f64::from(bits))).contains(&mantissa) {
+    if spec.protocol.training_iterations > 0 && !(1.0..=libm::exp2(f64::from(bits))).contains(&mantissa) {
         checker.error(
             "training.learning_rate",
             Code::Range,
@@ -220,13 +283,27 @@ fn split(
     }
     #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "clamped to 1..=2^31")]
     let mantissa = mantissa.clamp(1.0, libm::exp2(31.0)) as u32;
+    Rate { mantissa, bits }
+}
+
+fn split(
+    spec: &Spec,
+    entry: Option<&dataset::Entry>,
+    activation: Nonlinearity,
+    checker: &mut Checker<'_>,
+) -> Option<split::Settings> {
+    let protocol = &spec.protocol;
+    ranges(protocol, checker);
+    integer_inputs(spec, checker);
+    let entry = entry?;
+    let rate = rate(spec, checker);
     let settings = split::Settings {
         widths: widths(spec, entry),
         activation,
         loss: spec.network.loss,
         batch: protocol.batch,
         training_iterations: protocol.training_iterations,
-        rate: Rate { mantissa, bits },
+        rate,
         masks: protocol.masks,
         mask_security_bits: protocol.mask_security_bits,
         activation_bits: protocol.activation_bits,

@@ -12,7 +12,7 @@ use crate::{
             self,
             parameters::{self, Lattice, Refusal, Wish},
         },
-        split,
+        refresh, split,
     },
     scheme::{
         okamoto_uchiyama::OkamotoUchiyama,
@@ -136,52 +136,73 @@ pub(super) fn lattice(
     if checker.has_errors_since(0) {
         return None;
     }
-    match parameters::plan(protocol, wish) {
-        Ok(found) => {
-            let security_bits = found.security_bits();
-            let short = security_bits < required;
-            let longest = found.forecast(protocol, 1).map_or(0, |forecast| forecast.longest_message);
-            if longest > FRAME_LIMIT {
-                checker.error(
-                    "network.hidden",
-                    Code::Range,
-                    format!("a message of the protocol would have {longest} bytes; allowed: {FRAME_LIMIT}"),
-                    "lower inputs, outputs, or what makes the modulus long: degree, layers and the bits in [protocol]",
-                );
-                return None;
-            }
-            if short {
-                checker.warn(
-                    "scheme.security",
-                    Code::Insecure,
-                    format!("the smallest parameters give only {security_bits} bits of security"),
-                    "every row and chart of this experiment carries the mark",
-                );
-            }
-            Some((found, security_bits, short))
-        }
-        Err(Refusal::Insecure { log_degree, modulus_bits, security_bits, error }) => {
-            checker.error(
-                if spec.scheme.log_degree.is_some() { "scheme.log_degree" } else { "scheme.name" },
-                Code::Insecure,
-                format!(
-                    "the circuit takes a modulus of {modulus_bits} bits or more, which gives {security_bits} bits of security at \
-                     the ring degree 2^{log_degree}, {required} required (with less: {error})"
-                ),
-                "lower degree, layers or the bits in [protocol], raise `scheme.log_degree`, or set `scheme.security = \"paper\"`, \
-                 which marks every row and chart",
-            );
-            None
-        }
-        Err(Refusal::Impossible(error)) => {
-            checker.error(
-                "scheme.name",
-                Code::Overflow,
-                format!("no parameters of `{name}` suffice for the circuit: {error}"),
-                "lower degree, layers or the bits in [protocol]",
-            );
-            None
-        }
+    let found = parameters::plan(protocol, wish);
+    let found = found.map_err(|refusal| refused(spec, (name, required), refusal, checker)).ok()?;
+    let longest = found.forecast(protocol, 1).map_or(0, |forecast| forecast.longest_message);
+    let (security_bits, short) = judged(&found, longest, required, checker)?;
+    Some((found, security_bits, short))
+}
+
+/// The same under protocol `refresh`.
+pub(super) fn refreshed(
+    spec: &Spec,
+    name: LatticeName,
+    protocol: &refresh::Settings,
+    checker: &mut Checker<'_>,
+) -> Option<(refresh::parameters::Planned, u32, bool)> {
+    let (wish, required, _) = wish(spec, name, checker);
+    if checker.has_errors_since(0) {
+        return None;
+    }
+    let found = refresh::parameters::plan(protocol, wish);
+    let found = found.map_err(|refusal| refused(spec, (name, required), refusal, checker)).ok()?;
+    let longest = found.forecast(protocol, 1).map_or(0, |forecast| forecast.total.longest_message);
+    let (security_bits, short) = judged(&found.scheme, longest, required, checker)?;
+    Some((found, security_bits, short))
+}
+
+/// The security of parameters that were found, and whether they are short of what is required.
+fn judged(found: &Lattice, longest: usize, required: u32, checker: &mut Checker<'_>) -> Option<(u32, bool)> {
+    let security_bits = found.security_bits();
+    let short = security_bits < required;
+    if longest > FRAME_LIMIT {
+        checker.error(
+            "network.hidden",
+            Code::Range,
+            format!("a message of the protocol would have {longest} bytes; allowed: {FRAME_LIMIT}"),
+            "lower inputs, outputs, or what makes the modulus long: degree, layers and the bits in [protocol]",
+        );
+        return None;
+    }
+    if short {
+        checker.warn(
+            "scheme.security",
+            Code::Insecure,
+            format!("the smallest parameters give only {security_bits} bits of security"),
+            "every row and chart of this experiment carries the mark",
+        );
+    }
+    Some((security_bits, short))
+}
+
+fn refused(spec: &Spec, (name, required): (LatticeName, u32), refusal: Refusal, checker: &mut Checker<'_>) {
+    match refusal {
+        Refusal::Insecure { log_degree, modulus_bits, security_bits, error } => checker.error(
+            if spec.scheme.log_degree.is_some() { "scheme.log_degree" } else { "scheme.name" },
+            Code::Insecure,
+            format!(
+                "the circuit takes a modulus of {modulus_bits} bits or more, which gives {security_bits} bits of security at \
+                 the ring degree 2^{log_degree}, {required} required (with less: {error})"
+            ),
+            "lower degree, layers or the bits in [protocol], raise `scheme.log_degree`, or set `scheme.security = \"paper\"`, \
+             which marks every row and chart",
+        ),
+        Refusal::Impossible(error) => checker.error(
+            "scheme.name",
+            Code::Overflow,
+            format!("no parameters of `{name}` suffice for the circuit: {error}"),
+            "lower degree, layers or the bits in [protocol]",
+        ),
     }
 }
 

@@ -8,7 +8,7 @@ use crate::experiment::spec::{IntervalRule, Precision, Randomness, Stage};
 use crate::network::{Activation, LayerSpec, Loss, Nonlinearity, Optimiser, Shape, Training, architecture};
 use crate::protocol::non_interactive;
 use crate::protocol::non_interactive::parameters::{self, Lattice, Refusal, Wish};
-use crate::protocol::split;
+use crate::protocol::{refresh, split};
 use crate::scheme::registry::Parameters;
 
 /// What the cells of a point are.
@@ -81,9 +81,10 @@ pub struct Settings {
     pub rng: Randomness,
 }
 
-/// The shape of a set's samples as networks see it.
-pub fn input_shape(entry: &dataset::Entry) -> Shape {
+/// The shape of a set's samples as networks see it, with all features or so many of them.
+pub fn input_shape(entry: &dataset::Entry, feature_limit: Option<usize>) -> Shape {
     match entry.picture() {
+        _ if feature_limit.is_some() => Shape::features(feature_limit.unwrap_or_default()),
         Some(picture) => Shape::image(picture.channels, picture.height, picture.width),
         None => Shape::features(entry.columns()),
     }
@@ -154,6 +155,9 @@ pub struct Data {
     /// Most training samples.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub train_limit: Option<usize>,
+    /// Only so many features.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub feature_limit: Option<usize>,
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "what serde asks for")]
@@ -184,7 +188,14 @@ pub enum System {
         /// The protocol.
         protocol: non_interactive::Settings,
     },
-    /// The same with a polynomial that depends on the data: parameters are found when it is known.
+    /// The server computes, and the client refreshes what it sends back.
+    Refresh {
+        /// A scheme over a ring, and where the client is asked.
+        scheme: refresh::parameters::Planned,
+        /// The protocol.
+        protocol: refresh::Settings,
+    },
+    /// The same as [`System::NonInteractive`] with a polynomial that depends on the data: parameters are found when it is known.
     Pending {
         /// What is asked of the parameters.
         wish: Wish,
@@ -212,6 +223,7 @@ impl System {
             Self::NonInteractive { protocol, .. } | Self::Pending { protocol, .. } => {
                 Nonlinearity::Polynomial(protocol.activation.clone())
             }
+            Self::Refresh { protocol, .. } => Nonlinearity::Polynomial(protocol.activation.clone()),
             Self::Local(local) => local.activation.clone(),
         }
     }
@@ -221,6 +233,7 @@ impl System {
         match self {
             Self::Split { protocol, .. } => protocol.loss,
             Self::NonInteractive { protocol, .. } | Self::Pending { protocol, .. } => protocol.loss,
+            Self::Refresh { protocol, .. } => protocol.loss,
             Self::Local(local) => local.loss,
         }
     }
@@ -229,8 +242,14 @@ impl System {
     pub fn training_iterations(&self) -> usize {
         match self {
             Self::Split { protocol, .. } => protocol.training_iterations,
+            Self::Refresh { protocol, .. } => protocol.iterations,
             Self::NonInteractive { .. } | Self::Pending { .. } | Self::Local(_) => 0,
         }
+    }
+
+    /// Whether the network that classifies is what the protocol has trained, and not what plaintext has.
+    pub fn trains_model(&self) -> bool {
+        matches!(self, Self::Refresh { protocol, .. } if protocol.iterations > 0)
     }
 
     /// The cryptosystem's name.
@@ -238,6 +257,7 @@ impl System {
         match self {
             Self::Split { scheme, .. } => scheme.name.name(),
             Self::NonInteractive { scheme, .. } => scheme.name.name(),
+            Self::Refresh { scheme, .. } => scheme.scheme.name.name(),
             Self::Pending { wish, .. } => wish.name.name(),
             Self::Local(_) => "none",
         }
@@ -260,7 +280,7 @@ impl System {
             Self::Local(local) => {
                 Self::Local(Local { activation: Nonlinearity::Polynomial(polynomial.clone()), ..local })
             }
-            planned @ Self::NonInteractive { .. } => planned,
+            planned @ (Self::NonInteractive { .. } | Self::Refresh { .. }) => planned,
         })
     }
 
@@ -268,7 +288,9 @@ impl System {
     pub fn security_source(&self) -> &'static str {
         match self {
             Self::Split { scheme, .. } => scheme.security_source(),
-            Self::NonInteractive { .. } | Self::Pending { .. } => "guidelines of 2024 for ternary secrets",
+            Self::NonInteractive { .. } | Self::Refresh { .. } | Self::Pending { .. } => {
+                "guidelines of 2024 for ternary secrets"
+            }
             Self::Local(_) => "nothing is encrypted",
         }
     }

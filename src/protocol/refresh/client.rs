@@ -163,6 +163,11 @@ impl<'a, E: Engine> Client<'a, E> {
         Ok(())
     }
 
+    /// Weights after training.
+    pub fn weights(&self) -> &Vec<Array2<f64>> {
+        &self.opened.weights
+    }
+
     /// Ends the conversation.
     ///
     /// # Errors

@@ -10,7 +10,6 @@ use crate::backend::slots::{Engine, SlotError, Term, Work};
 use crate::backend::{BackendError, Operation, OperationCounts};
 use crate::math::stream::Stream;
 use crate::protocol::ProtocolError;
-use crate::protocol::non_interactive::Forecast;
 use crate::protocol::non_interactive::parameters::{Lattice, Visitor};
 use crate::runner::RunError;
 
@@ -31,17 +30,17 @@ static MEASURED: OnceLock<Mutex<Vec<(Lattice, Work, SlotCosts)>>> = OnceLock::ne
 
 impl SlotCosts {
     /// Measures, or remembers, the costs of what a circuit takes.
-    pub(super) fn of(scheme: &Lattice, forecast: &Forecast) -> Result<Self, RunError> {
+    pub(super) fn of(scheme: &Lattice, work: &Work) -> Result<Self, RunError> {
         let mut table = MEASURED.get_or_init(Mutex::default).lock().unwrap_or_else(PoisonError::into_inner);
         if let Some((_, _, costs)) =
-            table.iter().find(|(known, work, _)| known == scheme && work.keys().eq(forecast.work.keys()))
+            table.iter().find(|(known, before, _)| known == scheme && before.keys().eq(work.keys()))
         {
-            return Ok(costs.clone().averaged(&forecast.work));
+            return Ok(costs.clone().averaged(work));
         }
-        let measured = scheme.visit(Measure(&forecast.work)).and_then(|measured| measured);
+        let measured = scheme.visit(Measure(work)).and_then(|measured| measured);
         let costs = measured.map_err(|error| ProtocolError::from(BackendError::from(error)))?;
-        table.push((scheme.clone(), forecast.work.clone(), costs.clone()));
-        Ok(costs.averaged(&forecast.work))
+        table.push((scheme.clone(), work.clone(), costs.clone()));
+        Ok(costs.averaged(work))
     }
 
     /// With the mean of every operation over the levels of some work.
@@ -58,9 +57,8 @@ impl SlotCosts {
         self
     }
 
-    pub(super) fn predict(&self, forecast: &Forecast) -> f64 {
-        let work =
-            forecast.work.iter().map(|(key, count)| self.units.get(key).unwrap_or(&0.0) * *count as f64);
+    pub(super) fn predict(&self, work: &Work) -> f64 {
+        let work = work.iter().map(|(key, count)| self.units.get(key).unwrap_or(&0.0) * *count as f64);
         self.keys + work.sum::<f64>()
     }
 
