@@ -231,10 +231,10 @@ fn everything(function: &Nonlinearity) -> Vec<LayerSpec> {
             ],
         },
         LayerSpec::Pool { pool: PoolKind::Mean, size: 2, stride: 2, padding: 0 },
-        LayerSpec::Dense { outputs: 6 },
+        LayerSpec::Dense { outputs: 6, bias: true },
         LayerSpec::Normalisation,
         act(),
-        LayerSpec::Dense { outputs: 3 },
+        LayerSpec::Dense { outputs: 3, bias: true },
     ]
 }
 

@@ -107,7 +107,7 @@ pub const METRICS: [Metric; 75] = [
     metric("ciphertexts_down", "ciphertexts down", Kind::Count, Fixed(0)),
     metric("refreshes", "refreshes", Kind::Count, Fixed(0)),
     metric("reforms", "laid out anew", Kind::Count, Fixed(0)),
-    metric("refreshes_secure_ml", "SecureML's messages", Kind::Result, Fixed(0)),
+    metric("secure_ml_messages", "SecureML's messages", Kind::Result, Fixed(0)),
     metric(Operation::Encryption.name(), "encryptions", Kind::Count, Fixed(0)),
     metric(Operation::Decryption.name(), "decryptions", Kind::Count, Fixed(0)),
     metric(Operation::ScalarProduct.name(), "scalar products", Kind::Count, Fixed(0)),

@@ -91,7 +91,7 @@ pub struct Figure {
     /// Key on the x axis; of points, the metric's name.
     pub x: String,
     /// Metric on the y axis.
-    pub y: &'static Metric,
+    pub y: Vec<&'static Metric>,
     /// Key of the series.
     pub series: Option<String>,
     /// Key of the charts that stand side by side.

@@ -319,6 +319,8 @@ pub struct ProtocolSpec {
     /// Of `refresh`: where ciphertexts are refreshed. `lazy` (default): as seldom as the parameters allow; `paper_5`, `paper_10`, `paper_20`: as
     /// often as CryptoDL counts at these levels.
     pub policy: Policy,
+    /// Of `refresh`: primes of the ciphertexts' modulus; absent: as many as the policy takes, or under `lazy` as make refreshes fewest.
+    pub levels: Option<usize>,
 }
 
 impl Default for ProtocolSpec {
@@ -339,6 +341,7 @@ impl Default for ProtocolSpec {
             norm_bits: 5,
             packing: false,
             policy: Policy::default(),
+            levels: None,
         }
     }
 }
@@ -419,8 +422,8 @@ pub struct FigureSpec {
     pub kind: FigureKind,
     /// The key on the x axis: `variant` or a key of the sweep or cases. Of points: a metric or count.
     pub x: String,
-    /// The metric or count on the y axis.
-    pub y: String,
+    /// The metric or count on the y axis; of several each is a series of its own.
+    pub y: OneOrMany,
     /// One series a value of this.
     pub series: Option<String>,
     /// One chart a value of this, side by side.

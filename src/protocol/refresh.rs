@@ -53,6 +53,8 @@ pub struct Settings {
     pub packing: bool,
     /// Where ciphertexts are refreshed.
     pub policy: Policy,
+    /// Primes of the ciphertexts' modulus; none: as many as the policy takes.
+    pub levels: Option<usize>,
     /// Fraction bits of activations and errors; in CKKS of all numbers.
     pub activation_bits: u32,
     /// No input, activation or error exceeds 2 to this power where it is refreshed.
@@ -133,3 +135,6 @@ pub fn secure_ml_count(widths: &[usize], batch: usize) -> u64 {
     let weights: usize = pairs().map(|pair| pair[0] * pair[1]).sum();
     (batch * inputs + weights) as u64
 }
+
+#[cfg(test)]
+mod tests;

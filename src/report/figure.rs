@@ -115,13 +115,14 @@ impl Figure<'_> {
     fn lines(&self, finished: &[Finished], keys: &[String], place: &Place) -> Vec<Series> {
         let spec = self.spec;
         let mut series = Vec::new();
-        for names in combinations(finished, keys) {
-            let of_series = |cell: &&Finished| belongs(cell, keys, &names);
+        let all = combinations(finished, keys);
+        for (names, y) in all.iter().flat_map(|names| spec.y.iter().map(move |y| (names, *y))) {
+            let of_series = |cell: &&Finished| belongs(cell, keys, names);
             let mut points = Vec::new();
             for (index, label) in place.labels.iter().enumerate() {
                 let cells = finished.iter().filter(of_series);
                 let cells = cells.filter(|cell| cell.label(&spec.x).as_ref() == Some(label));
-                if let Some(summary) = Summary::of(spec.y, cells) {
+                if let Some(summary) = Summary::of(y, cells) {
                     points.push(Point { x: place.position(index), y: summary.mean, error: summary.std });
                 }
             }
@@ -129,7 +130,11 @@ impl Figure<'_> {
             points.sort_by(|a: &Point, b| a.x.total_cmp(&b.x));
             if !points.is_empty() {
                 let mark = if spec.kind == FigureKind::Bar { Mark::Bar } else { Mark::Line };
-                let name = if names.is_empty() { "henn".to_owned() } else { names.join(" ") };
+                let mut parts = names.clone();
+                if spec.y.len() > 1 {
+                    parts.push(y.title.to_owned());
+                }
+                let name = if parts.is_empty() { "henn".to_owned() } else { parts.join(" ") };
                 series.push(Series { name, mark, points });
             }
         }
@@ -139,7 +144,7 @@ impl Figure<'_> {
     /// One metric against another: a point a combination of all keys but the series', means over repetitions.
     fn points(&self, finished: &[Finished]) -> Vec<Series> {
         let spec = self.spec;
-        let Some(x) = metric::find(&spec.x) else { return Vec::new() };
+        let (Some(x), Some(y)) = (metric::find(&spec.x), spec.y.first()) else { return Vec::new() };
         let keys: Vec<String> = spec.series.iter().cloned().collect();
         let others = undetermined(finished, &keys);
         let mut series = Vec::new();
@@ -148,7 +153,7 @@ impl Figure<'_> {
             let mut points = Vec::new();
             for labels in combinations(finished, &others) {
                 let cells = || part.iter().copied().filter(|cell| belongs(cell, &others, &labels));
-                if let (Some(x), Some(y)) = (Summary::of(x, cells()), Summary::of(spec.y, cells())) {
+                if let (Some(x), Some(y)) = (Summary::of(x, cells()), Summary::of(y, cells())) {
                     points.push(Point { x: x.mean, y: y.mean, error: y.std });
                 }
             }
@@ -166,7 +171,10 @@ impl Figure<'_> {
         let mut series: Vec<Series> = Vec::new();
         let (Some(reference), Some(artifact)) = (self.reference, &self.plan.artifact) else { return series };
         for value in &reference.values {
-            if value.artifact != *artifact || value.metric != spec.y.name || value.erratum.is_some() {
+            if value.artifact != *artifact
+                || spec.y.iter().all(|y| value.metric != y.name)
+                || value.erratum.is_some()
+            {
                 continue;
             }
             for (index, label) in place.labels.iter().enumerate() {

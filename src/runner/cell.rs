@@ -205,6 +205,12 @@ fn summarise(
         put("training_loss", losses.iter().sum::<f64>() / losses.len() as f64);
         put("training_max_abs_error", greatest_difference(run.weights.iter(), reference.weights.iter()));
     }
+    if let System::Refresh { protocol, .. } = &settings.system
+        && protocol.iterations > 0
+    {
+        let count = refresh::secure_ml_count(&protocol.widths, protocol.batch) * protocol.iterations as u64;
+        put("secure_ml_messages", count as f64);
+    }
     for (name, value) in &run.parameters {
         put(name, *value);
     }
@@ -249,8 +255,10 @@ fn summarise(
         ]
         .map(|(name, value)| (name.to_owned(), value)),
     );
-    if let Some(refresh::Phases { forward, backward, refresh }) = run.phases {
+    if run.encryption_seconds > 0.0 {
         seconds.insert("seconds_encryption".to_owned(), run.encryption_seconds);
+    }
+    if let Some(refresh::Phases { forward, backward, refresh }) = run.phases {
         seconds.insert("seconds_forward".to_owned(), forward);
         seconds.insert("seconds_backward".to_owned(), backward);
         seconds.insert("seconds_refresh".to_owned(), refresh);

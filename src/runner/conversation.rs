@@ -256,6 +256,10 @@ impl<E: Engine> Side for RefreshSide<'_, E> {
         }
         let start = Instant::now();
         client.send_weights(&views(&model))?;
+        if self.protocol.iterations == 0 {
+            driven.encryption_seconds = seconds(start);
+        }
+        let start = Instant::now();
         client.classify(prepared.workload().features.view())?;
         driven.inference_seconds = seconds(start);
         let refresh::Opened { outputs, losses, trace, .. } = client.close()?;

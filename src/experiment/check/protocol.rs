@@ -240,6 +240,9 @@ fn refresh(
             "add `[approximation]` with a `method` and an interval of two numbers, or use activation `square`",
         );
     }
+    if let Some(levels) = protocol.levels {
+        checker.within("protocol.levels", levels, &(1..=32));
+    }
     let rate = rate(spec, checker);
     let (entry, activation) = (entry?, polynomial?);
     let settings = refresh::Settings {
@@ -251,6 +254,7 @@ fn refresh(
         rate,
         packing: protocol.packing,
         policy: protocol.policy,
+        levels: protocol.levels,
         activation_bits: protocol.activation_bits,
         activation_magnitude_bits: protocol.activation_magnitude_bits,
         weight_bits: protocol.weight_bits,

@@ -84,10 +84,14 @@ pub fn figure(spec: &FigureSpec, keys: &[String], checker: &mut Checker<'_>) -> 
         );
         fine = false;
     }
-    let Some(y) = metric::find(&spec.y) else {
-        unknown_metric("figure.y", &spec.y, checker);
-        return None;
-    };
+    let mut y = Vec::new();
+    for name in spec.y.as_slice() {
+        match metric::find(name) {
+            Some(metric) => y.push(metric),
+            None => unknown_metric("figure.y", name, checker),
+        }
+    }
+    fine &= y.len() == spec.y.as_slice().len() && !y.is_empty();
     fine.then(|| Figure {
         kind: spec.kind,
         x: spec.x.clone(),

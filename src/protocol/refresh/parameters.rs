@@ -71,8 +71,8 @@ static PLANNED: Mutex<BTreeMap<String, Result<Planned, Refusal>>> = Mutex::new(B
 
 /// Finds parameters and schedules; remembers what it has found.
 ///
-/// The degree is the smallest at which the circuit comes to its end, however often the client is asked. Where the policy is the paper's, so is
-/// the number of primes, or else the smallest that suffices; where it is lazy, the one with the fewest refreshes.
+/// The degree is the smallest at which the circuit comes to its end, however often the client is asked. Where the policy is the paper's, the number
+/// of primes is the smallest that suffices for it; where it is lazy, the one with the fewest refreshes.
 ///
 /// # Errors
 /// [`Refusal`]
@@ -103,11 +103,8 @@ fn at_degree(settings: &Settings, wish: Wish, log_degree: u32) -> Result<Planned
     let mut refusal = None;
     let mut best: Option<(u64, Planned)> = None;
     let mut plaintext_bits = 0;
-    let least = match settings.policy {
-        Policy::Paper(levels) if settings.iterations > 0 => levels.levels(),
-        _ => 1,
-    };
-    for primes in least..=MOST_PRIMES {
+    let primes = settings.levels.map_or(1..=MOST_PRIMES, |levels| levels..=levels);
+    for primes in primes {
         loop {
             let Some(scheme) = candidate(wish, settings.activation_bits, log_degree, primes, plaintext_bits)
             else {
