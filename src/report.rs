@@ -64,7 +64,7 @@ pub fn make(plan: &Plan, finished: &[Finished], not_run: &[NotRun], reference: O
 impl Report {
     /// Writes tables, chart and verdict into a results directory.
     ///
-    /// `table.*`, `figure.*` and `verdict.json` hold only what is the same on every run; measured columns go to
+    /// `table.*`, `figure.*` and `verdict.json` hold only what is the same on every run; measured columns and published times go to
     /// `timing.*`.
     pub fn write(
         &self,
@@ -79,13 +79,13 @@ impl Report {
                 if part.cells.is_empty() && measured {
                     continue;
                 }
-                let verdict = (!measured).then_some(&self.verdict);
-                for (extension, bytes) in export::all(&part, verdict)? {
+                let verdict = self.verdict.only_times(measured);
+                for (extension, bytes) in export::all(&part, Some(&verdict))? {
                     write_atomic(&directory.join(format!("{stem}.{extension}")), &bytes)?;
                 }
             }
         }
-        let mut verdict = serde_json::to_vec_pretty(&self.verdict)?;
+        let mut verdict = serde_json::to_vec_pretty(&self.verdict.only_times(false))?;
         verdict.push(b'\n');
         write_atomic(&directory.join("verdict.json"), &verdict)?;
         // Last: a chart that cannot be drawn keeps nothing else from being written.

@@ -330,6 +330,13 @@ impl<E: Engine> Slots<E> {
         self.engine.decrypt(secret, &payload, scale)
     }
 
+    /// Counts what lowers ciphertexts from a level to another.
+    pub(crate) fn dropped(&self, count: usize, from: usize, to: usize) -> Result<(), SlotError> {
+        (to + 1..=from).try_for_each(|at| {
+            self.count(Operation::Rescaling, count * self.rules().divisions(at, at - 1), at)
+        })
+    }
+
     /// Counts decryptions of ciphertexts of a level.
     pub(crate) fn opened(&self, count: usize, level: usize) -> Result<(), SlotError> {
         self.count(Operation::Decryption, count, level)
@@ -353,9 +360,7 @@ impl<E: Engine> Slots<E> {
             return Ok(Cow::Borrowed(ciphertext));
         }
         let state = self.rules().dropped(&ciphertext.state, level)?;
-        for at in level + 1..=ciphertext.state.level {
-            self.count(Operation::Rescaling, self.rules().divisions(at, at - 1), at)?;
-        }
+        self.dropped(1, ciphertext.state.level, level)?;
         Ok(Cow::Owned(Ciphertext { payload: self.engine.drop_to(&ciphertext.payload, level)?, state }))
     }
 

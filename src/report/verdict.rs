@@ -136,6 +136,19 @@ impl Verdict {
         }
     }
 
+    /// Only the times among the published values, or everything else.
+    #[must_use]
+    pub fn only_times(&self, times: bool) -> Self {
+        let is_time = |value: &&Comparison| {
+            metric::find(&value.metric).is_some_and(|metric| metric.kind == metric::Kind::Measured)
+        };
+        let values = self.values.iter().filter(|value| is_time(value) == times).cloned().collect();
+        if times {
+            return Self { values, claims: Vec::new(), not_run: Vec::new(), ..self.clone() };
+        }
+        Self { values, ..self.clone() }
+    }
+
     /// Whether every claim that could be checked holds and every value that was compared is at least within band.
     pub fn is_good(&self) -> bool {
         self.claims.iter().all(|claim| claim.holds != Some(false))
@@ -261,6 +274,13 @@ fn compare(published: &Published, finished: &[Finished], not_run: &[NotRun]) -> 
     if let Some(erratum) = &published.erratum {
         comparison.verdict = Judgement::NotComparable;
         comparison.reason = Some(erratum.clone());
+        return comparison;
+    }
+    if metric::find(&published.metric).is_some_and(|metric| metric.kind == metric::Kind::Measured) {
+        let ratio = published.value / measured.mean;
+        let (ratio, word) = if ratio < 1.0 { (1.0 / ratio, "more") } else { (ratio, "less") };
+        comparison.verdict = Judgement::NotComparable;
+        comparison.reason = Some(format!("measured on another machine; ours is {ratio:.1} times {word}"));
         return comparison;
     }
     let own = spread(&published.metric, measured, &cells);

@@ -243,7 +243,7 @@ fn refresh(
     if let Some(levels) = protocol.levels {
         checker.within("protocol.levels", levels, &(1..=32));
     }
-    let rate = rate(spec, checker);
+    let rate = rate(spec, 64.0, checker);
     let (entry, activation) = (entry?, polynomial?);
     let settings = refresh::Settings {
         widths: widths(spec, entry),
@@ -270,11 +270,13 @@ fn refresh(
     (!checker.has_errors_since(before)).then_some(settings)
 }
 
-/// The learning rate under a protocol that trains.
-fn rate(spec: &Spec, checker: &mut Checker<'_>) -> Rate {
+/// The learning rate under a protocol that trains, at most a number.
+fn rate(spec: &Spec, most: f64, checker: &mut Checker<'_>) -> Rate {
     let bits = spec.protocol.learning_rate_bits.min(31);
     let mantissa = (spec.training.learning_rate * libm::exp2(f64::from(bits))).round();
-    if spec.protocol.training_iterations > 0 && !(1.0..=libm::exp2(f64::from(bits))).contains(&mantissa) {
+    if spec.protocol.training_iterations > 0
+        && !(1.0..=most * libm::exp2(f64::from(bits))).contains(&mantissa)
+    {
         checker.error(
             "training.learning_rate",
             Code::Range,
@@ -282,7 +284,7 @@ fn rate(spec: &Spec, checker: &mut Checker<'_>) -> Rate {
                 "learning rate {} cannot be used under the protocol with {bits} fraction bits",
                 spec.training.learning_rate
             ),
-            "allowed there: 2^-`protocol.learning_rate_bits` to 1",
+            &format!("allowed there: 2^-`protocol.learning_rate_bits` to {most}"),
         );
     }
     #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "clamped to 1..=2^31")]
@@ -300,7 +302,7 @@ fn split(
     ranges(protocol, checker);
     integer_inputs(spec, checker);
     let entry = entry?;
-    let rate = rate(spec, checker);
+    let rate = rate(spec, 1.0, checker);
     let settings = split::Settings {
         widths: widths(spec, entry),
         activation,
@@ -348,7 +350,7 @@ fn integer_inputs(spec: &Spec, checker: &mut Checker<'_>) {
 }
 
 fn ranges(protocol: &ProtocolSpec, checker: &mut Checker<'_>) {
-    checker.within("protocol.batch", protocol.batch, &(1..=4096));
+    checker.within("protocol.batch", protocol.batch, &(1..=32_768));
     checker.within("protocol.training_iterations", protocol.training_iterations, &(0..=1_000_000));
     checker.within("protocol.mask_security_bits", protocol.mask_security_bits, &(40..=128));
     checker.within("protocol.activation_bits", protocol.activation_bits, &(1..=40));

@@ -34,6 +34,8 @@ pub struct Script {
     pub exchanges: Vec<Exchange>,
     /// What is known of its results: of training the loss, then weights layer by layer; of classification the outputs.
     pub results: Vec<State>,
+    /// Of training: the levels of the weights before they are made short to be sent.
+    weight_levels: Vec<usize>,
 }
 
 /// What a run of the protocol takes.
@@ -112,8 +114,11 @@ struct Planner<'a> {
 struct Course {
     passed: Vec<Place>,
     exchanges: Vec<Exchange>,
-    results: Result<Vec<State>, ProtocolError>,
+    results: Result<Results, ProtocolError>,
 }
+
+/// The states of results, and the levels of weights before they were made short.
+type Results = (Vec<State>, Vec<usize>);
 
 impl<'a> Planner<'a> {
     /// None where a batch does not fit the slots.
@@ -147,7 +152,7 @@ impl<'a> Planner<'a> {
         circuit: &Circuit<'_, Dry>,
         client: &mut Absent<'_>,
         training: bool,
-    ) -> Result<Vec<State>, ProtocolError> {
+    ) -> Result<Results, ProtocolError> {
         let (settings, slots) = (self.settings, circuit.slots);
         let encrypt = |count: usize, point| {
             let (scale, magnitude) = settings.fresh(point, slots.rules());
@@ -164,18 +169,22 @@ impl<'a> Planner<'a> {
         let inputs = encrypt(settings.widths[0], super::Point::Activation)?;
         if !training {
             let outputs = circuit.classify(client, &weights, inputs)?;
-            return Ok(outputs.iter().map(|output| output.state().clone()).collect());
+            return Ok((outputs.iter().map(|output| output.state().clone()).collect(), Vec::new()));
         }
         let outputs = settings.widths.last().copied().unwrap_or(0);
         let labels = encrypt(self.layout.groups(outputs), super::Point::Label)?;
         let loss = circuit.iterate(client, &mut weights, inputs, labels)?;
         let mut results = vec![loss.state().clone()];
+        let mut levels = Vec::new();
+        // They are sent once, and not once an iteration.
+        let uncounted = self.slots();
         for layer in &weights {
             if let Some(first) = layer.first() {
-                results.push(slots.compact(first)?.state().clone());
+                levels.push(first.state().level);
+                results.push(uncounted.compact(first)?.state().clone());
             }
         }
-        Ok(results)
+        Ok((results, levels))
     }
 
     /// The schedule of the policy, if it can be kept.
@@ -276,8 +285,8 @@ impl<'a> Planner<'a> {
 
     fn script(&self, slots: &Slots<Dry>, training: bool, schedule: Schedule) -> Result<Script, SlotError> {
         let course = self.run(slots, &schedule, training, false);
-        let results = course.results.map_err(slot_error)?;
-        Ok(Script { schedule, exchanges: course.exchanges, results })
+        let (results, weight_levels) = course.results.map_err(slot_error)?;
+        Ok(Script { schedule, exchanges: course.exchanges, results, weight_levels })
     }
 }
 
@@ -356,7 +365,10 @@ impl Settings {
             total.add(&iteration, self.iterations as u64);
             let states = script.results.iter().skip(1).zip(&layers);
             let mut end = planner.tally(|slots| {
-                states.clone().try_for_each(|(state, count)| slots.count_opened(Some(state), *count))
+                states.clone().zip(&script.weight_levels).try_for_each(|((state, count), level)| {
+                    slots.dropped(*count, *level, state.level)?;
+                    slots.count_opened(Some(state), *count)
+                })
             })?;
             for (state, count) in states {
                 let bytes = engine.payload_bytes(state.level, false);
