@@ -232,7 +232,7 @@ fn summarise(
     }
     counts.insert("refreshes".to_owned(), 0);
     counts.extend(run.operations.by_name());
-    let seconds = BTreeMap::from(
+    let mut seconds = BTreeMap::from(
         [
             ("seconds", run.keys_seconds + run.inference_seconds + run.training_seconds),
             ("seconds_keys", run.keys_seconds),
@@ -242,6 +242,9 @@ fn summarise(
         ]
         .map(|(name, value)| (name.to_owned(), value)),
     );
+    if let Some(capacity) = run.capacity.filter(|_| run.inference_seconds > 0.0) {
+        seconds.insert("predictions_per_hour".to_owned(), 3600.0 * capacity as f64 / run.inference_seconds);
+    }
     let digest = digest(run, &published);
     let transcript = (settings.rng == Randomness::Seeded).then(|| run.transcript.clone());
     Computed { metrics, counts, digest, transcript, seconds, disagrees, notes: prepared.notes.clone() }

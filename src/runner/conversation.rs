@@ -44,6 +44,8 @@ struct Driven {
     keys_seconds: f64,
     inference_seconds: f64,
     training_seconds: f64,
+    /// Samples that the same messages could have carried: where slots are filled with samples.
+    capacity: Option<usize>,
 }
 
 /// One conversation, as the harness sees it.
@@ -58,6 +60,8 @@ pub(super) struct Conversation {
     pub keys_seconds: f64,
     pub inference_seconds: f64,
     pub training_seconds: f64,
+    /// Samples that would have taken the same time: slots of all batches.
+    pub capacity: Option<usize>,
     /// No output is farther from the exact circuit's, where the scheme has errors.
     pub error_bound: Option<f64>,
     /// What the scheme's parameters came out as.
@@ -123,7 +127,13 @@ impl<B: Backend> Side for SplitSide<'_, B> {
         let labels: Vec<usize> = order.iter().map(|&index| prepared.split.train.labels[index]).collect();
         client.train(features.view(), &labels)?;
         let training_seconds = start.elapsed().as_secs_f64();
-        Ok(Driven { outcome: client.close()?, keys_seconds, inference_seconds, training_seconds })
+        Ok(Driven {
+            outcome: client.close()?,
+            keys_seconds,
+            inference_seconds,
+            training_seconds,
+            capacity: None,
+        })
     }
 
     fn serve(&self, prepared: &Prepared, link: &mut Link) -> Result<ServerReport, RunError> {
@@ -175,7 +185,9 @@ impl<E: Engine> Side for SlotSide<'_, E> {
         let trace = opened.numbers.iter().filter_map(|number| number.integer().cloned()).collect();
         let outcome = Outcome { outputs: opened.outputs, trace, ..Outcome::default() };
         let inference_seconds = start.elapsed().as_secs_f64() - keys_seconds;
-        Ok(Driven { outcome, keys_seconds, inference_seconds, training_seconds: 0.0 })
+        let slots = self.slots.engine().slots();
+        let capacity = Some(workload.len().next_multiple_of(slots.max(1)));
+        Ok(Driven { outcome, keys_seconds, inference_seconds, training_seconds: 0.0, capacity })
     }
 
     fn serve(&self, prepared: &Prepared, link: &mut Link) -> Result<ServerReport, RunError> {
@@ -362,6 +374,7 @@ fn conclude<S: Side>(side: &S, prepared: &Prepared, link: &mut Link) -> Result<C
         keys_seconds: driven.keys_seconds,
         inference_seconds: driven.inference_seconds,
         training_seconds: driven.training_seconds,
+        capacity: driven.capacity,
         error_bound: side.error_bound(),
         parameters: if side.levels() > 0 { vec![("levels", side.levels() as f64)] } else { Vec::new() },
     })

@@ -10,6 +10,7 @@ use super::{
 };
 use crate::{
     math::stream::Stream,
+    network::Row,
     scheme::{
         encoding::{Fixed, centred},
         rlwe::RlweError,
@@ -228,6 +229,14 @@ impl Engine for Integers {
         Ok(self.of_slots(left.1, |slot| &left.0[slot] * &right.0[slot]))
     }
 
+    fn square(&self, payload: &Self::Payload) -> Result<Self::Payload, SlotError> {
+        self.multiply(&0, payload, payload)
+    }
+
+    fn relinearise(&self, _evaluation: &usize, payload: &Self::Payload) -> Result<Self::Payload, SlotError> {
+        Ok(payload.clone())
+    }
+
     fn multiply_vector(
         &self,
         (slots, level): &Self::Payload,
@@ -352,6 +361,14 @@ impl Engine for Reals {
         Ok((left.0.iter().zip(&right.0).map(|(a, b)| a * b).collect(), left.1))
     }
 
+    fn square(&self, payload: &Self::Payload) -> Result<Self::Payload, SlotError> {
+        self.multiply(&0, payload, payload)
+    }
+
+    fn relinearise(&self, _evaluation: &usize, payload: &Self::Payload) -> Result<Self::Payload, SlotError> {
+        Ok(payload.clone())
+    }
+
     fn multiply_vector(
         &self,
         (slots, level): &Self::Payload,
@@ -436,6 +453,18 @@ impl Engine for Dry {
 
     fn multiply(&self, _evaluation: &usize, (): &(), (): &()) -> Result<(), SlotError> {
         Ok(())
+    }
+
+    fn square(&self, (): &()) -> Result<(), SlotError> {
+        Ok(())
+    }
+
+    fn relinearise(&self, _evaluation: &usize, (): &()) -> Result<(), SlotError> {
+        Ok(())
+    }
+
+    fn layer(&self, _inputs: &[&()], _scales: &[f64], rows: &[Row], _raw: f64) -> Result<Vec<()>, SlotError> {
+        Ok(vec![(); rows.len()])
     }
 
     fn multiply_vector(&self, (): &(), _values: &[f64], _scale: f64) -> Result<(), SlotError> {

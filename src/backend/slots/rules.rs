@@ -61,6 +61,11 @@ impl Rules {
         Self { levels: primes.len(), kind: Kind::Approximate { scale, primes }, noises: vec![noise] }
     }
 
+    /// Primes of a fresh ciphertext.
+    pub fn levels(&self) -> usize {
+        self.levels
+    }
+
     /// Ciphertexts of the scheme that stand for one here.
     pub fn instances(&self) -> usize {
         self.noises.len().max(1)
@@ -73,6 +78,21 @@ impl Rules {
             Kind::Real => 1.0,
             Kind::Exact { .. } => target / state.scale,
             Kind::Approximate { primes, .. } => target * primes[level - 1] / state.scale,
+        }
+    }
+
+    /// The scale that a factor has so that the product has the scale `raw`.
+    pub fn factor(&self, state: &State, raw: f64) -> f64 {
+        if matches!(self.kind, Kind::Real) { 1.0 } else { raw / state.scale }
+    }
+
+    /// Whether rescaling leaves the scale that products come back to, or more.
+    pub fn is_above(&self, state: &State) -> bool {
+        match &self.kind {
+            Kind::Approximate { scale, primes } => {
+                state.level > 1 && state.scale / primes[state.level - 1] >= *scale
+            }
+            Kind::Real | Kind::Exact { .. } => false,
         }
     }
 
@@ -274,12 +294,19 @@ impl Rules {
         )
     }
 
-    /// The product at a level, relinearised and not yet rescaled.
-    fn product_at(&self, left: &State, right: &State, level: usize) -> Result<State, SlotError> {
+    /// The product at a level, relinearised where that is said, and not yet rescaled.
+    fn product_at(
+        &self,
+        left: &State,
+        right: &State,
+        level: usize,
+        is_switched: bool,
+    ) -> Result<State, SlotError> {
         let (left, right) = (self.dropped(left, level)?, self.dropped(right, level)?);
         let encoded = [Self::encoded(&left), Self::encoded(&right)];
         let noise = self.noise(|noise, index| {
-            noise.switched(noise.product([left.noise[index], right.noise[index]], encoded, level), level)
+            let product = noise.product([left.noise[index], right.noise[index]], encoded, level);
+            if is_switched { noise.switched(product, level) } else { product }
         });
         let (scale, magnitude) = (left.scale * right.scale, left.magnitude * right.magnitude);
         self.checked("a product", State { level, scale, magnitude, noise })
@@ -289,14 +316,23 @@ impl Rules {
     ///
     /// Where dropping primes makes errors smaller (BGV) that is the level with the greatest budget after the product.
     pub fn product(&self, left: &State, right: &State) -> Result<State, SlotError> {
+        self.best_product(left, right, true)
+    }
+
+    /// The square, not relinearised: what that adds comes with the sum that it is part of.
+    pub fn square(&self, state: &State) -> Result<State, SlotError> {
+        self.best_product(state, state, false)
+    }
+
+    fn best_product(&self, left: &State, right: &State, is_switched: bool) -> Result<State, SlotError> {
         let highest = left.level.min(right.level);
-        let top = self.product_at(left, right, highest);
+        let top = self.product_at(left, right, highest, is_switched);
         if !matches!(self.kind, Kind::Exact { is_levelled: true, .. }) {
             return top;
         }
         let mut best = top;
         for level in (1..highest).rev() {
-            match self.product_at(left, right, level) {
+            match self.product_at(left, right, level, is_switched) {
                 Ok(found) if best.as_ref().map_or(true, |best| self.budget(&found) >= self.budget(best)) => {
                     best = Ok(found);
                 }
@@ -307,7 +343,7 @@ impl Rules {
         best
     }
 
-    /// After rotations.
+    /// After a switch of keys: a rotation, or a relinearisation.
     pub fn rotated(&self, state: &State) -> Result<State, SlotError> {
         let noise = self.noise(|noise, index| noise.switched(state.noise[index], state.level));
         self.checked("a rotation", State { noise, ..state.clone() })

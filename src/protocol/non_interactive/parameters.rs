@@ -23,6 +23,9 @@ use crate::{
 
 /// Bits of primes that hold more than a scale: the longest that vector products take.
 const LONGEST: u32 = 50;
+/// Lengths of primes that are tried for a circuit of squares under CKKS, where the scale need not be that of a prime: those whose residues
+/// sums of products take in one limb.
+const LENGTHS: std::ops::RangeInclusive<u32> = 24..=31;
 /// Degrees that are tried, as powers of two.
 const LOG_DEGREES: std::ops::RangeInclusive<u32> = 12..=16;
 /// Most primes of Q that are tried.
@@ -202,48 +205,61 @@ fn search(settings: &Settings, wish: Wish) -> Result<Lattice, Refusal> {
 fn at_degree(settings: &Settings, wish: Wish, log_degree: u32) -> Result<Lattice, Refusal> {
     let mut error = SlotError::Empty;
     let mut plaintext_bits = 0;
+    let is_free = settings.measured.is_some() && wish.name == LatticeName::Ckks;
+    let lengths = if is_free { LENGTHS } else { settings.input_bits..=settings.input_bits };
     for primes in 1..=MOST_PRIMES {
-        // The plaintext modulus grows until the numbers fit, whatever the errors do.
-        loop {
-            let Some(candidate) = candidate(settings, wish, log_degree, primes, plaintext_bits) else {
-                return Err(Refusal::Impossible(error));
-            };
-            let security_bits = candidate.security_bits();
-            if security_bits < wish.security_bits {
-                let modulus_bits = candidate.total_bits();
-                return Err(Refusal::Insecure { log_degree, modulus_bits, security_bits, error });
+        'lengths: for length in lengths.clone() {
+            // The plaintext modulus grows until the numbers fit, whatever the errors do.
+            loop {
+                let candidate = candidate(settings, wish, log_degree, (primes, length), plaintext_bits);
+                let Some(candidate) = candidate else { return Err(Refusal::Impossible(error)) };
+                let security_bits = candidate.security_bits();
+                if security_bits < wish.security_bits {
+                    // More primes may be shorter.
+                    if length > *lengths.start() {
+                        break 'lengths;
+                    }
+                    let modulus_bits = candidate.total_bits();
+                    return Err(Refusal::Insecure { log_degree, modulus_bits, security_bits, error });
+                }
+                error = match candidate.forecast(settings, 1) {
+                    Ok(_) => return Ok(candidate),
+                    Err(error) => error,
+                };
+                let SlotError::Wrapped { needed, .. } = error else { break };
+                if !needed.is_finite() {
+                    return Err(Refusal::Impossible(error));
+                }
+                #[expect(
+                    clippy::cast_possible_truncation,
+                    clippy::cast_sign_loss,
+                    reason = "bits of a number"
+                )]
+                let needed = needed.ceil() as u64 + 2;
+                if needed <= plaintext_bits || needed > MOST_PLAINTEXT_BITS {
+                    break;
+                }
+                plaintext_bits = needed;
             }
-            error = match candidate.forecast(settings, 1) {
-                Ok(_) => return Ok(candidate),
-                Err(error) => error,
-            };
-            let SlotError::Wrapped { needed, .. } = error else { break };
-            if !needed.is_finite() {
-                return Err(Refusal::Impossible(error));
-            }
-            #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "bits of a number")]
-            let needed = needed.ceil() as u64 + 2;
-            if needed <= plaintext_bits || needed > MOST_PLAINTEXT_BITS {
-                break;
-            }
-            plaintext_bits = needed;
         }
     }
     Err(Refusal::Impossible(error))
 }
 
-/// Parameters with so many primes; `None` where there are no such primes.
+/// Parameters with so many primes, in CKKS of that length; `None` where there are no such primes.
 fn candidate(
     settings: &Settings,
     wish: Wish,
     log_degree: u32,
-    primes: usize,
+    (primes, length): (usize, u32),
     plaintext_bits: u64,
 ) -> Option<Lattice> {
     let (modulus_bits, plaintext_moduli, scale_bits) = match wish.name {
         LatticeName::Ckks => {
-            let mut modulus_bits = vec![settings.input_bits; primes];
-            modulus_bits[0] = LONGEST;
+            let mut modulus_bits = vec![length; primes];
+            if settings.measured.is_none() {
+                modulus_bits[0] = LONGEST;
+            }
             (modulus_bits, Vec::new(), Some(settings.input_bits))
         }
         LatticeName::Bgv | LatticeName::Bfv => {
