@@ -89,10 +89,10 @@ impl Linear {
 /// what is done before and after the square is part of the linear maps there. `None` for other polynomials, and where an activation is not
 /// between two linear maps.
 pub fn squares(mut steps: Vec<Step>, polynomial: &Polynomial) -> Option<Vec<Step>> {
-    let [c, b, a] = polynomial.to_monomial().coefficients[..] else { return None };
-    if a == 0.0 {
+    if polynomial.degree() != 2 {
         return None;
     }
+    let [c, b, a, ..] = polynomial.to_monomial().coefficients[..] else { return None };
     let (shift, rest) = (b / (2.0 * a), c - b * b / (4.0 * a));
     for at in 0..steps.len() {
         if let Step::Linear(_) = steps[at] {
