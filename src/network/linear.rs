@@ -3,8 +3,6 @@
 //! Dense layers, convolutions, mean pooling and batch normalisation are linear, and linear maps that follow one another are one: so pooling and
 //! normalisation cost neither a level nor a product of their own. Which inputs an output takes follows from the architecture, not from the weights.
 
-use std::collections::BTreeMap;
-
 use crate::approximation::Polynomial;
 use ndarray::{ArrayView1, ArrayView2};
 
@@ -53,17 +51,22 @@ impl Linear {
 
     /// First `first`, then this.
     fn after(&self, first: &Self) -> Self {
+        // Rows become long, so that their terms are summed in place, input by input.
+        let mut sums = vec![None; first.inputs];
         let merged = |row: &Row| {
-            let mut terms = BTreeMap::new();
+            sums.fill(None);
             let mut bias = row.bias;
             for &(through, weight) in &row.terms {
                 let Some(inner) = first.rows.get(through) else { continue };
                 bias += weight * inner.bias;
                 for &(input, factor) in &inner.terms {
-                    *terms.entry(input).or_insert(0.0) += weight * factor;
+                    if let Some(sum) = sums.get_mut(input) {
+                        *sum = Some(sum.unwrap_or(0.0) + weight * factor);
+                    }
                 }
             }
-            Row { terms: terms.into_iter().collect(), bias }
+            let terms = sums.iter().enumerate().filter_map(|(input, sum)| Some((input, (*sum)?)));
+            Row { terms: terms.collect(), bias }
         };
         Self { inputs: first.inputs, rows: self.rows.iter().map(merged).collect() }
     }
