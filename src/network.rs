@@ -38,7 +38,7 @@ pub use convolution::Convolution;
 pub use dense::Dense;
 pub use exchange::ExchangeError;
 pub use layer::Layer;
-pub use linear::{Linear, Row, Step};
+pub use linear::{Linear, Row, Step, squares};
 pub use normalisation::Normalisation;
 pub use pooling::{Pool, PoolKind};
 pub use real::Real;

@@ -11,7 +11,7 @@ use std::net::TcpListener;
 use henn::backend::Variant;
 use henn::backend::meter::Interrupt;
 use henn::dataset::Store;
-use henn::experiment::plan::{Plan, Request};
+use henn::experiment::plan::{Plan, Request, System};
 use henn::experiment::spec::ProfileName;
 use henn::protocol::channel::{Channel, Tcp};
 use henn::protocol::message::{Kind, Message};
@@ -120,6 +120,60 @@ fn convolutions_and_measured_intervals_run_encrypted_too() {
         assert!(plain.metrics["max_abs_error"] < 1e-5, "{}", plain.metrics["max_abs_error"]);
         assert!(simulated.metrics["max_abs_error"] < 0.1, "{}", simulated.metrics["max_abs_error"]);
         assert!(plain.metrics["interval_high"] > 0.0);
+    }
+}
+
+/// Bounds that are measured on the trained network, activations that are squares: bit for bit what is simulated, and what was foretold; and
+/// however many messages carry inputs and outputs, they are the same.
+#[test]
+fn a_circuit_of_squares_is_the_simulated_one_in_any_number_of_messages() {
+    const CNN: [&str; 9] = [
+        "data.name=digits",
+        "data.test_limit=10",
+        "network.architecture=conv_1",
+        "network.hidden=[]",
+        "network.activation=square",
+        "training.epochs=2",
+        "training.learning_rate=0.002",
+        "protocol.norms=measured",
+        "approximation.degree=2",
+    ];
+    for scheme in SCHEMES {
+        let plan = load(&[scheme, &CNN].concat()).unwrap();
+        let settings = plan.points[0].task.inference().unwrap();
+        let mut prepared = Prepared::new(settings, 0, &Store::new("absent"), &Interrupt::default()).unwrap();
+        let mut digests = Vec::new();
+        for message_bytes in [1, 700_000, 8 << 20] {
+            let System::NonInteractive { protocol, .. } = &mut prepared.settings.system else {
+                panic!("not planned")
+            };
+            protocol.message_bytes = message_bytes;
+            let run = |variant| cell::compute(&prepared, variant, &Watch::default(), Peer::Local).unwrap();
+            let [simulated, encrypted] = [Variant::Simulated, Variant::Encrypted].map(run);
+            assert!(!encrypted.disagrees, "{scheme:?}");
+            assert_eq!(simulated.counts, encrypted.counts, "{scheme:?}");
+            let forecast = prepared.forecast().unwrap().unwrap();
+            for (name, count) in forecast.operations().by_name() {
+                assert_eq!(encrypted.counts[&name], count, "{name} under {scheme:?}");
+            }
+            for (name, count) in forecast.traffic().by_name() {
+                assert_eq!(encrypted.counts[name], count, "{name} under {scheme:?}");
+            }
+            if scheme[0] == "scheme.name=ckks" {
+                assert!(encrypted.metrics["log2_error_max"] <= encrypted.metrics["log2_error_bound"]);
+            } else {
+                assert_eq!(simulated.digest, encrypted.digest, "{scheme:?}");
+            }
+            digests.push(simulated.digest);
+        }
+        assert_eq!([&digests[0], &digests[0]], [&digests[1], &digests[2]], "{scheme:?}");
+        // A network beyond what was measured is refused by the server.
+        if let System::NonInteractive { protocol, .. } = &mut prepared.settings.system {
+            protocol.measured.as_mut().unwrap()[0] /= 2.0;
+        }
+        let refused =
+            cell::compute(&prepared, Variant::Simulated, &Watch::default(), Peer::Local).unwrap_err();
+        assert!(refused.to_string().contains("the sum of a neuron's weights"), "{refused}");
     }
 }
 

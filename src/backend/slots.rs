@@ -154,6 +154,22 @@ pub trait Engine: Send + Sync + 'static {
     fn rescale(&self, payload: &Self::Payload) -> Result<Self::Payload, SlotError>;
     /// The sum of products with numbers that are rounded at a scale each; `raw` is the scale of all products.
     fn combine(&self, terms: &[Term<'_, Self::Payload>], raw: f64) -> Result<Self::Payload, SlotError>;
+    /// Rows of such sums with a bias each, which is rounded at the scale of all products: every input has a scale for its weights.
+    /// Engines may do better than one sum after another.
+    fn layer(
+        &self,
+        inputs: &[&Self::Payload],
+        scales: &[f64],
+        rows: &[Row],
+        raw: f64,
+    ) -> Result<Vec<Self::Payload>, SlotError> {
+        let row = |Row { terms, bias }: &Row| {
+            let term = |&(at, weight): &(usize, f64)| Term { payload: inputs[at], weight, scale: scales[at] };
+            let sum = self.combine(&terms.iter().map(term).collect::<Vec<_>>(), raw)?;
+            self.add_constant(&sum, *bias, raw)
+        };
+        rows.par_iter().map(row).collect()
+    }
     /// The sum with a number at the payload's scale.
     fn add_constant(
         &self,
@@ -166,6 +182,14 @@ pub trait Engine: Send + Sync + 'static {
         &self,
         evaluation: &Self::Evaluation,
         pairs: &[(&Self::Payload, &Self::Payload)],
+    ) -> Result<Self::Payload, SlotError>;
+    /// The square, slot by slot, that is yet to be relinearised.
+    fn square(&self, payload: &Self::Payload) -> Result<Self::Payload, SlotError>;
+    /// What was computed from squares, as short as other payloads again.
+    fn relinearise(
+        &self,
+        evaluation: &Self::Evaluation,
+        payload: &Self::Payload,
     ) -> Result<Self::Payload, SlotError>;
     /// The product with numbers at a scale, slot by slot.
     fn multiply_vector(
@@ -308,6 +332,16 @@ impl<E: Engine> Slots<E> {
             return Err(SlotError::Level { found: level, expected: state.level });
         }
         Ok(Ciphertext { payload, state })
+    }
+
+    /// Bytes of a written fresh ciphertext.
+    pub fn fresh_bytes(&self) -> usize {
+        self.engine.payload_bytes(self.rules().levels(), true)
+    }
+
+    /// Bytes of a written ciphertext that is not fresh.
+    pub fn bytes(&self, ciphertext: &Of<E>) -> usize {
+        self.engine.payload_bytes(ciphertext.state.level, false)
     }
 
     /// Writes a ciphertext; `fresh` when it is what [`encrypt`](Self::encrypt) gave.
@@ -530,37 +564,91 @@ impl<E: Engine> Slots<E> {
         target: f64,
         norm: f64,
     ) -> Result<Vec<Of<E>>, SlotError> {
-        if layer.inputs != inputs.len() {
-            let (what, found, expected) = ("the inputs of a layer", layer.inputs, inputs.len());
-            return Err(SlotError::Length { what, found, expected });
-        }
         let level = inputs.iter().map(|input| input.state.level).min().ok_or(SlotError::Empty)?;
-        let raw = target * self.rules().divisor(level);
+        let sums = self.sums(layer, inputs, (level, target * self.rules().divisor(level)), norm)?;
+        sums.into_par_iter().map(|sum| self.rescaled(sum)).collect()
+    }
+
+    /// The same with weights at a scale of their own, and without rescaling: see [`settled`](Self::settled). Inputs may be
+    /// [squares](Self::square).
+    ///
+    /// # Errors
+    /// Those of [`affine`](Self::affine).
+    pub fn layer(
+        &self,
+        layer: &Linear,
+        inputs: &[Of<E>],
+        scale: f64,
+        norm: f64,
+    ) -> Result<Vec<Of<E>>, SlotError> {
+        let first = inputs.first().ok_or(SlotError::Empty)?;
+        let level = inputs.iter().map(|input| input.state.level).min().ok_or(SlotError::Empty)?;
+        self.sums(layer, inputs, (level, first.state.scale * scale), norm)
+    }
+
+    /// Rows of a layer at a level, whose products have the scale `raw`.
+    fn sums(
+        &self,
+        layer: &Linear,
+        inputs: &[Of<E>],
+        (level, raw): (usize, f64),
+        norm: f64,
+    ) -> Result<Vec<Of<E>>, SlotError> {
+        let (what, expected) = ("the inputs of a layer", inputs.len());
+        if layer.inputs != expected {
+            return Err(SlotError::Length { what, found: layer.inputs, expected });
+        }
         let known: Vec<_> = inputs.iter().map(|input| &input.state).collect();
         let state = self.rules().layer(&known, level, raw, norm)?;
+        for (index, Row { terms, bias }) in layer.rows.iter().enumerate() {
+            let found = terms.iter().map(|(_, weight)| weight.abs()).sum::<f64>() + bias.abs();
+            if !matches!(found, found if found <= norm) {
+                return Err(SlotError::Norm { row: index, found, most: norm });
+            }
+            if let Some((at, _)) = terms.iter().find(|(at, _)| *at >= expected) {
+                return Err(SlotError::Length { what, found: at + 1, expected });
+            }
+            self.count(Operation::ScalarProduct, terms.len(), level)?;
+            self.count(Operation::Addition, terms.len().saturating_sub(1), level)?;
+            self.count(Operation::PlainAddition, 1, level)?;
+        }
         let dropped = inputs.iter().map(|input| self.drop_to(input, level)).collect::<Result<Vec<_>, _>>()?;
-        let rows: Vec<_> = layer.rows.iter().enumerate().collect();
-        rows.into_par_iter()
-            .map(|(index, Row { terms, bias })| {
-                let found = terms.iter().map(|(_, weight)| weight.abs()).sum::<f64>() + bias.abs();
-                if !matches!(found, found if found <= norm) {
-                    return Err(SlotError::Norm { row: index, found, most: norm });
-                }
-                let of_row = terms.iter().map(|&(at, weight)| {
-                    let found = dropped.get(at);
-                    let (what, expected) = ("the inputs of a layer", dropped.len());
-                    let input = found.ok_or(SlotError::Length { what, found: at + 1, expected })?;
-                    let scale = self.rules().factor_scale(&input.state, level, target);
-                    Ok(Term { payload: &input.payload, weight, scale })
-                });
-                self.count(Operation::ScalarProduct, terms.len(), level)?;
-                self.count(Operation::Addition, terms.len().saturating_sub(1), level)?;
-                self.count(Operation::PlainAddition, 1, level)?;
-                let sum = self.engine.combine(&of_row.collect::<Result<Vec<_>, SlotError>>()?, raw)?;
-                let payload = self.engine.add_constant(&sum, *bias, raw)?;
-                self.rescaled(Ciphertext { payload, state: state.clone() })
-            })
-            .collect()
+        let payloads: Vec<_> = dropped.iter().map(|input| &input.payload).collect();
+        let scales: Vec<_> = known.iter().map(|state| self.rules().factor(state, raw)).collect();
+        let sums = self.engine.layer(&payloads, &scales, &layer.rows, raw)?;
+        Ok(sums.into_iter().map(|payload| Ciphertext { payload, state: state.clone() }).collect())
+    }
+
+    /// The square, which is neither relinearised nor rescaled: [`layer`](Self::layer) takes it as it is.
+    ///
+    /// # Errors
+    /// Like [`multiply`](Self::multiply).
+    pub fn square(&self, ciphertext: &Of<E>) -> Result<Of<E>, SlotError> {
+        let state = self.rules().square(&ciphertext.state)?;
+        let dropped = self.drop_to(ciphertext, state.level)?;
+        self.count(Operation::Product, 1, state.level)?;
+        Ok(Ciphertext { payload: self.engine.square(&dropped.payload)?, state })
+    }
+
+    /// A sum of [squares](Self::square), relinearised.
+    ///
+    /// # Errors
+    /// Where the errors would not fit.
+    pub fn relinearised(&self, evaluation: &E::Evaluation, sum: &Of<E>) -> Result<Of<E>, SlotError> {
+        let state = self.rules().rotated(&sum.state)?;
+        self.count(Operation::Relinearisation, 1, state.level)?;
+        Ok(Ciphertext { payload: self.engine.relinearise(evaluation, &sum.payload)?, state })
+    }
+
+    /// Rescaled as long as the scale stays at least that which products come back to (the "waterline" of EVA, PLDI 2020).
+    ///
+    /// # Errors
+    /// Where the errors would not fit.
+    pub fn settled(&self, mut ciphertext: Of<E>) -> Result<Of<E>, SlotError> {
+        while self.rules().is_above(&ciphertext.state) {
+            ciphertext = self.rescaled(ciphertext)?;
+        }
+        Ok(ciphertext)
     }
 }
 

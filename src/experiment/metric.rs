@@ -54,7 +54,7 @@ impl Metric {
 }
 
 /// All names.
-pub const METRICS: [Metric; 75] = [
+pub const METRICS: [Metric; 76] = [
     metric("accuracy", "accuracy", Kind::Result, Fixed(4)),
     metric("loss", "loss", Kind::Result, Fixed(4)),
     metric("samples", "test samples", Kind::Result, Fixed(0)),
@@ -128,6 +128,8 @@ pub const METRICS: [Metric; 75] = [
     metric("seconds_forward", "forward (s)", Kind::Measured, Fixed(3)),
     metric("seconds_backward", "backward (s)", Kind::Measured, Fixed(3)),
     metric("seconds_refresh", "refresh (s)", Kind::Measured, Fixed(3)),
+    // Of batches that fill all slots: slots of all batches, over the seconds from the first encryption to the last decryption.
+    metric("predictions_per_hour", "predictions an hour", Kind::Measured, Fixed(0)),
     metric("seconds_predicted", "predicted (s)", Kind::Measured, Fixed(3)),
     metric("peak_memory_bytes", "peak memory (bytes)", Kind::Measured, Fixed(0)),
 ];

@@ -282,6 +282,17 @@ pub enum ProtocolName {
     NonInteractive,
 }
 
+/// Where bounds on weights come from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Norms {
+    /// The experiment file.
+    #[default]
+    Promised,
+    /// The trained network.
+    Measured,
+}
+
 /// `[protocol]`
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
@@ -313,6 +324,9 @@ pub struct ProtocolSpec {
     pub coefficient_bits: u32,
     /// Where the server computes alone: the magnitudes of a neuron's weights and bias sum to no more than 2 to this power.
     pub norm_bits: u32,
+    /// Where the server computes alone: whether that is `promised` (default), or `measured` on the trained network layer by layer, with
+    /// activations of degree 2 as squares. Parameters are then found after the training.
+    pub norms: Norms,
     /// Whether the server packs the numbers of an answer into as few plaintexts as hold them (`split`), or as many weights share a ciphertext
     /// as its slots hold batches (`refresh`).
     pub packing: bool,
@@ -339,6 +353,7 @@ impl Default for ProtocolSpec {
             weight_bits: 8,
             coefficient_bits: 8,
             norm_bits: 5,
+            norms: Norms::default(),
             packing: false,
             policy: Policy::default(),
             levels: None,

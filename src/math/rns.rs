@@ -10,6 +10,7 @@ mod buffer;
 mod combination;
 pub mod conversion;
 mod kernel;
+mod layer;
 pub mod ntt;
 pub mod polynomial;
 pub mod prime;
@@ -20,6 +21,7 @@ mod transform;
 pub(crate) use rows::for_each;
 
 pub use conversion::Conversion;
+pub use layer::Row;
 pub use ntt::Ntt;
 pub use polynomial::{Basis, Polynomial};
 pub use prime::Prime;

@@ -87,6 +87,8 @@ pub(crate) trait Unit: Residues + Copy + Send + Sync + 'static {
     ) -> (Self::Sum, Self::Sum);
     /// `sum * factor` modulo 2^52.
     fn low_product(self, sum: Self::Sum, factor: Self::Digit) -> Self::Digit;
+    /// A sum with the product of the lowest 32 bits of two others, as numbers with a sign.
+    fn add_short_product(self, sum: Self::Sum, left: Self::Sum, right: Self::Sum) -> Self::Sum;
     /// The lesser, of sums as numbers without sign.
     fn min(self, left: Self::Sum, right: Self::Sum) -> Self::Sum;
     /// The lanes of `low` and then of `high` without the first `SKIP`, for units of more than one lane.

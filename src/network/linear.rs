@@ -3,8 +3,7 @@
 //! Dense layers, convolutions, mean pooling and batch normalisation are linear, and linear maps that follow one another are one: so pooling and
 //! normalisation cost neither a level nor a product of their own. Which inputs an output takes follows from the architecture, not from the weights.
 
-use std::collections::BTreeMap;
-
+use crate::approximation::Polynomial;
 use ndarray::{ArrayView1, ArrayView2};
 
 use super::{
@@ -52,19 +51,30 @@ impl Linear {
 
     /// First `first`, then this.
     fn after(&self, first: &Self) -> Self {
+        // Rows become long, so that their terms are summed in place, input by input.
+        let mut sums = vec![None; first.inputs];
         let merged = |row: &Row| {
-            let mut terms = BTreeMap::new();
+            sums.fill(None);
             let mut bias = row.bias;
             for &(through, weight) in &row.terms {
                 let Some(inner) = first.rows.get(through) else { continue };
                 bias += weight * inner.bias;
                 for &(input, factor) in &inner.terms {
-                    *terms.entry(input).or_insert(0.0) += weight * factor;
+                    if let Some(sum) = sums.get_mut(input) {
+                        *sum = Some(sum.unwrap_or(0.0) + weight * factor);
+                    }
                 }
             }
-            Row { terms: terms.into_iter().collect(), bias }
+            let terms = sums.iter().enumerate().filter_map(|(input, sum)| Some((input, (*sum)?)));
+            Row { terms: terms.collect(), bias }
         };
         Self { inputs: first.inputs, rows: self.rows.iter().map(merged).collect() }
+    }
+
+    /// The greatest sum of the magnitudes of a row's weights and bias.
+    pub fn norm(&self) -> f64 {
+        let row = |row: &Row| row.terms.iter().map(|(_, weight)| weight.abs()).sum::<f64>() + row.bias.abs();
+        self.rows.iter().map(row).fold(0.0, f64::max)
     }
 
     /// The most terms of a row.
@@ -76,6 +86,32 @@ impl Linear {
     pub fn terms(&self) -> usize {
         self.rows.iter().map(|row| row.terms.len()).sum()
     }
+}
+
+/// The same function with squares in place of a polynomial of degree 2: `a x^2 + b x + c` is `a (x + b / 2a)^2 + c - b^2 / 4a`, and
+/// what is done before and after the square is part of the linear maps there. `None` for other polynomials, and where an activation is not
+/// between two linear maps.
+pub fn squares(mut steps: Vec<Step>, polynomial: &Polynomial) -> Option<Vec<Step>> {
+    if polynomial.degree() != 2 {
+        return None;
+    }
+    let [c, b, a, ..] = polynomial.to_monomial().coefficients[..] else { return None };
+    let (shift, rest) = (b / (2.0 * a), c - b * b / (4.0 * a));
+    for at in 0..steps.len() {
+        if let Step::Linear(_) = steps[at] {
+            continue;
+        }
+        let (before, after) = steps.split_at_mut(at);
+        let (Some(Step::Linear(before)), [_, Step::Linear(after), ..]) = (before.last_mut(), after) else {
+            return None;
+        };
+        before.rows.iter_mut().for_each(|row| row.bias += shift);
+        for row in &mut after.rows {
+            row.bias += rest * row.terms.iter().map(|(_, weight)| weight).sum::<f64>();
+            row.terms.iter_mut().for_each(|(_, weight)| *weight *= a);
+        }
+    }
+    Some(steps)
 }
 
 impl Network {
@@ -217,6 +253,31 @@ mod tests {
                 );
             }
         }
+    }
+
+    #[test]
+    fn squares_compute_what_quadratic_polynomials_do() {
+        let stream = Stream::seeded(4);
+        for coefficients in [vec![0.0, 0.0, 1.0], vec![0.5, -0.75, 0.125]] {
+            let polynomial = Polynomial::monomial(coefficients, [-1.0, 1.0]);
+            let function = Nonlinearity::Polynomial(polynomial.clone());
+            let (shape, specs) = (Shape::features(7), architecture::mlp(&[5, 4], &function, 3));
+            let network = Network::build(shape, &specs, 3, Loss::CrossEntropy, &stream).unwrap();
+            let steps = network.steps().unwrap();
+            let mut squared = squares(steps.clone(), &polynomial).unwrap();
+            let square = Nonlinearity::Polynomial(Polynomial::monomial(vec![0.0, 0.0, 1.0], [-1.0, 1.0]));
+            squared
+                .iter_mut()
+                .filter(|step| matches!(step, Step::Activation(_)))
+                .for_each(|step| *step = Step::Activation(square.clone()));
+            let input: Vec<f64> = (0..7).map(|i| f64::from(i) / 7.0 - 0.5).collect();
+            for (found, expected) in evaluate(&squared, &input).iter().zip(evaluate(&steps, &input)) {
+                assert!((found - expected).abs() < 1e-12, "{found} {expected}");
+            }
+        }
+        let cubic = Polynomial::monomial(vec![0.0, 0.0, 0.0, 1.0], [-1.0, 1.0]);
+        assert_eq!(squares(Vec::new(), &cubic), None);
+        assert_eq!(squares(Vec::new(), &Polynomial::monomial(vec![0.0, 1.0], [-1.0, 1.0])), None);
     }
 
     #[test]

@@ -94,12 +94,16 @@ impl Message {
         Self { kind, layer: 0, count: 0, body }
     }
 
+    /// What stands before the body.
+    pub fn header(&self) -> [u8; HEADER_BYTES] {
+        let ([a, b, c, d], [e, f, g, h]) = (self.layer.to_le_bytes(), self.count.to_le_bytes());
+        [self.kind as u8, a, b, c, d, e, f, g, h]
+    }
+
     /// As a frame.
     pub fn to_frame(&self) -> Vec<u8> {
         let mut frame = Vec::with_capacity(HEADER_BYTES + self.body.len());
-        frame.push(self.kind as u8);
-        frame.extend_from_slice(&self.layer.to_le_bytes());
-        frame.extend_from_slice(&self.count.to_le_bytes());
+        frame.extend_from_slice(&self.header());
         frame.extend_from_slice(&self.body);
         frame
     }

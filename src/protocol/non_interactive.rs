@@ -1,11 +1,19 @@
 //! Inference by a server that computes alone: the client sends encrypted samples and opens encrypted outputs.
 //!
 //! A ciphertext holds one feature of many samples, a slot each (CryptoNets, ICML 2016). The model is the server's, in the clear; layers are
-//! sums of products with its weights, and the activation is a polynomial. One message goes up with the keys for products, then one up
-//! and one down a batch.
+//! sums of products with its weights, and the activation is a polynomial. One message goes up with the keys for products, then a batch's
+//! inputs go up and its outputs down, each in as many messages as [`Settings::message_bytes`] asks for.
 //!
-//! What is known of every ciphertext depends on the shape of the network, on the polynomial and on [`Settings::norm`], not on the weights, so
-//! that [`parameters::plan`] finds parameters before anything is trained, and the client knows scale and length of the answer.
+//! What is known of every ciphertext depends on the shape of the network, on the polynomial and on bounds on the weights that both parties
+//! know, not on the weights: so the client knows scale and length of the answer. The bounds are either promised
+//! ([`Settings::norm_bits`]), so that [`parameters::plan`] finds parameters before anything is trained; or they are measured on
+//! the trained network, layer by layer ([`Settings::measured`]), which the server then tells the client. In both cases magnitudes
+//! follow by interval arithmetic: no input within its bound can pass them. A server whose weights pass them refuses.
+//!
+//! # The circuit of squares
+//! With measured bounds activations are polynomials of degree 2, which [`squares`] makes squares by adapting the linear maps about them. A
+//! square is neither relinearised nor rescaled: that is done once for every sum that a layer makes of squares, of which there are fewer. In
+//! CKKS weights have a scale of their own, and sums are rescaled only as far as the scale of inputs is kept: few short primes suffice.
 
 use std::sync::Arc;
 
@@ -20,7 +28,7 @@ use crate::{
         slots::{Ciphertext, Dry, Engine, Of, SlotError, Slots},
     },
     math::stream::Stream,
-    network::{LayerSpec, Loss, Network, Shape, Step},
+    network::{LayerSpec, Loss, Network, Shape, Step, squares},
     protocol::{
         ProtocolError,
         channel::LENGTH_BYTES,
@@ -52,9 +60,20 @@ pub struct Settings {
     pub weight_bits: u32,
     /// Fraction bits of the polynomial's coefficients.
     pub coefficient_bits: u32,
-    /// The magnitudes of a neuron's weights and bias sum to no more than 2 to this power.
+    /// The magnitudes of a neuron's weights and bias sum to no more than 2 to this power, where that is promised.
     pub norm_bits: u32,
+    /// The same sums, layer by layer of the circuit of squares, where they are measured on the trained network; none as long as
+    /// there is no such network.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub measured: Option<Vec<f64>>,
+    /// No message with more than one ciphertext is longer.
+    pub message_bytes: usize,
 }
+
+/// Bytes of a message, where nothing else is asked for: inputs are computed with and sent at the same time.
+pub const MESSAGE_BYTES: usize = 8 << 20;
+/// Measured bounds are rounded up to multiples of this: sums in another order are within them.
+const NORM_STEP: f64 = 1.0 / 64.0;
 
 fn power_of_two(bits: u32) -> f64 {
     libm::exp2(f64::from(bits))
@@ -71,15 +90,41 @@ impl Settings {
         power_of_two(self.input_magnitude_bits)
     }
 
-    /// The magnitudes of a neuron's weights and bias sum to no more than this.
-    pub fn norm(&self) -> f64 {
-        power_of_two(self.norm_bits)
+    /// The magnitudes of the weights and bias of a neuron of the `index`-th linear layer sum to no more than this.
+    fn norm(&self, index: usize) -> f64 {
+        match &self.measured {
+            Some(norms) => norms.get(index).copied().unwrap_or(f64::INFINITY),
+            None => power_of_two(self.norm_bits),
+        }
+    }
+
+    /// What the server evaluates; nothing of a network that is not made of linear maps and activations, which experiments refuse.
+    fn circuit(&self, model: &Network) -> Vec<Step> {
+        let steps = model.steps().unwrap_or_default();
+        if self.measured.is_some() { squares(steps, &self.activation).unwrap_or_default() } else { steps }
+    }
+
+    /// The same with the bounds of a trained network in place of those that were measured before.
+    #[must_use]
+    pub fn measured_on(self, model: &Network) -> Self {
+        let circuit = self.circuit(model);
+        let norms = circuit.iter().filter_map(|step| match step {
+            Step::Linear(layer) => Some((layer.norm() / NORM_STEP).ceil() * NORM_STEP),
+            Step::Activation(_) => None,
+        });
+        Self { measured: Some(norms.collect()), ..self }
+    }
+
+    /// How many ciphertexts of so many bytes go in a message.
+    fn part(&self, ciphertext_bytes: usize) -> usize {
+        (self.message_bytes / ciphertext_bytes.max(1)).max(1)
     }
 
     /// Products one after another from inputs to outputs, those with weights and coefficients included.
     pub fn depth(&self) -> u32 {
         let depth = |step: &Step| match step {
             Step::Linear(_) => 1,
+            Step::Activation(_) if self.measured.is_some() => 1,
             Step::Activation(_) => self.activation.depth(),
         };
         self.hollow().iter().map(depth).sum()
@@ -98,18 +143,35 @@ impl Settings {
     ) -> Result<Vec<Of<E>>, SlotError> {
         let (weight, coefficient) = (power_of_two(self.weight_bits), power_of_two(self.coefficient_bits));
         let mut values = inputs;
+        let mut linear = 0;
+        let mut are_squares = false;
         for step in steps {
-            match step {
+            values = match step {
                 Step::Linear(layer) => {
-                    let scale = values.first().map_or(1.0, |value| value.state().scale);
-                    let target = slots.rules().product_scale(scale, weight);
-                    values = slots.affine(layer, &values, target, self.norm())?;
+                    let norm = self.norm(linear);
+                    linear += 1;
+                    if self.measured.is_some() {
+                        let sums = slots.layer(layer, &values, weight, norm)?;
+                        drop(values);
+                        let settle = |sum: Of<E>| {
+                            let sum = if are_squares { slots.relinearised(evaluation, &sum)? } else { sum };
+                            slots.settled(sum)
+                        };
+                        sums.into_par_iter().map(settle).collect::<Result<_, _>>()?
+                    } else {
+                        let scale = values.first().map_or(1.0, |value| value.state().scale);
+                        slots.affine(layer, &values, slots.rules().product_scale(scale, weight), norm)?
+                    }
+                }
+                Step::Activation(_) if self.measured.is_some() => {
+                    are_squares = true;
+                    values.into_par_iter().map(|z| slots.square(&z)).collect::<Result<_, _>>()?
                 }
                 Step::Activation(_) => {
                     let activate = |z: &Of<E>| slots.polynomial(evaluation, z, &self.activation, coefficient);
-                    values = values.par_iter().map(activate).collect::<Result<_, _>>()?;
+                    values.par_iter().map(activate).collect::<Result<_, _>>()?
                 }
-            }
+            };
         }
         values.par_iter().map(|value| slots.compact(value)).collect()
     }
@@ -146,28 +208,32 @@ impl Settings {
             slots.decrypt(&(), output)?;
         }
         let batches = samples.div_ceil(engine.slots().max(1)) as u64;
+        let ciphertext_bytes = [engine.payload_bytes(top, true), engine.payload_bytes(state.level, false)];
         let frame = (LENGTH_BYTES + HEADER_BYTES) as u64;
-        let bytes = |payloads: usize, each: usize| frame + (payloads * each) as u64;
-        let up = bytes(fresh, engine.payload_bytes(top, true));
-        let down = bytes(count, engine.payload_bytes(state.level, false));
+        let keys = frame + engine.evaluation_bytes(0) as u64;
+        // Messages, their bytes, and those of the longest.
+        let parts = |count: usize, each: usize| {
+            let part = self.part(each);
+            let messages = count.div_ceil(part) as u64;
+            (messages, messages * frame + (count * each) as u64, frame + (count.min(part) * each) as u64)
+        };
+        let (up, down) = (parts(fresh, ciphertext_bytes[0]), parts(count, ciphertext_bytes[1]));
         let traffic = Traffic {
             rounds: batches,
-            messages_up: 1 + batches,
-            messages_down: batches,
-            bytes_up: bytes(1, engine.evaluation_bytes(0)) + batches * up,
-            bytes_down: batches * down,
+            messages_up: 1 + batches * up.0,
+            messages_down: batches * down.0,
+            bytes_up: keys + batches * up.1,
+            bytes_down: batches * down.1,
             ciphertexts_up: batches * fresh as u64,
             ciphertexts_down: batches * count as u64,
         };
+        let longest = keys.max(up.2).max(down.2);
         Ok(Forecast {
             operations: slots.meter().counts().times(batches),
             work: slots.work().into_iter().map(|(key, count)| (key, count * batches)).collect(),
             traffic,
-            longest_message: [bytes(1, engine.evaluation_bytes(0)), up, down]
-                .into_iter()
-                .max()
-                .map_or(0, |bytes| usize::try_from(bytes).unwrap_or(usize::MAX)),
-            ciphertext_bytes: [engine.payload_bytes(top, true), engine.payload_bytes(state.level, false)],
+            longest_message: usize::try_from(longest).unwrap_or(usize::MAX),
+            ciphertext_bytes,
             levels: top - state.level,
             output_scale: state.scale,
             error: slots.rules().error(&state),
@@ -234,30 +300,32 @@ pub fn infer<E: Engine>(
     let batches = features.axis_chunks_iter(Axis(0), slots.engine().slots().max(1));
     for (index, batch) in (0_u64..).zip(batches) {
         let randomness = private.derive("encryption").item(index);
-        let columns: Vec<Vec<f64>> = batch.columns().into_iter().map(|column| column.to_vec()).collect();
-        let bytes: Result<Vec<Vec<u8>>, SlotError> = (0_u64..)
-            .zip(&columns)
-            .collect::<Vec<_>>()
-            .into_par_iter()
-            .map(|(feature, column)| {
-                let randomness = randomness.item(feature);
+        let columns: Vec<(u64, Vec<f64>)> =
+            (0_u64..).zip(batch.columns()).map(|(index, column)| (index, column.to_vec())).collect();
+        let count = u32::try_from(batch.nrows()).unwrap_or(u32::MAX);
+        for part in columns.chunks(settings.part(slots.fresh_bytes())) {
+            let bytes = part.par_iter().map(|(feature, column)| {
+                let randomness = randomness.item(*feature);
                 let ciphertext =
                     slots.encrypt(&secret, column, settings.input_scale(), bound, &randomness)?;
-                let mut bytes = Vec::new();
+                let mut bytes = Vec::with_capacity(slots.fresh_bytes());
                 slots.write(&ciphertext, true, &mut bytes);
                 Ok(bytes)
-            })
-            .collect();
-        let body = bytes.map_err(BackendError::from)?.concat();
-        let count = u32::try_from(batch.nrows()).unwrap_or(u32::MAX);
-        link.send(&Message { kind: Kind::Activations, layer: 0, count, body })?;
-        let answer = link.expect(Kind::Sums, "outputs")?;
-        let mut rest = &answer.body[..];
-        let columns = (0..width).map(|_| slots.open(&secret, &mut rest, output_scale));
-        let columns = columns.collect::<Result<Vec<_>, _>>().map_err(BackendError::from)?;
-        if !rest.is_empty() {
-            let (found, expected) = (format!("{} bytes too many", rest.len()), "outputs");
-            return Err(ProtocolError::Unexpected { found, expected });
+            });
+            let body = bytes.collect::<Result<Vec<_>, SlotError>>().map_err(BackendError::from)?.concat();
+            link.send(&Message { kind: Kind::Activations, layer: 0, count, body })?;
+        }
+        let mut columns = Vec::with_capacity(width);
+        while columns.len() < width {
+            let answer = link.expect(Kind::Sums, "outputs")?;
+            let mut rest = &answer.body[..];
+            let before = columns.len();
+            while !rest.is_empty() && columns.len() < width {
+                columns.push(slots.open(&secret, &mut rest, output_scale).map_err(BackendError::from)?);
+            }
+            if !rest.is_empty() || columns.len() == before {
+                return Err(ill_fitting(rest.len(), "outputs"));
+            }
         }
         for sample in 0..batch.nrows() {
             let numbers: Vec<E::Number> = columns.iter().map(|column| column[sample].clone()).collect();
@@ -292,21 +360,9 @@ pub fn serve<E: Engine>(
     }
     let evaluation = slots.engine().read_evaluation(&keys.body).map_err(BackendError::from)?;
     drop(keys);
-    let steps = model.steps().unwrap_or_default();
+    let steps = settings.circuit(model);
     loop {
-        let request = link.receive()?;
-        if request.kind == Kind::Close {
-            return Ok(());
-        }
-        let request = request.expect(Kind::Activations, "inputs")?;
-        let mut rest = &request.body[..];
-        let scale = (settings.input_scale(), settings.input_magnitude());
-        let inputs = (0..settings.inputs()).map(|_| slots.read_fresh(&mut rest, scale.0, scale.1));
-        let inputs: Vec<Ciphertext<_>> = inputs.collect::<Result<_, _>>().map_err(BackendError::from)?;
-        if !rest.is_empty() {
-            let (found, expected) = (format!("{} bytes too many", rest.len()), "inputs");
-            return Err(ProtocolError::Unexpected { found, expected });
-        }
+        let Some((inputs, count)) = read_inputs(slots, settings, link)? else { return Ok(()) };
         let outputs = settings.evaluate(slots, &evaluation, &steps, inputs).map_err(|error| match error {
             SlotError::Norm { found, most, .. } => ProtocolError::Magnitude {
                 what: "the sum of a neuron's weights",
@@ -316,11 +372,48 @@ pub fn serve<E: Engine>(
             },
             other => BackendError::from(other).into(),
         })?;
-        let mut body = Vec::new();
-        for output in &outputs {
-            slots.write(output, false, &mut body);
+        let bytes = outputs.first().map_or(1, |output| slots.bytes(output));
+        for part in outputs.chunks(settings.part(bytes)) {
+            let mut body = Vec::with_capacity(part.len() * bytes);
+            part.iter().for_each(|output| slots.write(output, false, &mut body));
+            link.send(&Message { kind: Kind::Sums, layer: 0, count, body })?;
         }
-        let count = request.count;
-        link.send(&Message { kind: Kind::Sums, layer: 0, count, body })?;
     }
+}
+
+/// The inputs of a batch and how many samples it has; `None` where the client closes.
+fn read_inputs<E: Engine>(
+    slots: &Slots<E>,
+    settings: &Settings,
+    link: &mut Link,
+) -> Result<Option<(Vec<Ciphertext<E::Payload>>, u32)>, ProtocolError> {
+    let (scale, magnitude) = (settings.input_scale(), settings.input_magnitude());
+    let each = slots.fresh_bytes().max(1);
+    let mut inputs = Vec::with_capacity(settings.inputs());
+    loop {
+        let request = link.receive()?;
+        if request.kind == Kind::Close && inputs.is_empty() {
+            return Ok(None);
+        }
+        let request = request.expect(Kind::Activations, "inputs")?;
+        let missing = settings.inputs() - inputs.len();
+        let ciphertexts = request.body.chunks(each);
+        if ciphertexts.len() == 0 || ciphertexts.len() > missing {
+            return Err(ill_fitting(request.body.len().saturating_sub(missing * each), "inputs"));
+        }
+        let read = |mut bytes: &[u8]| {
+            let input = slots.read_fresh(&mut bytes, scale, magnitude).map_err(BackendError::from)?;
+            if bytes.is_empty() { Ok(input) } else { Err(ill_fitting(bytes.len(), "inputs")) }
+        };
+        let ciphertexts: Vec<_> = ciphertexts.collect();
+        inputs.extend(ciphertexts.into_par_iter().map(read).collect::<Result<Vec<_>, ProtocolError>>()?);
+        if inputs.len() == settings.inputs() {
+            return Ok(Some((inputs, request.count)));
+        }
+    }
+}
+
+fn ill_fitting(bytes: usize, expected: &'static str) -> ProtocolError {
+    let found = if bytes == 0 { "an empty message".to_owned() } else { format!("{bytes} bytes too many") };
+    ProtocolError::Unexpected { found, expected }
 }

@@ -4,7 +4,7 @@ use sha2::{Digest, Sha256};
 
 use crate::protocol::ProtocolError;
 use crate::protocol::channel::{Channel, LENGTH_BYTES};
-use crate::protocol::message::{Kind, Message};
+use crate::protocol::message::{HEADER_BYTES, Kind, Message};
 
 /// What went over a channel, as the client sees it: up is towards the server.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -90,9 +90,8 @@ impl Link {
 
     /// Sends a message.
     pub fn send(&mut self, message: &Message) -> Result<(), ProtocolError> {
-        let frame = message.to_frame();
-        self.count(message, &frame, self.is_client);
-        Ok(self.channel.send(frame)?)
+        self.count(message, self.is_client);
+        Ok(self.channel.send(message.to_frame())?)
     }
 
     /// Waits for a message.
@@ -100,7 +99,7 @@ impl Link {
         let frame = self.channel.receive()?;
         let message = Message::from_frame(frame)?;
         if !message.kind.is_control() {
-            self.count(&message, &message.to_frame(), !self.is_client);
+            self.count(&message, !self.is_client);
         }
         Ok(message)
     }
@@ -110,11 +109,12 @@ impl Link {
         self.receive()?.expect(kind, name)
     }
 
-    fn count(&mut self, message: &Message, frame: &[u8], up: bool) {
+    fn count(&mut self, message: &Message, up: bool) {
         if message.kind.is_control() {
             return;
         }
-        let bytes = (LENGTH_BYTES + frame.len()) as u64;
+        let length = HEADER_BYTES + message.body.len();
+        let bytes = (LENGTH_BYTES + length) as u64;
         let ciphertexts = match message.kind {
             Kind::PublicKey => 0,
             _ => self.ciphertext_bytes.map_or_else(
@@ -134,9 +134,12 @@ impl Link {
             traffic.ciphertexts_down += ciphertexts;
             traffic.rounds += u64::from(std::mem::take(&mut self.awaiting));
         }
-        self.hash.update([u8::from(up)]);
-        self.hash.update((frame.len() as u64).to_le_bytes());
-        self.hash.update(frame);
+        if self.is_client {
+            self.hash.update([u8::from(up)]);
+            self.hash.update((length as u64).to_le_bytes());
+            self.hash.update(message.header());
+            self.hash.update(&message.body);
+        }
     }
 
     /// What has been counted so far.
@@ -144,7 +147,7 @@ impl Link {
         self.traffic
     }
 
-    /// SHA-256 over every counted frame and its direction.
+    /// SHA-256 over every counted frame and its direction; of the client's end, as the server's hashes nothing.
     pub fn digest(&self) -> String {
         hex::encode(self.hash.clone().finalize())
     }

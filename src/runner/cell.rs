@@ -263,6 +263,9 @@ fn summarise(
         seconds.insert("seconds_backward".to_owned(), backward);
         seconds.insert("seconds_refresh".to_owned(), refresh);
     }
+    if let Some(capacity) = run.capacity.filter(|_| run.inference_seconds > 0.0) {
+        seconds.insert("predictions_per_hour".to_owned(), 3600.0 * capacity as f64 / run.inference_seconds);
+    }
     let digest = digest(run, &published);
     let transcript = (settings.rng == Randomness::Seeded).then(|| run.transcript.clone());
     Computed { metrics, counts, digest, transcript, seconds, disagrees, notes: prepared.notes.clone() }

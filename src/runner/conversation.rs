@@ -51,6 +51,8 @@ struct Driven {
     encryption_seconds: f64,
     inference_seconds: f64,
     training_seconds: f64,
+    /// Samples that the same messages could have carried: where slots are filled with samples.
+    capacity: Option<usize>,
 }
 
 /// One conversation, as the harness sees it.
@@ -73,6 +75,8 @@ pub(super) struct Conversation {
     pub is_approximate: bool,
     /// Numbers refreshed, and numbers only laid out anew.
     pub refreshes: [u64; 2],
+    /// Samples that would have taken the same time: slots of all batches.
+    pub capacity: Option<usize>,
     /// No output is farther from the exact circuit's, where the scheme has errors.
     pub error_bound: Option<f64>,
     /// What the scheme's parameters came out as.
@@ -200,7 +204,9 @@ impl<E: Engine> Side for SlotSide<'_, E> {
         let trace = opened.numbers.iter().filter_map(|number| number.integer().cloned()).collect();
         let outcome = Outcome { outputs: opened.outputs, trace, ..Outcome::default() };
         let inference_seconds = start.elapsed().as_secs_f64() - keys_seconds;
-        Ok(Driven { outcome, keys_seconds, inference_seconds, ..Driven::default() })
+        let slots = self.slots.engine().slots();
+        let capacity = Some(workload.len().next_multiple_of(slots.max(1)));
+        Ok(Driven { outcome, keys_seconds, inference_seconds, capacity, ..Driven::default() })
     }
 
     fn serve(&self, prepared: &Prepared, link: &mut Link) -> Result<ServerReport, RunError> {
@@ -516,6 +522,7 @@ fn conclude<S: Side>(side: &S, prepared: &Prepared, link: &mut Link) -> Result<C
         phases: report.phases,
         is_approximate: side.is_approximate(),
         refreshes: side.refreshes(),
+        capacity: driven.capacity,
         error_bound: side.error_bound(),
         parameters: if side.levels() > 0 { vec![("levels", side.levels() as f64)] } else { Vec::new() },
     })

@@ -166,6 +166,7 @@ impl Prepared {
         let outputs = trained.outputs(test.view()).mapv(T::wide);
         drop((features, test));
         let (initial, trained) = (initial.widened(), trained.widened());
+        settings.system = settings.system.with_weights(&trained)?;
         Ok(Self {
             settings,
             split,

@@ -10,6 +10,7 @@ use super::{
 };
 use crate::{
     math::stream::Stream,
+    network::Row,
     scheme::{
         encoding::{Fixed, centred},
         rlwe::RlweError,
@@ -229,6 +230,14 @@ impl Engine for Integers {
             .of_slots(level, |slot| pairs.iter().map(|(left, right)| &left.0[slot] * &right.0[slot]).sum()))
     }
 
+    fn square(&self, payload: &Self::Payload) -> Result<Self::Payload, SlotError> {
+        self.dot(&0, &[(payload, payload)])
+    }
+
+    fn relinearise(&self, _evaluation: &usize, payload: &Self::Payload) -> Result<Self::Payload, SlotError> {
+        Ok(payload.clone())
+    }
+
     fn multiply_vector(
         &self,
         (slots, level): &Self::Payload,
@@ -363,6 +372,14 @@ impl Engine for Reals {
         Ok((sums, pairs.first().map_or(0, |(left, _)| left.1)))
     }
 
+    fn square(&self, payload: &Self::Payload) -> Result<Self::Payload, SlotError> {
+        self.dot(&0, &[(payload, payload)])
+    }
+
+    fn relinearise(&self, _evaluation: &usize, payload: &Self::Payload) -> Result<Self::Payload, SlotError> {
+        Ok(payload.clone())
+    }
+
     fn multiply_vector(
         &self,
         (slots, level): &Self::Payload,
@@ -447,6 +464,18 @@ impl Engine for Dry {
 
     fn dot(&self, _evaluation: &usize, _pairs: &[(&(), &())]) -> Result<(), SlotError> {
         Ok(())
+    }
+
+    fn square(&self, (): &()) -> Result<(), SlotError> {
+        Ok(())
+    }
+
+    fn relinearise(&self, _evaluation: &usize, (): &()) -> Result<(), SlotError> {
+        Ok(())
+    }
+
+    fn layer(&self, _inputs: &[&()], _scales: &[f64], rows: &[Row], _raw: f64) -> Result<Vec<()>, SlotError> {
+        Ok(vec![(); rows.len()])
     }
 
     fn multiply_vector(&self, (): &(), _values: &[f64], _scale: f64) -> Result<(), SlotError> {

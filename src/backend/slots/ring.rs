@@ -9,6 +9,7 @@ use rayon::prelude::*;
 use super::{Engine, Rules, SlotError, Term};
 use crate::{
     math::{rns::Prime, stream::Stream},
+    network::Row,
     scheme::{
         ckks::{self, Ckks},
         encoding::{Fixed, Scale, centred},
@@ -153,6 +154,24 @@ pub(super) fn fraction_bits(scale: f64) -> Result<Scale, SlotError> {
     Ok(Scale(bits as u32))
 }
 
+/// Rows of integers, each with the input that it is for, and biases.
+type Rounded = (Vec<Vec<(usize, BigInt)>>, Vec<BigInt>);
+
+/// Weights at the scales of their inputs, and biases at the scale of the products.
+fn rounded(
+    rows: &[Row],
+    scales: &[f64],
+    raw: f64,
+    round: impl Fn(f64, f64) -> Result<BigInt, SlotError> + Sync,
+) -> Result<Rounded, SlotError> {
+    let weights = rows.par_iter().map(|row| {
+        let weight = |&(at, weight): &(usize, f64)| Ok((at, round(weight, scales[at])?));
+        row.terms.iter().map(weight).collect::<Result<Vec<_>, SlotError>>()
+    });
+    let biases = rows.iter().map(|row| round(row.bias, raw));
+    Ok((weights.collect::<Result<_, SlotError>>()?, biases.collect::<Result<_, SlotError>>()?))
+}
+
 impl<S: ExactScheme<Tag = Untagged> + 'static> Engine for Exact<S> {
     type Payload = Vec<Ciphertext<Untagged>>;
     type Number = Fixed;
@@ -259,6 +278,40 @@ impl<S: ExactScheme<Tag = Untagged> + 'static> Engine for Exact<S> {
             let pairs = pairs.iter().map(|(left, right)| (&left[index], &right[index]));
             dot(one, &evaluation[index], pairs)
         })
+    }
+
+    fn layer(
+        &self,
+        inputs: &[&Self::Payload],
+        scales: &[f64],
+        rows: &[Row],
+        raw: f64,
+    ) -> Result<Vec<Self::Payload>, SlotError> {
+        let (weights, biases) = rounded(rows, scales, raw, integer)?;
+        let outputs = self.each(|one, index| {
+            let inputs: Vec<_> = inputs.iter().map(|input| &input[index]).collect();
+            let prime = Prime::try_new(one.plaintext_modulus());
+            // Of least magnitude modulo t.
+            let reduced =
+                |integer: &BigInt| prime.map_or(0, |prime| prime.centre(prime.reduce_integer(integer)));
+            let row = |row: &Vec<(usize, BigInt)>| row.iter().map(|(at, one)| (*at, reduced(one))).collect();
+            let rows: Vec<_> = weights.iter().map(row).collect();
+            Ok(one.layer(&inputs, &rows, &biases, Untagged)?)
+        })?;
+        let mut outputs: Vec<_> = outputs.into_iter().map(Vec::into_iter).collect();
+        Ok(rows.iter().map(|_| outputs.iter_mut().filter_map(Iterator::next).collect()).collect())
+    }
+
+    fn square(&self, payload: &Self::Payload) -> Result<Self::Payload, SlotError> {
+        self.each(|one, index| Ok(one.multiply(&payload[index], &payload[index])?))
+    }
+
+    fn relinearise(
+        &self,
+        evaluation: &Self::Evaluation,
+        payload: &Self::Payload,
+    ) -> Result<Self::Payload, SlotError> {
+        self.each(|one, index| Ok(one.relinearise(&payload[index], &evaluation[index].relinearisation)))
     }
 
     fn multiply_vector(
@@ -431,6 +484,39 @@ impl Engine for Approximate {
         pairs: &[(&Self::Payload, &Self::Payload)],
     ) -> Result<Self::Payload, SlotError> {
         dot(&self.scheme, evaluation, pairs.iter().copied())
+    }
+
+    fn layer(
+        &self,
+        inputs: &[&Self::Payload],
+        scales: &[f64],
+        rows: &[Row],
+        raw: f64,
+    ) -> Result<Vec<Self::Payload>, SlotError> {
+        let (weights, biases) = rounded(rows, scales, raw, nearest)?;
+        let short = |row: &Vec<(usize, BigInt)>| {
+            row.iter().map(|(at, integer)| Some((*at, integer.to_i64()?))).collect::<Option<Vec<_>>>()
+        };
+        if let Some(rows) = weights.iter().map(short).collect::<Option<Vec<_>>>() {
+            return Ok(self.scheme.layer(inputs, &rows, &biases, ckks::Scale(raw))?);
+        }
+        let sum = |(row, bias): (&Vec<(usize, BigInt)>, &BigInt)| {
+            let terms: Vec<_> = row.iter().map(|(at, one)| (inputs[*at], one.clone())).collect();
+            Ok(self.scheme.add_integer(&self.scheme.combine(&terms, ckks::Scale(raw))?, bias))
+        };
+        weights.par_iter().zip(&biases).map(sum).collect()
+    }
+
+    fn square(&self, payload: &Self::Payload) -> Result<Self::Payload, SlotError> {
+        Ok(self.scheme.multiply(payload, payload)?)
+    }
+
+    fn relinearise(
+        &self,
+        evaluation: &EvaluationKeys,
+        payload: &Self::Payload,
+    ) -> Result<Self::Payload, SlotError> {
+        Ok(self.scheme.relinearise(payload, &evaluation.relinearisation))
     }
 
     fn multiply_vector(

@@ -86,6 +86,21 @@ impl Rules {
         }
     }
 
+    /// The scale that a factor has so that the product has the scale `raw`.
+    pub fn factor(&self, state: &State, raw: f64) -> f64 {
+        if matches!(self.kind, Kind::Real) { 1.0 } else { raw / state.scale }
+    }
+
+    /// Whether rescaling leaves the scale that products come back to, or more.
+    pub fn is_above(&self, state: &State) -> bool {
+        match &self.kind {
+            Kind::Approximate { scale, primes } => {
+                state.level > 1 && state.scale / primes[state.level - 1] >= *scale
+            }
+            Kind::Real | Kind::Exact { .. } => false,
+        }
+    }
+
     /// The scale to ask for where the numbers should be about as exact as fresh ones: in exact schemes the product of both.
     pub fn product_scale(&self, left: f64, right: f64) -> f64 {
         match &self.kind {
@@ -284,8 +299,13 @@ impl Rules {
         )
     }
 
-    /// The sum of products at a level, relinearised once and not yet rescaled.
-    fn dot_at(&self, pairs: &[(&State, &State)], level: usize) -> Result<State, SlotError> {
+    /// The sum of products at a level, relinearised where that is said, and not yet rescaled.
+    fn dot_at(
+        &self,
+        pairs: &[(&State, &State)],
+        level: usize,
+        is_switched: bool,
+    ) -> Result<State, SlotError> {
         let Some((left, right)) = pairs.first() else { return Err(SlotError::Empty) };
         let scale = left.scale * right.scale;
         let mut magnitude = 0.0;
@@ -301,7 +321,11 @@ impl Rules {
                 *sum = *sum + rules.product([left.noise[index], right.noise[index]], encoded, level) + off;
             }
         }
-        let noise = self.noise(|rules, index| rules.switched(noise[index], level));
+        let noise = self.noise(
+            |rules, index| {
+                if is_switched { rules.switched(noise[index], level) } else { noise[index] }
+            },
+        );
         self.checked("a product", State { level, scale, magnitude, noise })
     }
 
@@ -309,14 +333,23 @@ impl Rules {
     ///
     /// Where dropping primes makes errors smaller (BGV) that is the level with the greatest budget after the products.
     pub fn dot(&self, pairs: &[(&State, &State)]) -> Result<State, SlotError> {
+        self.best_dot(pairs, true)
+    }
+
+    /// The square, not relinearised: what that adds comes with the sum that it is part of.
+    pub fn square(&self, state: &State) -> Result<State, SlotError> {
+        self.best_dot(&[(state, state)], false)
+    }
+
+    fn best_dot(&self, pairs: &[(&State, &State)], is_switched: bool) -> Result<State, SlotError> {
         let highest = pairs.iter().map(|(left, right)| left.level.min(right.level)).min().unwrap_or(0);
-        let top = self.dot_at(pairs, highest);
+        let top = self.dot_at(pairs, highest, is_switched);
         if !matches!(self.kind, Kind::Exact { is_levelled: true, .. }) {
             return top;
         }
         let mut best = top;
         for level in (1..highest).rev() {
-            match self.dot_at(pairs, level) {
+            match self.dot_at(pairs, level, is_switched) {
                 Ok(found) if best.as_ref().map_or(true, |best| self.budget(&found) >= self.budget(best)) => {
                     best = Ok(found);
                 }
@@ -327,7 +360,7 @@ impl Rules {
         best
     }
 
-    /// After rotations.
+    /// After a switch of keys: a rotation, or a relinearisation.
     pub fn rotated(&self, state: &State) -> Result<State, SlotError> {
         let noise = self.noise(|noise, index| noise.switched(state.noise[index], state.level));
         self.checked("a rotation", State { noise, ..state.clone() })

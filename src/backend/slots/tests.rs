@@ -250,6 +250,68 @@ fn layers_are_those_of_numbers() {
     everywhere(&Layer { weights, bias: vec![0.0, 0.5, 0.0] }, &unit(32, 8), 1e-9);
 }
 
+/// Two layers and a square between them, as protocols with measured bounds have them.
+struct Squares {
+    first: Linear,
+    second: Linear,
+}
+
+impl Squares {
+    fn new() -> Self {
+        let weights = |rows, columns, seed| {
+            Array2::from_shape_vec((rows, columns), unit(rows * columns, seed)).unwrap()
+        };
+        Self {
+            first: Linear::dense(weights(3, 4, 5).view(), &unit(3, 6)),
+            second: Linear::dense(weights(2, 3, 7).view(), &unit(2, 8)),
+        }
+    }
+}
+
+impl Circuit for Squares {
+    fn run<E: Engine>(&self, bench: &Bench<E>, values: &[f64]) -> Result<Of<E>, SlotError> {
+        let slots = &bench.slots;
+        let inputs: Vec<_> = values.chunks(8).map(|chunk| bench.encrypt(chunk, 1.0)).collect();
+        let sums = slots.layer(&self.first, &inputs, 256.0, self.first.norm())?;
+        let squares = sums.into_iter().map(|sum| slots.square(&slots.settled(sum)?));
+        let squares = squares.collect::<Result<Vec<_>, _>>()?;
+        let sums = slots.layer(&self.second, &squares, 256.0, self.second.norm())?;
+        slots.settled(slots.relinearised(&bench.evaluation, &sums[1])?)
+    }
+
+    fn exact(&self, values: &[f64]) -> Vec<f64> {
+        let row = |row: &Row, inputs: &[f64]| {
+            row.terms.iter().map(|(at, weight)| inputs[*at] * weight).sum::<f64>() + row.bias
+        };
+        let output = |slot: usize| {
+            let inputs: Vec<f64> = values.chunks(8).map(|chunk| chunk[slot]).collect();
+            let squares: Vec<f64> =
+                self.first.rows.iter().map(|neuron| row(neuron, &inputs).powi(2)).collect();
+            row(&self.second.rows[1], &squares)
+        };
+        (0..8).map(output).collect()
+    }
+}
+
+#[test]
+fn sums_of_squares_are_relinearised_once() {
+    everywhere(&Squares::new(), &unit(32, 8), 1e-9);
+}
+
+/// Bounds are measured with what they are checked with: anything beyond is refused before it is computed.
+#[test]
+fn a_weight_beyond_its_bound_is_refused() {
+    let bench = Bench::new(bfv(), &[], 256.0);
+    let layer = Squares::new().first;
+    let inputs: Vec<_> = (0..4).map(|seed| bench.encrypt(&unit(32, seed), 1.0)).collect();
+    assert!(bench.slots.layer(&layer, &inputs, 256.0, layer.norm()).is_ok());
+    let less = layer.norm() - 1.0 / 256.0;
+    let refused = bench.slots.layer(&layer, &inputs, 256.0, less).unwrap_err();
+    assert!(matches!(refused, SlotError::Norm { most, .. } if most < layer.norm()), "{refused}");
+    let refused = bench.slots.layer(&layer, &inputs[1..], 256.0, layer.norm()).unwrap_err();
+    assert!(matches!(refused, SlotError::Length { found: 4, expected: 3, .. }), "{refused}");
+}
+
 /// Rows of many weights, none of which is reduced modulo t although their sum passes it, and inputs of unequal errors: what is known of a
 /// layer bounds what the secret key sees.
 #[test]

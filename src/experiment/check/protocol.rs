@@ -8,10 +8,10 @@ use crate::{
     experiment::{
         diagnostic::Code,
         plan::{Local, System, input_shape},
-        spec::{Architecture, ProtocolName, ProtocolSpec, SchemeName, Spec},
+        spec::{Architecture, Norms, ProtocolName, ProtocolSpec, SchemeName, Spec},
     },
     math::stream::Stream,
-    network::{LayerSpec, Loss, Network, Nonlinearity, Step, architecture},
+    network::{LayerSpec, Loss, Network, Nonlinearity, Step, architecture, squares},
     protocol::{non_interactive, refresh, split},
     scheme::registry::Kind,
 };
@@ -58,7 +58,7 @@ pub(super) fn system(
         (ProtocolName::NonInteractive, Some((_, Kind::Lattice(name)))) => {
             let activation = activation?;
             let protocol = non_interactive(spec, entry, (activation, layers), checker)?;
-            if activation.is_pending() {
+            if activation.is_pending() || protocol.measured.is_some() {
                 let (wish, required, _) = scheme::wish(spec, name, checker);
                 return Some((System::Pending { wish, protocol }, required, false));
             }
@@ -154,6 +154,16 @@ fn non_interactive(
         );
         return None;
     };
+    let is_measured = protocol.norms == Norms::Measured;
+    if is_measured && activation.degree() != 2 {
+        checker.error(
+            "protocol.norms",
+            Code::Incompatible,
+            "measured bounds take activations that are squares or polynomials of degree 2, known before the training".to_owned(),
+            "use activation `square`, `approximation.degree = 2` with a fixed interval, or promised bounds",
+        );
+        return None;
+    }
     integer_inputs(spec, checker);
     let entry = entry?;
     let dense = || architecture::mlp(&spec.network.hidden, &spec.network.activation.into(), entry.classes());
@@ -173,6 +183,15 @@ fn non_interactive(
         );
         return None;
     };
+    if is_measured && squares(steps.clone(), &activation).is_none() {
+        checker.error(
+            "protocol.norms",
+            Code::Incompatible,
+            "measured bounds take networks whose activations are between linear layers".to_owned(),
+            "use promised bounds",
+        );
+        return None;
+    }
     let terms = steps.iter().map(|step| match step {
         Step::Linear(layer) => layer.terms(),
         Step::Activation(_) => 0,
@@ -200,6 +219,8 @@ fn non_interactive(
         weight_bits: protocol.weight_bits,
         coefficient_bits: protocol.coefficient_bits,
         norm_bits: protocol.norm_bits,
+        measured: is_measured.then(Vec::new),
+        message_bytes: non_interactive::MESSAGE_BYTES,
     })
 }
 

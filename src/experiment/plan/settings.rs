@@ -5,7 +5,9 @@ use serde::Serialize;
 use crate::approximation::{Polynomial, Request as Fit};
 use crate::dataset::{self, Scaling};
 use crate::experiment::spec::{IntervalRule, Precision, Randomness, Stage};
-use crate::network::{Activation, LayerSpec, Loss, Nonlinearity, Optimiser, Shape, Training, architecture};
+use crate::network::{
+    Activation, LayerSpec, Loss, Network, Nonlinearity, Optimiser, Shape, Training, architecture,
+};
 use crate::protocol::non_interactive;
 use crate::protocol::non_interactive::parameters::{self, Lattice, Refusal, Wish};
 use crate::protocol::{refresh, split};
@@ -195,11 +197,12 @@ pub enum System {
         /// The protocol.
         protocol: refresh::Settings,
     },
-    /// The same as [`System::NonInteractive`] with a polynomial that depends on the data: parameters are found when it is known.
+    /// The same as [`System::NonInteractive`] with a polynomial that depends on the data or bounds that depend on the training: parameters are found
+    /// when they are known.
     Pending {
         /// What is asked of the parameters.
         wish: Wish,
-        /// The protocol, but for the polynomial.
+        /// The protocol, but for what is not known yet.
         protocol: non_interactive::Settings,
     },
     /// No protocol: the network in plaintext.
@@ -275,12 +278,29 @@ impl System {
             }
             Self::Pending { wish, mut protocol } => {
                 protocol.activation = polynomial.clone();
+                if protocol.measured.is_some() {
+                    return Ok(Self::Pending { wish, protocol });
+                }
                 Self::NonInteractive { scheme: parameters::plan(&protocol, wish)?, protocol }
             }
             Self::Local(local) => {
                 Self::Local(Local { activation: Nonlinearity::Polynomial(polynomial.clone()), ..local })
             }
             planned @ (Self::NonInteractive { .. } | Self::Refresh { .. }) => planned,
+        })
+    }
+
+    /// The same with bounds that are measured on the trained network, where they are.
+    ///
+    /// # Errors
+    /// Where no parameters suffice for the circuit.
+    pub fn with_weights(self, trained: &Network) -> Result<Self, Refusal> {
+        Ok(match self {
+            Self::Pending { wish, protocol } if protocol.measured.is_some() => {
+                let protocol = protocol.measured_on(trained);
+                Self::NonInteractive { scheme: parameters::plan(&protocol, wish)?, protocol }
+            }
+            other => other,
         })
     }
 

@@ -70,7 +70,7 @@ impl Prime {
         clippy::cast_possible_truncation,
         reason = "the quotient is below 2^62; the rest is taken modulo 2^64"
     )]
-    fn reduce_product(self, wide: u128) -> u64 {
+    pub(super) fn reduce_product(self, wide: u128) -> u64 {
         // The quotient is at most two too small.
         let quotient = ((wide >> (self.bits - 1)) * u128::from(self.ratio)) >> (self.bits + 1);
         let rest = (wide as u64).wrapping_sub((quotient as u64).wrapping_mul(self.value));

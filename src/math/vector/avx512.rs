@@ -16,8 +16,9 @@ use std::arch::x86_64::{
     _mm512_cmpgt_epu64_mask, _mm512_cvtepu64_pd, _mm512_cvtpd_epu64, _mm512_fmadd_round_pd,
     _mm512_i64gather_epi64, _mm512_loadu_si512, _mm512_madd52hi_epu64, _mm512_madd52lo_epu64,
     _mm512_mask_add_epi64, _mm512_mask_blend_epi64, _mm512_mask_blend_pd, _mm512_maskz_permutexvar_epi64,
-    _mm512_min_epu64, _mm512_or_si512, _mm512_set1_epi64, _mm512_set1_pd, _mm512_setzero_si512,
-    _mm512_srli_epi64, _mm512_storeu_si512, _mm512_sub_epi64, _mm512_sub_pd, _mm512_test_epi64_mask,
+    _mm512_min_epu64, _mm512_mul_epi32, _mm512_or_si512, _mm512_set1_epi64, _mm512_set1_pd,
+    _mm512_setzero_si512, _mm512_srli_epi64, _mm512_storeu_si512, _mm512_sub_epi64, _mm512_sub_pd,
+    _mm512_test_epi64_mask,
 };
 
 use super::{DIGIT_MASK, Engine, Task, Unit, portable::Portable};
@@ -75,8 +76,9 @@ mod lanes {
     use super::{
         __m512i, __mmask8, _mm512_add_epi64, _mm512_alignr_epi64, _mm512_and_si512, _mm512_cmpeq_epi64_mask,
         _mm512_cmpgt_epu64_mask, _mm512_i64gather_epi64, _mm512_loadu_si512, _mm512_mask_add_epi64,
-        _mm512_maskz_permutexvar_epi64, _mm512_min_epu64, _mm512_or_si512, _mm512_set1_epi64,
-        _mm512_srli_epi64, _mm512_storeu_si512, _mm512_sub_epi64, _mm512_test_epi64_mask, DIGIT_MASK, LANES,
+        _mm512_maskz_permutexvar_epi64, _mm512_min_epu64, _mm512_mul_epi32, _mm512_or_si512,
+        _mm512_set1_epi64, _mm512_srli_epi64, _mm512_storeu_si512, _mm512_sub_epi64, _mm512_test_epi64_mask,
+        DIGIT_MASK, LANES,
     };
 
     #[inline(always)]
@@ -139,6 +141,12 @@ mod lanes {
     pub(super) fn add(left: __m512i, right: __m512i) -> __m512i {
         // SAFETY: AVX-512 F as above; register arithmetic only.
         unsafe { _mm512_add_epi64(left, right) }
+    }
+
+    #[inline(always)]
+    pub(super) fn add_short_product(sum: __m512i, left: __m512i, right: __m512i) -> __m512i {
+        // SAFETY: as above.
+        unsafe { _mm512_add_epi64(sum, _mm512_mul_epi32(left, right)) }
     }
 
     #[inline(always)]
@@ -290,6 +298,11 @@ impl Unit for Ifma512 {
     }
 
     #[inline(always)]
+    fn add_short_product(self, sum: __m512i, left: __m512i, right: __m512i) -> __m512i {
+        lanes::add_short_product(sum, left, right)
+    }
+
+    #[inline(always)]
     fn min(self, left: __m512i, right: __m512i) -> __m512i {
         lanes::min(left, right)
     }
@@ -436,6 +449,11 @@ impl Unit for Float512 {
     #[inline(always)]
     fn align<const SKIP: i32>(self, high: __m512i, low: __m512i) -> __m512i {
         lanes::align::<SKIP>(high, low)
+    }
+
+    #[inline(always)]
+    fn add_short_product(self, sum: __m512i, left: __m512i, right: __m512i) -> __m512i {
+        lanes::add_short_product(sum, left, right)
     }
 
     #[inline(always)]

@@ -84,6 +84,12 @@ impl Unit for Portable {
     }
 
     #[inline(always)]
+    fn add_short_product(self, sum: u128, left: u128, right: u128) -> u128 {
+        let product = i128::from(left as i32) * i128::from(right as i32);
+        sum.wrapping_add(product.cast_unsigned())
+    }
+
+    #[inline(always)]
     fn low_product(self, sum: u128, factor: u64) -> u64 {
         (sum as u64).wrapping_mul(factor) & DIGIT_MASK
     }

@@ -22,9 +22,12 @@ use crate::{
 };
 
 /// Bits of primes that hold more than a scale: the longest that vector products take.
-const LONGEST: u32 = 50;
+pub(in crate::protocol) const LONGEST: u32 = 50;
+/// Lengths of primes that are tried for a circuit of squares under CKKS, where the scale need not be that of a prime: those whose residues
+/// sums of products take in one limb.
+const LENGTHS: std::ops::RangeInclusive<u32> = 24..=31;
 /// Degrees that are tried, as powers of two.
-const LOG_DEGREES: std::ops::RangeInclusive<u32> = 12..=16;
+pub(in crate::protocol) const LOG_DEGREES: std::ops::RangeInclusive<u32> = 12..=16;
 /// Most primes of Q that are tried.
 const MOST_PRIMES: usize = 40;
 /// Most bits of the product of all plaintext moduli.
@@ -202,51 +205,61 @@ fn search(settings: &Settings, wish: Wish) -> Result<Lattice, Refusal> {
 fn at_degree(settings: &Settings, wish: Wish, log_degree: u32) -> Result<Lattice, Refusal> {
     let mut error = SlotError::Empty;
     let mut plaintext_bits = 0;
+    let is_free = settings.measured.is_some() && wish.name == LatticeName::Ckks;
+    let lengths = if is_free { LENGTHS } else { settings.input_bits..=settings.input_bits };
     for primes in 1..=MOST_PRIMES {
-        // The plaintext modulus grows until the numbers fit, whatever the errors do.
-        loop {
-            let Some(candidate) = candidate(wish, settings.input_bits, log_degree, primes, plaintext_bits)
-            else {
-                return Err(Refusal::Impossible(error));
-            };
-            let security_bits = candidate.security_bits();
-            if security_bits < wish.security_bits {
-                let modulus_bits = candidate.total_bits();
-                return Err(Refusal::Insecure { log_degree, modulus_bits, security_bits, error });
+        'lengths: for length in lengths.clone() {
+            // The plaintext modulus grows until the numbers fit, whatever the errors do.
+            loop {
+                let mut chain = vec![length; primes];
+                if settings.measured.is_none() {
+                    chain[0] = LONGEST;
+                }
+                let candidate = candidate(wish, settings.input_bits, log_degree, chain, plaintext_bits);
+                let Some(candidate) = candidate else { return Err(Refusal::Impossible(error)) };
+                let security_bits = candidate.security_bits();
+                if security_bits < wish.security_bits {
+                    // More primes may be shorter.
+                    if length > *lengths.start() {
+                        break 'lengths;
+                    }
+                    let modulus_bits = candidate.total_bits();
+                    return Err(Refusal::Insecure { log_degree, modulus_bits, security_bits, error });
+                }
+                error = match candidate.forecast(settings, 1) {
+                    Ok(_) => return Ok(candidate),
+                    Err(error) => error,
+                };
+                let SlotError::Wrapped { needed, .. } = error else { break };
+                if !needed.is_finite() {
+                    return Err(Refusal::Impossible(error));
+                }
+                #[expect(
+                    clippy::cast_possible_truncation,
+                    clippy::cast_sign_loss,
+                    reason = "bits of a number"
+                )]
+                let needed = needed.ceil() as u64 + 2;
+                if needed <= plaintext_bits || needed > MOST_PLAINTEXT_BITS {
+                    break;
+                }
+                plaintext_bits = needed;
             }
-            error = match candidate.forecast(settings, 1) {
-                Ok(_) => return Ok(candidate),
-                Err(error) => error,
-            };
-            let SlotError::Wrapped { needed, .. } = error else { break };
-            if !needed.is_finite() {
-                return Err(Refusal::Impossible(error));
-            }
-            #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "bits of a number")]
-            let needed = needed.ceil() as u64 + 2;
-            if needed <= plaintext_bits || needed > MOST_PLAINTEXT_BITS {
-                break;
-            }
-            plaintext_bits = needed;
         }
     }
     Err(Refusal::Impossible(error))
 }
 
-/// Parameters with so many primes, in CKKS of the bits of the scale; `None` where there are no such primes.
+/// Parameters with as many primes as `chain` has, in CKKS of these lengths; `None` where there are no such primes.
 pub(in crate::protocol) fn candidate(
     wish: Wish,
     scale_bits: u32,
     log_degree: u32,
-    primes: usize,
+    chain: Vec<u32>,
     plaintext_bits: u64,
 ) -> Option<Lattice> {
     let (modulus_bits, plaintext_moduli, scale_bits) = match wish.name {
-        LatticeName::Ckks => {
-            let mut modulus_bits = vec![scale_bits; primes];
-            modulus_bits[0] = LONGEST;
-            (modulus_bits, Vec::new(), Some(scale_bits))
-        }
+        LatticeName::Ckks => (chain, Vec::new(), Some(scale_bits)),
         LatticeName::Bgv | LatticeName::Bfv => {
             let count = plaintext_bits.div_ceil(PLAINTEXT_BITS - 1).max(1);
             let least = (plaintext_bits.div_ceil(count) + 1).clamp(u64::from(log_degree) + 4, PLAINTEXT_BITS);
@@ -259,7 +272,7 @@ pub(in crate::protocol) fn candidate(
             // A level of BGV: what rounding leaves, and a few bits for sums.
             let level =
                 if wish.name == LatticeName::Bgv { (bits + log_degree + 4).min(LONGEST) } else { LONGEST };
-            (vec![level; primes], moduli, None)
+            (vec![level; chain.len()], moduli, None)
         }
     };
     let special = special_primes(&modulus_bits, log_degree, wish.security_bits);

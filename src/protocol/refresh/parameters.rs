@@ -11,12 +11,10 @@ use super::{Forecast, Policy, Schedule, Settings};
 use crate::{
     backend::slots::{Engine, SlotError},
     protocol::non_interactive::parameters::{
-        Lattice, MOST_PLAINTEXT_BITS, Refusal, Visitor, Wish, candidate,
+        LOG_DEGREES, LONGEST, Lattice, MOST_PLAINTEXT_BITS, Refusal, Visitor, Wish, candidate,
     },
 };
 
-/// Degrees that are tried, as powers of two.
-const LOG_DEGREES: std::ops::RangeInclusive<u32> = 12..=16;
 /// Most primes of Q that are tried.
 const MOST_PRIMES: usize = 32;
 
@@ -106,8 +104,10 @@ fn at_degree(settings: &Settings, wish: Wish, log_degree: u32) -> Result<Planned
     let primes = settings.levels.map_or(1..=MOST_PRIMES, |levels| levels..=levels);
     for primes in primes {
         loop {
-            let Some(scheme) = candidate(wish, settings.activation_bits, log_degree, primes, plaintext_bits)
-            else {
+            let mut chain = vec![settings.activation_bits; primes];
+            chain[0] = LONGEST;
+            let bits = settings.activation_bits;
+            let Some(scheme) = candidate(wish, bits, log_degree, chain, plaintext_bits) else {
                 refusal.get_or_insert(Refusal::Impossible(error.clone()));
                 break;
             };

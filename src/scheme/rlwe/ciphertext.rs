@@ -274,29 +274,37 @@ fn pack(basis: &Basis, polynomial: &Polynomial, out: &mut Vec<u8>) {
         for residue in row {
             word |= u128::from(*residue) << filled;
             filled += bits;
-            while filled >= 8 {
-                out.extend(word.to_le_bytes().first());
-                word >>= 8;
-                filled -= 8;
+            if filled >= u64::BITS {
+                #[expect(clippy::cast_possible_truncation, reason = "the lowest 64 bits")]
+                let low = word as u64;
+                out.extend(low.to_le_bytes());
+                word >>= u64::BITS;
+                filled -= u64::BITS;
             }
         }
+        out.extend(word.to_le_bytes().iter().take(filled.div_ceil(8) as usize));
     }
 }
 
 fn unpack(basis: &Basis, bytes: &mut &[u8], what: &'static str) -> Result<Polynomial, RlweError> {
     let early = RlweError::Bytes { what, why: "it ends too early" };
-    let (packed, rest) = bytes.split_at_checked(packed_bytes(basis)).ok_or(early)?;
+    let (mut packed, rest) = bytes.split_at_checked(packed_bytes(basis)).ok_or(early)?;
     *bytes = rest;
-    let mut polynomial = basis.zero(Domain::Values);
-    let mut packed = packed.iter();
+    let mut polynomial = basis.unset(Domain::Values);
     for (row, prime) in polynomial.rows_mut().zip(basis.primes()) {
         let bits = prime.bits();
+        let own;
+        (own, packed) = packed.split_at(basis.degree() / 8 * bits as usize);
+        let (words, end) = own.as_chunks();
+        let mut last = [0; size_of::<u64>()];
+        last[..end.len()].copy_from_slice(end);
+        let mut words = words.iter().chain(std::iter::once(&last)).map(|word| u64::from_le_bytes(*word));
         let mask = (1_u128 << bits) - 1;
         let (mut word, mut filled) = (0_u128, 0);
         for residue in row {
-            while filled < bits {
-                word |= packed.next().map_or(0, |byte| u128::from(*byte)) << filled;
-                filled += 8;
+            if filled < bits {
+                word |= u128::from(words.next().unwrap_or_default()) << filled;
+                filled += u64::BITS;
             }
             #[expect(clippy::cast_possible_truncation, reason = "below 2^bits")]
             let low = (word & mask) as u64;
