@@ -565,7 +565,8 @@ impl<E: Engine> Slots<E> {
         norm: f64,
     ) -> Result<Vec<Of<E>>, SlotError> {
         let level = inputs.iter().map(|input| input.state.level).min().ok_or(SlotError::Empty)?;
-        let sums = self.sums(layer, inputs, (level, target * self.rules().divisor(level)), norm)?;
+        let raw = (target * self.rules().divisor(level), false);
+        let sums = self.sums(layer, inputs, (level, raw), norm)?;
         sums.into_par_iter().map(|sum| self.rescaled(sum)).collect()
     }
 
@@ -583,15 +584,16 @@ impl<E: Engine> Slots<E> {
     ) -> Result<Vec<Of<E>>, SlotError> {
         let first = inputs.first().ok_or(SlotError::Empty)?;
         let level = inputs.iter().map(|input| input.state.level).min().ok_or(SlotError::Empty)?;
-        self.sums(layer, inputs, (level, first.state.scale * scale), norm)
+        // The exact circuit has such short weights too.
+        self.sums(layer, inputs, (level, (first.state.scale * scale, true)), norm)
     }
 
-    /// Rows of a layer at a level, whose products have the scale `raw`.
+    /// Rows of a layer at a level, whose products have the scale `raw`; see [`Rules::layer`].
     fn sums(
         &self,
         layer: &Linear,
         inputs: &[Of<E>],
-        (level, raw): (usize, f64),
+        (level, (raw, rounded)): (usize, (f64, bool)),
         norm: f64,
     ) -> Result<Vec<Of<E>>, SlotError> {
         let (what, expected) = ("the inputs of a layer", inputs.len());
@@ -599,7 +601,7 @@ impl<E: Engine> Slots<E> {
             return Err(SlotError::Length { what, found: layer.inputs, expected });
         }
         let known: Vec<_> = inputs.iter().map(|input| &input.state).collect();
-        let state = self.rules().layer(&known, level, raw, norm)?;
+        let state = self.rules().layer(&known, level, (raw, rounded), norm)?;
         for (index, Row { terms, bias }) in layer.rows.iter().enumerate() {
             let found = terms.iter().map(|(_, weight)| weight.abs()).sum::<f64>() + bias.abs();
             if !matches!(found, found if found <= norm) {

@@ -205,9 +205,9 @@ mod tests {
             ordered(a.view(), b.view(), found.view_mut());
             prop_assert!(found.iter().zip(&expected).all(|(x, y)| x.to_bits() == y.to_bits()));
             // Every second row and column of what is twice as large, or a matrix in one piece.
-            let step = if seed % 2 == 0 { 1 } else { 2 };
+            let (step, times) = if seed % 2 == 0 { (1, 1) } else { (2, 2_usize) };
             let spread = |of: &Array2<f64>| {
-                let mut large = Array2::zeros((of.nrows() * step as usize, of.ncols() * step as usize));
+                let mut large = Array2::zeros((of.nrows() * times, of.ncols() * times));
                 large.slice_mut(s![..;step, ..;step]).assign(&of.mapv(single_precision));
                 large
             };

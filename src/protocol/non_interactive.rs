@@ -25,7 +25,7 @@ use crate::{
     approximation::Polynomial,
     backend::{
         BackendError, Meter, Number, OperationCounts,
-        slots::{Ciphertext, Dry, Engine, Of, SlotError, Slots},
+        slots::{Dry, Engine, Of, SlotError, Slots},
     },
     math::stream::Stream,
     network::{LayerSpec, Loss, Network, Shape, Step, squares},
@@ -196,12 +196,23 @@ impl Settings {
         levels: usize,
         samples: usize,
     ) -> Result<Forecast, SlotError> {
+        self.forecast_of(&self.hollow(), engine, levels, samples)
+    }
+
+    /// The same with the network without weights, which takes a moment to make.
+    fn forecast_of<E: Engine>(
+        &self,
+        hollow: &[Step],
+        engine: &E,
+        levels: usize,
+        samples: usize,
+    ) -> Result<Forecast, SlotError> {
         let slots = Slots::new(Arc::new(Dry::of(engine, levels)), Meter::default());
         let inputs = (0..self.inputs())
             .map(|_| slots.encrypt(&(), &[], self.input_scale(), self.input_magnitude(), &Stream::seeded(0)))
             .collect::<Result<Vec<_>, _>>()?;
         let (fresh, top) = (inputs.len(), inputs.first().map_or(0, |input| input.state().level));
-        let outputs = self.evaluate(&slots, &0, &self.hollow(), inputs)?;
+        let outputs = self.evaluate(&slots, &0, hollow, inputs)?;
         let count = outputs.len();
         let state = outputs.first().ok_or(SlotError::Empty)?.state().clone();
         for output in &outputs {
@@ -375,18 +386,23 @@ pub fn serve<E: Engine>(
         let bytes = outputs.first().map_or(1, |output| slots.bytes(output));
         for part in outputs.chunks(settings.part(bytes)) {
             let mut body = Vec::with_capacity(part.len() * bytes);
-            part.iter().for_each(|output| slots.write(output, false, &mut body));
+            for output in part {
+                slots.write(output, false, &mut body);
+            }
             link.send(&Message { kind: Kind::Sums, layer: 0, count, body })?;
         }
     }
 }
 
-/// The inputs of a batch and how many samples it has; `None` where the client closes.
+/// The inputs of a batch, and how many samples it has.
+type Batch<E> = (Vec<Of<E>>, u32);
+
+/// The next batch; `None` where the client closes.
 fn read_inputs<E: Engine>(
     slots: &Slots<E>,
     settings: &Settings,
     link: &mut Link,
-) -> Result<Option<(Vec<Ciphertext<E::Payload>>, u32)>, ProtocolError> {
+) -> Result<Option<Batch<E>>, ProtocolError> {
     let (scale, magnitude) = (settings.input_scale(), settings.input_magnitude());
     let each = slots.fresh_bytes().max(1);
     let mut inputs = Vec::with_capacity(settings.inputs());

@@ -250,8 +250,15 @@ impl Rules {
         self.checked("a sum of products", State { level, scale: raw, magnitude, noise })
     }
 
-    /// A row of a layer with its bias, not yet rescaled: the magnitudes of both sum to at most `norm`.
-    pub fn layer(&self, inputs: &[&State], level: usize, raw: f64, norm: f64) -> Result<State, SlotError> {
+    /// A row of a layer with its bias, not yet rescaled: the magnitudes of both sum to at most `norm`. Where the weights of the exact
+    /// circuit are `rounded` too, that they are is no error.
+    pub fn layer(
+        &self,
+        inputs: &[&State],
+        level: usize,
+        (raw, rounded): (f64, bool),
+        norm: f64,
+    ) -> Result<State, SlotError> {
         let inputs = inputs.iter().map(|input| self.dropped(input, level)).collect::<Result<Vec<_>, _>>()?;
         let most = inputs.iter().map(|input| input.magnitude).fold(1.0, f64::max);
         let mut noise = vec![Bound::ZERO; self.noises.len()];
@@ -265,8 +272,8 @@ impl Rules {
                 // The greatest error times the norm is no less than the errors times their weights; rounding adds half of each input.
                 let error = input.noise[index];
                 whole[index] = Bound(whole[index].0.max((error * integers).0));
-                let rounded = rules.times_integer(error, Self::encoded(input), Bound::of(0.5));
-                noise[index] = noise[index] + rounded;
+                let message = if rounded { Bound::ZERO } else { Self::encoded(input) };
+                noise[index] = noise[index] + rules.times_integer(error, message, Bound::of(0.5));
             }
         }
         let noise = noise.into_iter().zip(whole).map(|(rounded, whole)| rounded + whole);

@@ -121,22 +121,25 @@ impl Place<'_> {
             (most << limb).div_ceil(prime.value()) * prime.value()
         });
         // What is below the square of a power of two above the prime is reduced without a division.
-        let short = starts.iter().all(|start| 2 * start >> (2 * prime.bits()).min(63) == 0);
+        let short = starts.iter().all(|start| (2 * start) >> (2 * prime.bits()).min(63) == 0);
         let place = prime.reduce(1 << shift);
         for start in (0..width).step_by(STRETCH) {
             for start in (start..start + STRETCH).step_by(VECTORS * U::LANES) {
                 let mut totals = starts.map(|start| [unit.sum(start); VECTORS]);
-                for (input, weights) in panel.inputs.iter().zip(panel.weights.chunks_exact(COUNT)) {
+                // Arrays, whose lengths the compiler knows: so the totals stay in registers.
+                let (all, _) = panel.weights.as_chunks::<COUNT>();
+                for (input, weights) in panel.inputs.iter().zip(all) {
                     let from = input * width + start;
                     let lanes = &values[from..from + VECTORS * U::LANES];
                     let mut own = [unit.sum(0); VECTORS];
                     for (own, lanes) in own.iter_mut().zip(lanes.chunks_exact(U::LANES)) {
                         *own = unit.load_sum(lanes);
                     }
-                    for (totals, weight) in totals.iter_mut().zip(weights) {
-                        let weight = unit.sum(*weight);
-                        for (total, own) in totals.iter_mut().zip(own) {
-                            *total = unit.add_short_product(*total, own, weight);
+                    for row in 0..COUNT {
+                        let weight = unit.sum(weights[row]);
+                        for vector in 0..VECTORS {
+                            totals[row][vector] =
+                                unit.add_short_product(totals[row][vector], own[vector], weight);
                         }
                     }
                 }
@@ -226,7 +229,7 @@ mod tests {
             };
             let inputs: Vec<_> = (0..9).map(polynomial).collect();
             let inputs: Vec<_> = inputs.iter().collect();
-            let weight = |at: usize| (seed.rotate_left(at as u32).cast_signed() % magnitude) / 9;
+            let weight = |at: usize| (seed.wrapping_mul(2 * at as u64 + 1).cast_signed() % magnitude) / 9;
             let mut rows: Vec<Row> = (0..alike).map(|row| (0..9).map(|at| (at, weight(7 * row + at))).collect()).collect();
             rows.push(vec![(3, 1 - magnitude), (8, 0)]);
             rows.push(vec![]);

@@ -12,6 +12,7 @@ use super::{Forecast, Settings};
 use crate::{
     backend::slots::{Approximate, Engine, Exact, Integers, Reals, SlotError},
     math::rns::prime::transform_primes,
+    network::Step,
     scheme::{
         bfv::Bfv,
         bgv::Bgv,
@@ -123,7 +124,16 @@ impl Lattice {
     /// # Errors
     /// Where these parameters do not suffice for the circuit.
     pub fn forecast(&self, settings: &Settings, samples: usize) -> Result<Forecast, SlotError> {
-        struct Ahead<'s>(&'s Settings, usize);
+        self.forecast_of(&settings.hollow(), settings, samples)
+    }
+
+    fn forecast_of(
+        &self,
+        hollow: &[Step],
+        settings: &Settings,
+        samples: usize,
+    ) -> Result<Forecast, SlotError> {
+        struct Ahead<'s>(&'s [Step], &'s Settings, usize);
         impl Visitor for Ahead<'_> {
             type Output = Result<Forecast, SlotError>;
             fn visit<E: Engine, T: Engine<Number = E::Number>>(
@@ -132,10 +142,10 @@ impl Lattice {
                 _twin: T,
                 levels: usize,
             ) -> Self::Output {
-                self.0.forecast(&engine, levels, self.1)
+                self.1.forecast_of(self.0, &engine, levels, self.2)
             }
         }
-        self.visit(Ahead(settings, samples))?
+        self.visit(Ahead(hollow, settings, samples))?
     }
 }
 
@@ -193,8 +203,9 @@ pub fn plan(settings: &Settings, wish: Wish) -> Result<Lattice, Refusal> {
 fn search(settings: &Settings, wish: Wish) -> Result<Lattice, Refusal> {
     let degrees = wish.log_degree.map_or(LOG_DEGREES, |log_degree| log_degree..=log_degree);
     let mut refusal = Refusal::Impossible(SlotError::Empty);
+    let hollow = settings.hollow();
     for log_degree in degrees {
-        match at_degree(settings, wish, log_degree) {
+        match at_degree(settings, &hollow, wish, log_degree) {
             Ok(found) => return Ok(found),
             Err(refused) => refusal = refused,
         }
@@ -202,7 +213,7 @@ fn search(settings: &Settings, wish: Wish) -> Result<Lattice, Refusal> {
     Err(refusal)
 }
 
-fn at_degree(settings: &Settings, wish: Wish, log_degree: u32) -> Result<Lattice, Refusal> {
+fn at_degree(settings: &Settings, hollow: &[Step], wish: Wish, log_degree: u32) -> Result<Lattice, Refusal> {
     let mut error = SlotError::Empty;
     let mut plaintext_bits = 0;
     let is_free = settings.measured.is_some() && wish.name == LatticeName::Ckks;
@@ -226,7 +237,7 @@ fn at_degree(settings: &Settings, wish: Wish, log_degree: u32) -> Result<Lattice
                     let modulus_bits = candidate.total_bits();
                     return Err(Refusal::Insecure { log_degree, modulus_bits, security_bits, error });
                 }
-                error = match candidate.forecast(settings, 1) {
+                error = match candidate.forecast_of(hollow, settings, 1) {
                     Ok(_) => return Ok(candidate),
                     Err(error) => error,
                 };
@@ -275,16 +286,18 @@ pub(in crate::protocol) fn candidate(
             (vec![level; chain.len()], moduli, None)
         }
     };
-    let special = special_primes(&modulus_bits, log_degree, wish.security_bits);
-    let special_bits = vec![LONGEST; special];
+    // A digit of so many primes that are one bit shorter than the special ones leaves an error near that of rounding.
+    let is_free = settings.measured.is_some() && wish.name == LatticeName::Ckks;
+    let longest = if is_free { length + 1 } else { LONGEST };
+    let special_bits = vec![longest; special_primes(&modulus_bits, longest, log_degree, wish.security_bits)];
     Some(Lattice { name: wish.name, log_degree, modulus_bits, special_bits, plaintext_moduli, scale_bits })
 }
 
 /// How many special primes make the switch of keys cheapest, among those that keep the security.
-fn special_primes(modulus_bits: &[u32], log_degree: u32, security_bits: u32) -> usize {
+fn special_primes(modulus_bits: &[u32], longest: u32, log_degree: u32, security_bits: u32) -> usize {
     let (primes, bits) = (modulus_bits.len(), modulus_bits.iter().sum::<u32>());
     let secure = |special: &usize| {
-        let total = bits + LONGEST * u32::try_from(*special).unwrap_or(u32::MAX / LONGEST);
+        let total = bits + longest * u32::try_from(*special).unwrap_or(u32::MAX / longest);
         lattice_security_bits(log_degree, total) >= security_bits
     };
     // Digits times the rows that each of them has.
