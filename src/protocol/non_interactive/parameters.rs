@@ -287,8 +287,10 @@ pub(in crate::protocol) fn candidate(
         }
     };
     // A digit of so many primes that are one bit shorter than the special ones leaves an error near that of rounding.
-    let is_free = settings.measured.is_some() && wish.name == LatticeName::Ckks;
-    let longest = if is_free { length + 1 } else { LONGEST };
+    let longest = match wish.name {
+        LatticeName::Ckks => modulus_bits.iter().max().map_or(LONGEST, |bits| (bits + 1).min(LONGEST)),
+        LatticeName::Bgv | LatticeName::Bfv => LONGEST,
+    };
     let special_bits = vec![longest; special_primes(&modulus_bits, longest, log_degree, wish.security_bits)];
     Some(Lattice { name: wish.name, log_degree, modulus_bits, special_bits, plaintext_moduli, scale_bits })
 }
