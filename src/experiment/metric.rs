@@ -54,7 +54,7 @@ impl Metric {
 }
 
 /// All names.
-pub const METRICS: [Metric; 76] = [
+pub const METRICS: [Metric; 77] = [
     metric("accuracy", "accuracy", Kind::Result, Fixed(4)),
     metric("loss", "loss", Kind::Result, Fixed(4)),
     metric("samples", "test samples", Kind::Result, Fixed(0)),
@@ -106,6 +106,7 @@ pub const METRICS: [Metric; 76] = [
     metric("ciphertexts_up", "ciphertexts up", Kind::Count, Fixed(0)),
     metric("ciphertexts_down", "ciphertexts down", Kind::Count, Fixed(0)),
     metric("refreshes", "refreshes", Kind::Count, Fixed(0)),
+    metric("refreshes_inference", "refreshes in classification", Kind::Count, Fixed(0)),
     metric("reforms", "laid out anew", Kind::Count, Fixed(0)),
     metric("secure_ml_messages", "SecureML's messages", Kind::Result, Fixed(0)),
     metric(Operation::Encryption.name(), "encryptions", Kind::Count, Fixed(0)),

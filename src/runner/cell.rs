@@ -244,6 +244,9 @@ fn summarise(
     if run.refreshes[1] > 0 {
         counts.insert("reforms".to_owned(), run.refreshes[1]);
     }
+    if run.refreshes[2] > 0 {
+        counts.insert("refreshes_inference".to_owned(), run.refreshes[2]);
+    }
     counts.extend(run.operations.by_name());
     let mut seconds = BTreeMap::from(
         [

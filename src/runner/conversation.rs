@@ -73,8 +73,8 @@ pub(super) struct Conversation {
     pub phases: Option<refresh::Phases>,
     /// Whether its numbers have errors.
     pub is_approximate: bool,
-    /// Numbers refreshed, and numbers only laid out anew.
-    pub refreshes: [u64; 2],
+    /// Numbers refreshed and numbers only laid out anew, in training where there is any; numbers refreshed in classification after it.
+    pub refreshes: [u64; 3],
     /// Samples that would have taken the same time: slots of all batches.
     pub capacity: Option<usize>,
     /// No output is farther from the exact circuit's, where the scheme has errors.
@@ -115,8 +115,8 @@ trait Side: Send + Sync {
         self.error_bound().is_some()
     }
     /// See [`Conversation`].
-    fn refreshes(&self) -> [u64; 2] {
-        [0; 2]
+    fn refreshes(&self) -> [u64; 3] {
+        [0; 3]
     }
     /// See [`Conversation`].
     fn levels(&self) -> usize {
@@ -288,8 +288,14 @@ impl<E: Engine> Side for RefreshSide<'_, E> {
         self.slots.rules().rescales()
     }
 
-    fn refreshes(&self) -> [u64; 2] {
-        [self.forecast.total.refreshes, self.forecast.total.reforms]
+    fn refreshes(&self) -> [u64; 3] {
+        let (training, classification) =
+            (self.forecast.training_refreshes, self.forecast.classification_refreshes);
+        if self.protocol.iterations > 0 {
+            [training[0], training[1], classification[0]]
+        } else {
+            [classification[0], classification[1], 0]
+        }
     }
 }
 

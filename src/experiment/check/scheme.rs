@@ -143,16 +143,22 @@ pub(super) fn lattice(
     Some((found, security_bits, short))
 }
 
-/// The same under protocol `refresh`.
+/// The security that CryptoDL gives its parameters (its k).
+const CRYPTO_DL_SECURITY_BITS: u32 = 80;
+
+/// The same under protocol `refresh`; `security = "paper"` asks for the paper's 80 bits.
 pub(super) fn refreshed(
     spec: &Spec,
     name: LatticeName,
     protocol: &refresh::Settings,
     checker: &mut Checker<'_>,
 ) -> Option<(refresh::parameters::Planned, u32, bool)> {
-    let (wish, required, _) = wish(spec, name, checker);
+    let (mut wish, required, marked) = wish(spec, name, checker);
     if checker.has_errors_since(0) {
         return None;
+    }
+    if marked {
+        wish.security_bits = CRYPTO_DL_SECURITY_BITS;
     }
     let found = refresh::parameters::plan(protocol, wish);
     let found = found.map_err(|refusal| refused(spec, (name, required), refusal, checker)).ok()?;

@@ -47,6 +47,10 @@ pub struct Forecast {
     pub classification: Script,
     /// All of it.
     pub total: Tally,
+    /// Numbers refreshed, and only laid out anew, in all iterations.
+    pub training_refreshes: [u64; 2],
+    /// The same in all classifications.
+    pub classification_refreshes: [u64; 2],
 }
 
 /// A client that is not there.
@@ -348,6 +352,7 @@ impl Settings {
             }
         }
         let mut training = None;
+        let (mut training_refreshes, mut classification_refreshes) = ([0; 2], [0; 2]);
         if let Some(schedule) = for_training {
             total.add(&model, 1);
             let mut script = Script::default();
@@ -362,7 +367,9 @@ impl Settings {
             iteration
                 .answer(1, script.results.first().map_or(0, |loss| engine.payload_bytes(loss.level, false)));
             iteration.count(&script.schedule, self);
-            total.add(&iteration, self.iterations as u64);
+            let iterations = self.iterations as u64;
+            training_refreshes = [iteration.refreshes, iteration.reforms].map(|count| count * iterations);
+            total.add(&iteration, iterations);
             let states = script.results.iter().skip(1).zip(&layers);
             let mut end = planner.tally(|slots| {
                 states.clone().zip(&script.weight_levels).try_for_each(|((state, count), level)| {
@@ -390,9 +397,11 @@ impl Settings {
             batch.exchanges(&classification, engine, fresh);
             batch.answer(outputs, engine.payload_bytes(level, false));
             batch.count(&classification.schedule, self);
-            total.add(&batch, samples.div_ceil(self.batch) as u64);
+            let batches = samples.div_ceil(self.batch) as u64;
+            classification_refreshes = [batch.refreshes, batch.reforms].map(|count| count * batches);
+            total.add(&batch, batches);
         }
-        Ok(Forecast { training, classification, total })
+        Ok(Forecast { training, classification, total, training_refreshes, classification_refreshes })
     }
 }
 
