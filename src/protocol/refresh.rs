@@ -1,4 +1,4 @@
-//! Training and classification on encrypted data and weights; the client refreshes what has used up its modulus (CryptoDL, PoPETs 2018).
+//! Training and classification on encrypted data and weights; the client refreshes what has used up its modulus (CryptoDL, 2018).
 //!
 //! The client owns data, weights and results; all of them reach the server encrypted under its key. Slots hold the samples of a batch. The
 //! server goes forward with the polynomial in place of the activation, and back with its derivative, sums gradients over the slots and moves
@@ -9,7 +9,7 @@
 //! * [`Schedule`] says where it asks: as the paper's counts have it, or as seldom as the parameters allow.
 //! * [`Forecast`] is the same circuit over nothing: what is sent, in which order, at which scale and level. Both parties follow it.
 //!
-//! Networks have no biases, as those that the paper's counts belong to (`papers`: 77, 192, 452, 600, 640 refreshes).
+//! Networks have no biases, as those that the paper's counts belong to (77, 192, 452, 600, 640 refreshes).
 
 mod circuit;
 mod client;

@@ -90,7 +90,7 @@ impl<E: Engine> Circuit<'_, E> {
         inputs: Many<E>,
     ) -> Result<Many<E>, ProtocolError> {
         let outputs = self.forward(client, weights, inputs)?.outputs;
-        Ok(self.map(outputs.len(), |group| self.slots.compact(&outputs[group]))?)
+        self.map(outputs.len(), |group| self.slots.compact(&outputs[group]))
     }
 
     /// Moves the weights by one step along the mean gradient of the squared error; gives the batch's summed loss.
@@ -192,10 +192,10 @@ impl<E: Engine> Circuit<'_, E> {
             self.slots.multiply(self.evaluation, left, right)
         });
         let products = self.ask(client, place, Form::Grouped, products?)?;
-        Ok(self.map(sums, |sum| {
+        self.map(sums, |sum| {
             let terms: Vec<_> = products[sum * terms..][..terms].iter().map(|product| (product, 1)).collect();
             self.slots.sum(&terms)
-        })?)
+        })
     }
 
     /// What a layer's deltas are to the neurons below it, one ciphertext a neuron in all blocks or, laid out anew, grouped.

@@ -1,5 +1,7 @@
 //! The client: it owns keys, data and weights, and encrypts anew what the server asks for.
 
+#![expect(clippy::needless_pass_by_value, reason = "a view of an array is a reference already")]
+
 use ndarray::{Array1, Array2, ArrayView2, Axis};
 use num_bigint::BigInt;
 use rayon::prelude::*;

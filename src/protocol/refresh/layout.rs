@@ -1,5 +1,7 @@
 //! Where samples, neurons and weights are in the slots.
 
+#![expect(clippy::needless_pass_by_value, reason = "a view of an array is a reference already")]
+
 use ndarray::{ArrayView1, ArrayView2};
 
 /// How numbers lie in the slots of one ciphertext. A row of slots is cut into blocks of as many slots as a batch has samples, rounded up to a

@@ -44,7 +44,8 @@ pub(super) fn message(kind: Kind, layer: usize, count: usize, body: Vec<u8>) -> 
 
 /// The bytes of each of so many ciphertexts of one length.
 pub(super) fn parts(body: &[u8], told: u32, count: usize) -> Result<Vec<&[u8]>, ProtocolError> {
-    if u32::try_from(count) != Ok(told) || count == 0 || body.len() % count != 0 || body.is_empty() {
+    if u32::try_from(count) != Ok(told) || count == 0 || !body.len().is_multiple_of(count) || body.is_empty()
+    {
         let found = format!("{told} ciphertexts in {} bytes in place of {count}", body.len());
         return Err(ProtocolError::Unexpected { found, expected: "ciphertexts" });
     }

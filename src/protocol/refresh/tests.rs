@@ -377,7 +377,9 @@ fn hostile_bytes_are_refused() {
     ] {
         let (near, far) = pipe();
         let mut client = Link::new(Box::new(near), true, None);
-        messages.iter().for_each(|message| client.send(message).unwrap());
+        for message in &messages {
+            client.send(message).unwrap();
+        }
         drop(client);
         let mut link = Link::new(Box::new(far), false, None);
         assert!(serve(&server, &settings, &forecast, &mut link, 5).is_err());
