@@ -248,7 +248,7 @@ fn what_cannot_run_is_refused_with_the_reason() {
     refused(&["network.activation=relu"], &["no series", "`sigmoid`"]);
     refused(&["approximation.degree=64"], &["degree 64", "1 to 63"]);
     refused(&["protocol.name=split"], &["`split` takes an additive scheme", "non_interactive"]);
-    refused(&["protocol.name=refresh"], &["cannot run yet"]);
+    refused(&["protocol.name=refresh"], &["without biases"]);
     refused(&["protocol.training_iterations=2"], &["classifies and does not train"]);
     refused(&["scheme.log_degree=40"], &["`scheme.log_degree` is 40", "12 to 16"]);
     refused(&["scheme.security=128"], &["2^12", "128 required"]);

@@ -70,14 +70,15 @@ impl Refresher<Dry> for Absent<'_> {
         request: Request,
         ciphertexts: Vec<Of<Dry>>,
     ) -> Result<Vec<Of<Dry>>, ProtocolError> {
-        let compact = |ciphertext: &Of<Dry>| self.slots.compact(ciphertext);
-        let Some(first) = ciphertexts.first() else { return Ok(ciphertexts) };
-        let state = compact(first)?.state().clone();
-        let answered = request.answered(&self.layout, ciphertexts.len());
-        let rest = if self.thin { &ciphertexts[..1] } else { &ciphertexts[..] };
+        let rest = if self.thin { ciphertexts.get(..1).unwrap_or_default() } else { &ciphertexts[..] };
+        let mut state = None;
         for ciphertext in rest {
-            self.slots.decrypt(&(), &compact(ciphertext)?)?;
+            let short = self.slots.compact(ciphertext)?;
+            self.slots.decrypt(&(), &short)?;
+            state.get_or_insert_with(|| short.state().clone());
         }
+        let Some(state) = state else { return Ok(ciphertexts) };
+        let answered = request.answered(&self.layout, ciphertexts.len());
         let (scale, magnitude) = self.settings.fresh(request.place.0, self.slots.rules());
         self.exchanges.push(Exchange { request, sent: ciphertexts.len(), state, answered });
         let fresh = || self.slots.encrypt(&(), &[], scale, magnitude, &Stream::seeded(0));
