@@ -172,7 +172,7 @@ mod tests {
                 let x = interval[0] + at * (interval[1] - interval[0]);
                 let powers = chebyshev.to_monomial();
                 prop_assert_eq!(powers.basis, Basis::Monomial);
-                // Narrow and far from 0 an interval costs up to 7 bits a degree.
+                // Narrow and far from 0 an interval costs up to 5 bits a degree.
                 prop_assert!((powers.value(x) - chebyshev.value(x)).abs() < 1e-5);
             }
         }
