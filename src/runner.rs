@@ -13,6 +13,7 @@ pub mod provenance;
 pub mod record;
 pub mod serve;
 pub mod sweep;
+pub mod watch;
 
 use std::path::PathBuf;
 
@@ -69,6 +70,16 @@ pub enum RunError {
         /// the directory
         path: PathBuf,
     },
+    /// A cell would take more memory than it may.
+    #[error(
+        "it would take about {needed_mebibytes} MiB of memory; {limit_mebibytes} MiB are free, or allowed by --memory"
+    )]
+    Memory {
+        /// As estimated.
+        needed_mebibytes: u64,
+        /// What there is.
+        limit_mebibytes: u64,
+    },
     /// The operating system has no randomness to give.
     #[error("no entropy from the operating system: {0}")]
     Entropy(rand::rand_core::OsError),
@@ -100,6 +111,7 @@ impl RunError {
                 | Self::Approximation(_)
                 | Self::Interval { .. }
                 | Self::Parameters(_)
+                | Self::Memory { .. }
         )
     }
 
@@ -107,6 +119,9 @@ impl RunError {
     pub fn reason(&self) -> String {
         match self {
             Self::Dataset(error) => error.without_places(),
+            Self::Memory { needed_mebibytes, .. } => {
+                format!("it would take about {needed_mebibytes} MiB of memory, more than there was")
+            }
             other => other.to_string(),
         }
     }

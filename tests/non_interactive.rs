@@ -15,8 +15,9 @@ use henn::experiment::plan::{Plan, Request, System};
 use henn::experiment::spec::ProfileName;
 use henn::protocol::channel::{Channel, Tcp};
 use henn::protocol::message::{Kind, Message};
-use henn::runner::cell::{self, Computed, Peer, Prepared, Watch};
+use henn::runner::cell::{self, Computed, Peer, Prepared};
 use henn::runner::progress::Progress;
+use henn::runner::watch::Watch;
 use henn::runner::{estimate, serve};
 
 /// Parameters that are insecure, and quick.

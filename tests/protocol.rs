@@ -23,10 +23,11 @@ use henn::protocol::split::client::Client;
 use henn::protocol::split::server::{Layer, Server};
 use henn::protocol::split::{Masks, Settings};
 use henn::protocol::transcript::Link;
-use henn::runner::cell::{self, Computed, Peer, Prepared, Watch};
+use henn::runner::cell::{self, Computed, Peer, Prepared};
 use henn::runner::estimate;
 use henn::runner::progress::Progress;
 use henn::runner::serve;
+use henn::runner::watch::Watch;
 use ndarray::Axis;
 use proptest::prelude::*;
 

@@ -1,8 +1,8 @@
 //! Counts what a backend does, and carries the wish to stop into long computations.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::backend::BackendError;
 
@@ -141,12 +141,30 @@ impl Interrupt {
 pub struct Meter {
     counts: Arc<[AtomicU64; Operation::ALL.len()]>,
     interrupt: Interrupt,
+    stage: Arc<Mutex<String>>,
 }
 
 impl Meter {
     /// A meter at zero that listens to `interrupt`.
     pub fn new(interrupt: Interrupt) -> Self {
-        Self { counts: Arc::default(), interrupt }
+        Self { interrupt, ..Self::default() }
+    }
+
+    /// As if so many operations had been counted, and no others.
+    pub fn resume(&self, counts: &OperationCounts) {
+        for operation in Operation::ALL {
+            self.counts[operation.index()].store(counts.get(operation), Ordering::Relaxed);
+        }
+    }
+
+    /// Where a long computation has come to, in words, for whoever watches it.
+    pub fn at(&self, stage: String) {
+        *self.stage.lock().unwrap_or_else(PoisonError::into_inner) = stage;
+    }
+
+    /// The same for the watcher; empty before anything was said.
+    pub fn stage(&self) -> String {
+        self.stage.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// Counts `count` of one operation.

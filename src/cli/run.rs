@@ -24,6 +24,9 @@ pub(super) struct How {
     /// Compute cells again that are cached
     #[arg(long)]
     fresh: bool,
+    /// MiB that a cell may take, by the estimate of `henn check`; what is free, unless given
+    #[arg(long, value_name = "MIB", value_parser = clap::value_parser!(u64).range(1..=1 << 32))]
+    memory: Option<u64>,
     /// Exit 1 when a claim fails or a published value is not reproduced
     #[arg(long)]
     strict: bool,
@@ -49,6 +52,7 @@ pub(super) fn execute(context: &Context, plan: &Plan, how: &How) -> Result<ExitS
             fresh: how.fresh,
             connect: how.connect.as_deref(),
             store: &store,
+            memory: how.memory.map(|mebibytes| mebibytes << 20),
             interrupt: context.interrupt.clone(),
             progress: &context.progress,
         },

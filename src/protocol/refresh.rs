@@ -22,11 +22,11 @@ mod server;
 use serde::Serialize;
 
 pub use circuit::{Circuit, Part, Refresher, Request};
-pub use client::{Client, Opened};
+pub use client::{Checkpoint, Client, Opened, Refreshes};
 pub use forecast::{Exchange, Forecast, Script, Tally};
 pub use layout::{Form, Layout};
 pub use schedule::{PaperLevels, Place, Point, Policy, Schedule};
-pub use server::{Phases, serve};
+pub use server::{Course, Phases, serve};
 
 use crate::{
     approximation::Polynomial,

@@ -1,13 +1,14 @@
 //! A channel that counts what the protocol says over it.
 
-use sha2::{Digest, Sha256};
+use serde::{Deserialize, Serialize};
 
 use crate::protocol::ProtocolError;
 use crate::protocol::channel::{Channel, LENGTH_BYTES};
 use crate::protocol::message::{HEADER_BYTES, Kind, Message};
 
 /// What went over a channel, as the client sees it: up is towards the server.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Traffic {
     /// Times that the client waited for an answer.
     pub rounds: u64,
@@ -61,7 +62,7 @@ pub struct Link {
     ciphertext_bytes: Option<[usize; 2]>,
     awaiting: bool,
     traffic: Traffic,
-    hash: Sha256,
+    chain: Chain,
 }
 
 impl Link {
@@ -84,7 +85,7 @@ impl Link {
             ciphertext_bytes,
             awaiting: false,
             traffic: Traffic::default(),
-            hash: Sha256::new(),
+            chain: Chain::default(),
         }
     }
 
@@ -135,10 +136,8 @@ impl Link {
             traffic.rounds += u64::from(std::mem::take(&mut self.awaiting));
         }
         if self.is_client {
-            self.hash.update([u8::from(up)]);
-            self.hash.update((length as u64).to_le_bytes());
-            self.hash.update(message.header());
-            self.hash.update(&message.body);
+            let length = (length as u64).to_le_bytes();
+            self.chain.extend([&[u8::from(up)], &length[..], &message.header(), &message.body]);
         }
     }
 
@@ -147,8 +146,34 @@ impl Link {
         self.traffic
     }
 
-    /// SHA-256 over every counted frame and its direction; of the client's end, as the server's hashes nothing.
-    pub fn digest(&self) -> String {
-        hex::encode(self.hash.clone().finalize())
+    /// Hash over every counted frame and its direction; of the client's end, as the server's hashes nothing.
+    pub fn chain(&self) -> Chain {
+        self.chain
+    }
+
+    /// As if these had been counted, and nothing else: the conversation goes on where another one ended.
+    pub fn resume(&mut self, traffic: Traffic, chain: Chain) {
+        (self.traffic, self.chain) = (traffic, chain);
+    }
+}
+
+/// A chain of hashes (BLAKE3), each over the one before it and some bytes: where a sequence has come to, short enough to be kept.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Chain([u8; 32]);
+
+impl Chain {
+    /// Adds what lies one after the other in some pieces.
+    pub fn extend<P: AsRef<[u8]>>(&mut self, pieces: impl IntoIterator<Item = P>) {
+        let mut hash = blake3::Hasher::new();
+        hash.update(&self.0);
+        for piece in pieces {
+            hash.update(piece.as_ref());
+        }
+        self.0 = hash.finalize().into();
+    }
+
+    /// The last hash.
+    pub fn as_bytes(&self) -> &[u8; 32] {
+        &self.0
     }
 }

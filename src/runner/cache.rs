@@ -7,14 +7,14 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use sha2::{Digest, Sha256};
 
 use crate::runner::RunError;
 use crate::runner::file::write_atomic;
 use crate::runner::record::Finished;
 
-/// The finished cells of one experiment.
+/// The cells of one experiment.
 #[derive(Debug)]
 pub struct Cache {
     directory: PathBuf,
@@ -23,8 +23,9 @@ pub struct Cache {
 #[derive(Serialize, Deserialize)]
 struct Entry {
     build: String,
+    key: String,
     checksum: String,
-    cell: String,
+    content: String,
 }
 
 impl Cache {
@@ -39,23 +40,56 @@ impl Cache {
 
     /// The finished cell of a key, if there is one that can be used.
     pub fn get(&self, key: &str) -> Option<Finished> {
-        let bytes = fs::read(self.path(key)).ok()?;
-        let entry: Entry = serde_json::from_slice(&bytes).ok()?;
-        if entry.build != build() || entry.checksum != checksum(&entry.cell) {
-            return None;
-        }
-        let finished: Finished = serde_json::from_str(&entry.cell).ok()?;
-        (finished.record.cell == key).then_some(finished)
+        read(&self.path(key), key).filter(|finished: &Finished| finished.record.cell == key)
     }
 
-    /// Keeps a finished cell.
+    /// Keeps a finished cell; what it left unfinished is no longer needed.
     pub fn put(&self, finished: &Finished) -> Result<(), RunError> {
-        let path = self.path(&finished.record.cell);
-        let json = |error: serde_json::Error| RunError::file(&path)(error.into());
-        let cell = serde_json::to_string(finished).map_err(json)?;
-        let entry = Entry { build: build().to_owned(), checksum: checksum(&cell), cell };
-        write_atomic(&path, serde_json::to_string(&entry).map_err(json)?.as_bytes())
+        let key = &finished.record.cell;
+        write(&self.path(key), key, finished)?;
+        // Where there is none, that is as well.
+        drop(fs::remove_file(self.partial(key).path));
+        Ok(())
     }
+
+    /// Where an unfinished cell is kept.
+    pub fn partial(&self, key: &str) -> Partial {
+        Partial { path: self.directory.join(format!("{key}.partial.json")), key: key.to_owned() }
+    }
+}
+
+/// What an unfinished cell leaves for whoever takes it up.
+#[derive(Debug, Clone)]
+pub struct Partial {
+    path: PathBuf,
+    key: String,
+}
+
+impl Partial {
+    /// What was left, if it can be used.
+    pub(super) fn get<T: DeserializeOwned>(&self) -> Option<T> {
+        read(&self.path, &self.key)
+    }
+
+    /// Leaves something.
+    pub(super) fn put<T: Serialize>(&self, found: &T) -> Result<(), RunError> {
+        write(&self.path, &self.key, found)
+    }
+}
+
+/// What a file holds, if it is whole, of this key and of this build.
+fn read<T: DeserializeOwned>(path: &Path, key: &str) -> Option<T> {
+    let entry: Entry = serde_json::from_slice(&fs::read(path).ok()?).ok()?;
+    let is_whole = entry.build == build() && entry.key == key && entry.checksum == checksum(&entry.content);
+    if is_whole { serde_json::from_str(&entry.content).ok() } else { None }
+}
+
+fn write<T: Serialize>(path: &Path, key: &str, content: &T) -> Result<(), RunError> {
+    let json = |error: serde_json::Error| RunError::file(path)(error.into());
+    let content = serde_json::to_string(content).map_err(json)?;
+    let (build, key, checksum) = (build().to_owned(), key.to_owned(), checksum(&content));
+    let entry = Entry { build, key, checksum, content };
+    write_atomic(path, serde_json::to_string(&entry).map_err(json)?.as_bytes())
 }
 
 /// SHA-256 of the running program; empty where it cannot read itself.

@@ -22,7 +22,8 @@ use crate::protocol::split::client::{Client, Outcome};
 use crate::protocol::split::server::{Layer, Server};
 use crate::protocol::transcript::{Link, Traffic};
 use crate::runner::RunError;
-use crate::runner::cell::{Peer, Prepared, Watch};
+use crate::runner::cell::{Peer, Prepared};
+use crate::runner::watch::{Saved, Watch};
 use crate::scheme::additive::AdditiveScheme;
 use crate::scheme::registry;
 use crate::scheme::twin::Twin;
@@ -53,6 +54,8 @@ struct Driven {
     training_seconds: f64,
     /// Samples that the same messages could have carried: where slots are filled with samples.
     capacity: Option<usize>,
+    /// See [`Conversation`].
+    refreshes: Option<[refresh::Refreshes; 2]>,
 }
 
 /// One conversation, as the harness sees it.
@@ -73,8 +76,8 @@ pub(super) struct Conversation {
     pub phases: Option<refresh::Phases>,
     /// Whether its numbers have errors.
     pub is_approximate: bool,
-    /// Numbers refreshed and numbers only laid out anew, in training where there is any; numbers refreshed in classification after it.
-    pub refreshes: [u64; 3],
+    /// In training where there is any, and in classification after it; as the client counted them.
+    pub refreshes: Option<[refresh::Refreshes; 2]>,
     /// Samples that would have taken the same time: slots of all batches.
     pub capacity: Option<usize>,
     /// No output is farther from the exact circuit's, where the scheme has errors.
@@ -101,9 +104,9 @@ trait Side: Send + Sync {
     /// Its end of a channel.
     fn link(&self, channel: Box<dyn Channel>, is_client: bool) -> Link;
     /// The client's part.
-    fn drive(&self, prepared: &Prepared, link: &mut Link) -> Result<Driven, RunError>;
+    fn drive(&self, prepared: &Prepared, watch: &Watch, link: &mut Link) -> Result<Driven, RunError>;
     /// The server's part.
-    fn serve(&self, prepared: &Prepared, link: &mut Link) -> Result<ServerReport, RunError>;
+    fn serve(&self, prepared: &Prepared, watch: &Watch, link: &mut Link) -> Result<ServerReport, RunError>;
     /// What it has computed.
     fn counts(&self) -> OperationCounts;
     /// See [`Conversation`].
@@ -113,10 +116,6 @@ trait Side: Send + Sync {
     /// See [`Conversation`].
     fn is_approximate(&self) -> bool {
         self.error_bound().is_some()
-    }
-    /// See [`Conversation`].
-    fn refreshes(&self) -> [u64; 3] {
-        [0; 3]
     }
     /// See [`Conversation`].
     fn levels(&self) -> usize {
@@ -135,7 +134,7 @@ impl<B: Backend> Side for SplitSide<'_, B> {
         Link::new(channel, is_client, Some([self.backend.ciphertext_bytes(); 2]))
     }
 
-    fn drive(&self, prepared: &Prepared, link: &mut Link) -> Result<Driven, RunError> {
+    fn drive(&self, prepared: &Prepared, _watch: &Watch, link: &mut Link) -> Result<Driven, RunError> {
         let private = prepared.private("client")?;
         let workload = prepared.workload();
         let start = Instant::now();
@@ -154,7 +153,7 @@ impl<B: Backend> Side for SplitSide<'_, B> {
         Ok(Driven { outcome, keys_seconds, inference_seconds, training_seconds, ..Driven::default() })
     }
 
-    fn serve(&self, prepared: &Prepared, link: &mut Link) -> Result<ServerReport, RunError> {
+    fn serve(&self, prepared: &Prepared, _watch: &Watch, link: &mut Link) -> Result<ServerReport, RunError> {
         let private = prepared.private("server")?;
         let sessions = prepared.sessions();
         let models = (&prepared.trained, &prepared.initial);
@@ -188,7 +187,7 @@ impl<E: Engine> Side for SlotSide<'_, E> {
         Link::new(channel, is_client, Some(self.forecast.ciphertext_bytes))
     }
 
-    fn drive(&self, prepared: &Prepared, link: &mut Link) -> Result<Driven, RunError> {
+    fn drive(&self, prepared: &Prepared, _watch: &Watch, link: &mut Link) -> Result<Driven, RunError> {
         let private = prepared.private("client")?;
         let workload = prepared.workload();
         let start = Instant::now();
@@ -209,7 +208,7 @@ impl<E: Engine> Side for SlotSide<'_, E> {
         Ok(Driven { outcome, keys_seconds, inference_seconds, capacity, ..Driven::default() })
     }
 
-    fn serve(&self, prepared: &Prepared, link: &mut Link) -> Result<ServerReport, RunError> {
+    fn serve(&self, prepared: &Prepared, _watch: &Watch, link: &mut Link) -> Result<ServerReport, RunError> {
         non_interactive::serve(&self.slots, self.protocol, link, &prepared.trained)?;
         Ok(ServerReport { operations: self.counts().by_name(), ..ServerReport::default() })
     }
@@ -240,7 +239,7 @@ impl<E: Engine> Side for RefreshSide<'_, E> {
         Link::new(channel, is_client, None)
     }
 
-    fn drive(&self, prepared: &Prepared, link: &mut Link) -> Result<Driven, RunError> {
+    fn drive(&self, prepared: &Prepared, watch: &Watch, link: &mut Link) -> Result<Driven, RunError> {
         let private = prepared.private("client")?;
         let mut driven = Driven::default();
         let seconds = |start: Instant| start.elapsed().as_secs_f64();
@@ -253,11 +252,38 @@ impl<E: Engine> Side for RefreshSide<'_, E> {
         };
         let mut model = weights(&prepared.trained);
         if self.protocol.iterations > 0 {
-            client.send_weights(&views(&weights(&prepared.initial)))?;
-            driven.encryption_seconds = seconds(start);
-            client.train(&prepared.training_batches(self.protocol.batch, self.protocol.iterations))?;
-            model.clone_from(client.weights());
-            driven.training_seconds = seconds(start);
+            let saved = watch.saved();
+            if let Some(saved) = saved {
+                client.resume(&saved.training)?;
+                watch.resume(saved);
+                client.link().resume(saved.traffic, saved.transcript);
+                (driven.keys_seconds, driven.encryption_seconds) = saved.seconds_before;
+            } else {
+                client.send_weights(&views(&weights(&prepared.initial)))?;
+                driven.encryption_seconds = seconds(start);
+            }
+            let (done, before) =
+                saved.as_ref().map_or((0, 0.0), |saved| (saved.training.iterations(), saved.seconds));
+            let started = if saved.is_some() { Instant::now() } else { start };
+            let batches = prepared.training_batches(self.protocol.batch, self.protocol.iterations);
+            for (features, labels) in batches.iter().skip(done) {
+                client.iterate(features.view(), labels)?;
+                watch.save(|phases, server| {
+                    let link = client.link();
+                    let (traffic, transcript) = (link.traffic(), link.chain());
+                    Saved {
+                        training: client.checkpoint(),
+                        traffic,
+                        transcript,
+                        operations: [self.counts(), server].map(|counts| counts.by_name()),
+                        phases,
+                        seconds_before: (driven.keys_seconds, driven.encryption_seconds),
+                        seconds: before + seconds(started),
+                    }
+                })?;
+            }
+            model = client.receive_weights()?;
+            driven.training_seconds = before + seconds(started);
             driven.weights = model.iter().flatten().copied().collect();
         }
         let start = Instant::now();
@@ -268,15 +294,22 @@ impl<E: Engine> Side for RefreshSide<'_, E> {
         let start = Instant::now();
         client.classify(prepared.workload().features.view())?;
         driven.inference_seconds = seconds(start);
-        let refresh::Opened { outputs, losses, trace, .. } = client.close()?;
+        let refresh::Opened { outputs, losses, trace, training, classification } = client.close()?;
         driven.outcome = Outcome { outputs, losses, trace };
+        driven.refreshes = Some(if self.protocol.iterations > 0 {
+            [training, classification]
+        } else {
+            [classification, refresh::Refreshes::default()]
+        });
         Ok(driven)
     }
 
-    fn serve(&self, prepared: &Prepared, link: &mut Link) -> Result<ServerReport, RunError> {
+    fn serve(&self, prepared: &Prepared, watch: &Watch, link: &mut Link) -> Result<ServerReport, RunError> {
         let samples = prepared.workload().len();
-        let phases = refresh::serve(&self.slots, self.protocol, self.forecast, link, samples)?;
-        let phases = (self.protocol.iterations > 0).then_some(phases);
+        let iterations = watch.saved().map_or(0, |saved| saved.training.iterations());
+        let course = refresh::Course { iterations, phases: &watch.phases };
+        refresh::serve(&self.slots, self.protocol, self.forecast, link, samples, &course)?;
+        let phases = (self.protocol.iterations > 0).then(|| watch.phases());
         Ok(ServerReport { operations: self.counts().by_name(), phases, ..ServerReport::default() })
     }
 
@@ -286,16 +319,6 @@ impl<E: Engine> Side for RefreshSide<'_, E> {
 
     fn is_approximate(&self) -> bool {
         self.slots.rules().rescales()
-    }
-
-    fn refreshes(&self) -> [u64; 3] {
-        let (training, classification) =
-            (self.forecast.training_refreshes, self.forecast.classification_refreshes);
-        if self.protocol.iterations > 0 {
-            [training[0], training[1], classification[0]]
-        } else {
-            [classification[0], classification[1], 0]
-        }
     }
 }
 
@@ -475,15 +498,15 @@ impl Visitor for Converse<'_> {
                 let channel = Tcp::connect(address).map_err(ProtocolError::from)?;
                 let mut link = client.link(Box::new(channel), true);
                 link.send(&Message::new(Kind::Hello, hello.to_vec()))?;
-                conclude(&client, prepared, &mut link)
+                conclude(&client, prepared, watch, &mut link)
             }
             Peer::Local => {
                 let server = make(watch.server.clone());
                 let (near, far) = pipe();
                 std::thread::scope(|scope| {
-                    let serving = scope.spawn(|| answer(&server, prepared, Box::new(far)));
+                    let serving = scope.spawn(|| answer(&server, prepared, watch, Box::new(far)));
                     let mut link = client.link(Box::new(near), true);
-                    let driven = conclude(&client, prepared, &mut link);
+                    let driven = conclude(&client, prepared, watch, &mut link);
                     // Closes the pipe, so that a server that still waits ends too.
                     drop(link);
                     let served = serving.join().map_err(|_| RunError::Panicked)?;
@@ -502,8 +525,13 @@ impl Visitor for Converse<'_> {
 }
 
 /// The client's part, and the server's report after it.
-fn conclude<S: Side>(side: &S, prepared: &Prepared, link: &mut Link) -> Result<Conversation, RunError> {
-    let driven = side.drive(prepared, link)?;
+fn conclude<S: Side>(
+    side: &S,
+    prepared: &Prepared,
+    watch: &Watch,
+    link: &mut Link,
+) -> Result<Conversation, RunError> {
+    let driven = side.drive(prepared, watch, link)?;
     let report = link.expect(Kind::Report, "the server's report")?;
     let report: ServerReport =
         serde_json::from_slice(&report.body).map_err(|error| ProtocolError::Unexpected {
@@ -513,7 +541,7 @@ fn conclude<S: Side>(side: &S, prepared: &Prepared, link: &mut Link) -> Result<C
     Ok(Conversation {
         outcome: driven.outcome,
         traffic: link.traffic(),
-        transcript: link.digest(),
+        transcript: hex::encode(link.chain().as_bytes()),
         operations: side.counts().plus(&OperationCounts::from_names(&report.operations)),
         weights: if driven.weights.is_empty() {
             report.weights.into_iter().map(f64::from_bits).collect()
@@ -527,7 +555,7 @@ fn conclude<S: Side>(side: &S, prepared: &Prepared, link: &mut Link) -> Result<C
         encryption_seconds: driven.encryption_seconds,
         phases: report.phases,
         is_approximate: side.is_approximate(),
-        refreshes: side.refreshes(),
+        refreshes: driven.refreshes,
         capacity: driven.capacity,
         error_bound: side.error_bound(),
         parameters: if side.levels() > 0 { vec![("levels", side.levels() as f64)] } else { Vec::new() },
@@ -535,9 +563,14 @@ fn conclude<S: Side>(side: &S, prepared: &Prepared, link: &mut Link) -> Result<C
 }
 
 /// The server's side of a cell; a failure is told to the client before it is returned.
-fn answer<S: Side>(side: &S, prepared: &Prepared, channel: Box<dyn Channel>) -> Result<(), RunError> {
+fn answer<S: Side>(
+    side: &S,
+    prepared: &Prepared,
+    watch: &Watch,
+    channel: Box<dyn Channel>,
+) -> Result<(), RunError> {
     let mut link = side.link(channel, false);
-    let served = side.serve(prepared, &mut link);
+    let served = side.serve(prepared, watch, &mut link);
     let message = match &served {
         Ok(report) => Message::new(Kind::Report, serde_json::to_vec(report).unwrap_or_default()),
         Err(RunError::Protocol(error)) => Message::new(Kind::Fault, error.for_peer().into_bytes()),
@@ -555,14 +588,13 @@ pub fn answer_variant(
     watch: &Watch,
     channel: Box<dyn Channel>,
 ) -> Result<(), RunError> {
-    let meter = watch.server.clone();
-    visit(prepared, variant, Answer { prepared, meter, channel })?
+    visit(prepared, variant, Answer { prepared, watch, channel })?
 }
 
 /// The server's side of a variant.
 struct Answer<'a> {
     prepared: &'a Prepared,
-    meter: Meter,
+    watch: &'a Watch,
     channel: Box<dyn Channel>,
 }
 
@@ -570,6 +602,6 @@ impl Visitor for Answer<'_> {
     type Output = Result<(), RunError>;
 
     fn visit<S: Side>(self, make: impl Fn(Meter) -> S + Sync) -> Self::Output {
-        answer(&make(self.meter), self.prepared, self.channel)
+        answer(&make(self.watch.server.clone()), self.prepared, self.watch, self.channel)
     }
 }

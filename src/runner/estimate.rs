@@ -154,7 +154,9 @@ fn refresh_memory(scheme: &Lattice, protocol: &refresh::Settings, variant: Varia
     let ciphertext = slots * words;
     // Gradients, their sums, what is sent, what comes back, as numbers and as bytes.
     let step = 6 * (widest * ciphertext).min(1 << 28);
-    ciphertext * (all + 8 * protocol.widths.iter().copied().max().unwrap_or(0)) + step
+    // Neurons of all layers: what goes forward waits for the way back, and is lowered there.
+    let neurons = 2 * protocol.widths.iter().sum::<usize>();
+    ciphertext * (all + neurons) + step
 }
 
 /// One batch of the widest layer as ciphertexts, on the way in and out, as numbers and as bytes.

@@ -20,8 +20,17 @@ pub struct Progress {
     cells: Mutex<usize>,
 }
 
-/// Seconds of work done so far, by the unit costs.
-pub type Done = Box<dyn Fn() -> f64 + Send>;
+/// How far a cell has come.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Position {
+    /// Of work, by the unit costs.
+    pub seconds: f64,
+    /// In words; may be empty.
+    pub stage: String,
+}
+
+/// Tells how far a cell has come.
+pub type Done = Box<dyn Fn() -> Position + Send>;
 
 impl Progress {
     /// Silent when `quiet`.
@@ -131,10 +140,11 @@ fn draw_bar(title: &str, seconds: f64, done: &Done, stop: &AtomicBool) {
     if let Ok(style) = ProgressStyle::with_template("{msg} {wide_bar} {percent}% {eta} left") {
         bar.set_style(style);
     }
-    bar.set_message(title.to_owned());
     while !stop.load(Ordering::Relaxed) {
+        let position = done();
+        bar.set_message(titled(title, &position.stage));
         #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a share of STEPS")]
-        bar.set_position((share(done(), seconds) * STEPS as f64) as u64);
+        bar.set_position((share(position.seconds, seconds) * STEPS as f64) as u64);
         std::thread::park_timeout(BAR_PERIOD);
     }
     bar.finish_and_clear();
@@ -149,12 +159,18 @@ fn write_lines(title: &str, seconds: f64, done: &Done, stop: &AtomicBool) {
             continue;
         }
         next += LINE_PERIOD;
-        let share = share(done(), seconds);
+        let position = done();
+        let share = share(position.seconds, seconds);
+        let title = titled(title, &position.stage);
         let left =
             if share > 0.0 { started.elapsed().as_secs_f64() * (1.0 - share) / share } else { seconds };
         let line = format!("{title}: {:.0} %, about {} left", share * 100.0, human(left));
         drop(writeln!(std::io::stderr().lock(), "{line}"));
     }
+}
+
+fn titled(title: &str, stage: &str) -> String {
+    if stage.is_empty() { title.to_owned() } else { format!("{title} ({stage})") }
 }
 
 fn share(done: f64, of: f64) -> f64 {

@@ -131,6 +131,18 @@ pub fn memory_bytes() -> Option<u64> {
     Some(procfs::Meminfo::current().ok()?.mem_total)
 }
 
+/// Bytes that this process may still take, by the system and by the group of processes that it is in, where they tell.
+#[cfg(target_os = "linux")]
+pub fn free_memory_bytes() -> Option<u64> {
+    use procfs::Current;
+    let free = procfs::Meminfo::current().ok()?.mem_available?;
+    let number = |name: &str| -> Option<u64> {
+        std::fs::read_to_string(format!("/sys/fs/cgroup/{name}")).ok()?.trim().parse().ok()
+    };
+    let of_group = || Some(number("memory.max")?.saturating_sub(number("memory.current")?));
+    Some(of_group().map_or(free, |group| group.min(free)))
+}
+
 /// The most memory that this process has had since [`reset_peak_memory`], where the system tells.
 #[cfg(target_os = "linux")]
 pub fn peak_memory_bytes() -> Option<f64> {
@@ -161,9 +173,13 @@ mod elsewhere {
         None
     }
     /// Not known on this system.
+    pub fn free_memory_bytes() -> Option<u64> {
+        None
+    }
+    /// Not known on this system.
     pub fn peak_memory_bytes() -> Option<f64> {
         None
     }
 }
 #[cfg(not(target_os = "linux"))]
-pub use elsewhere::{cpu_features, cpu_model, memory_bytes, peak_memory_bytes};
+pub use elsewhere::{cpu_features, cpu_model, free_memory_bytes, memory_bytes, peak_memory_bytes};

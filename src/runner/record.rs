@@ -29,7 +29,7 @@ pub struct Record {
     pub insecure_paper_parameters: bool,
     /// SHA-256 over every output and every integer that was opened.
     pub digest: String,
-    /// SHA-256 over every message on the channel; none when keys come from the operating system.
+    /// A chain of BLAKE3 hashes over every message on the channel; none when keys come from the operating system.
     pub transcript: Option<String>,
     /// What a reader of the numbers must know.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]

@@ -17,8 +17,9 @@ use crate::experiment::spec::ProfileName;
 use crate::protocol::ProtocolError;
 use crate::protocol::channel::{Channel, Tcp};
 use crate::protocol::message::{Kind, Message};
-use crate::runner::cell::{self, Prepared, Watch};
+use crate::runner::cell::{self, Prepared};
 use crate::runner::progress::Progress;
+use crate::runner::watch::Watch;
 use crate::runner::{RunError, file};
 
 /// Connections that are served at once; more are turned away.

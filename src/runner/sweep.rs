@@ -6,17 +6,19 @@ use std::rc::Rc;
 
 use crate::backend::Variant;
 use crate::backend::meter::Interrupt;
-use crate::dataset::Store;
+use crate::dataset::{self, Store};
 use crate::experiment::plan::{Plan, Point, Settings, Task};
+use crate::experiment::spec::Randomness;
 use crate::runner::cache::Cache;
-use crate::runner::cell::{self, Computed, Peer, Prepared, Watch};
+use crate::runner::cell::{self, Computed, Peer, Prepared};
 use crate::runner::cost::Costs;
 use crate::runner::file::{Lock, write_atomic};
 use crate::runner::model::Models;
-use crate::runner::progress::Progress;
+use crate::runner::progress::{Position, Progress};
 use crate::runner::provenance::{self, Origin};
 use crate::runner::record::{Finished, Measured, Record};
 use crate::runner::serve::Hello;
+use crate::runner::watch::Watch;
 use crate::runner::{RunError, estimate};
 
 /// How a plan is run.
@@ -32,6 +34,8 @@ pub struct Options<'a> {
     pub connect: Option<&'a str>,
     /// Data sets.
     pub store: &'a Store,
+    /// Bytes of memory that a cell may take; none: what is free.
+    pub memory: Option<u64>,
     /// Asks to stop.
     pub interrupt: Interrupt,
     /// Says what goes on.
@@ -116,7 +120,9 @@ pub fn run(plan: &Plan, options: &Options<'_>) -> Result<Outcome, RunError> {
             continue;
         }
         let at = (cell.point_index, cell.repetition);
+        let fits = fits(cell, options.memory);
         let work = match (&cell.point.task, &prepared) {
+            _ if fits.is_err() => fits.map(|()| Work::Done(Computed::default())),
             (Task::Inference(_), Some((key, ready))) if *key == at => Ok(Work::Inference(Rc::clone(ready))),
             (Task::Inference(settings), _) => {
                 Prepared::with(settings, cell.repetition, options.store, &models)
@@ -178,6 +184,19 @@ fn cells<'p>(plan: &'p Plan, options: &Options<'_>) -> Result<Vec<Cell<'p>>, Run
     Ok(cells)
 }
 
+/// # Errors
+/// [`RunError::Memory`] where a cell would take more than there is.
+fn fits(cell: &Cell<'_>, limit: Option<u64>) -> Result<(), RunError> {
+    let Some(settings) = cell.point.task.inference() else { return Ok(()) };
+    let Some(limit) = limit.or_else(provenance::free_memory_bytes) else { return Ok(()) };
+    let entry = dataset::catalogue()?.get(&settings.data.name)?;
+    let needed = estimate::memory(settings, entry, cell.variant) as u64;
+    if needed <= limit {
+        return Ok(());
+    }
+    Err(RunError::Memory { needed_mebibytes: needed >> 20, limit_mebibytes: limit >> 20 })
+}
+
 fn predict(cell: &Cell<'_>) -> Result<f64, RunError> {
     let Some(settings) = cell.point.task.inference().filter(|_| cell.variant == Variant::Encrypted) else {
         return Ok(0.0);
@@ -205,7 +224,7 @@ fn run_cell(
     let prepared = match work {
         Work::Inference(prepared) => prepared,
         Work::Done(computed) => {
-            let ticket = options.progress.cell(number, &describe(cell), 0.0, Box::new(|| 0.0));
+            let ticket = options.progress.cell(number, &describe(cell), 0.0, Box::new(Position::default));
             ticket.done();
             return Ok(finish(cell, None, computed));
         }
@@ -219,17 +238,25 @@ fn run_cell(
         }
         None => Peer::Local,
     };
-    let watch = Watch::new(options.interrupt.clone());
+    let mut watch = Watch::new(options.interrupt.clone());
+    // Under keys that nobody can make again there is nothing to take up.
+    if settings.rng == Randomness::Seeded && options.connect.is_none() {
+        let partial = Cache::new(&directory(options.out, plan)).partial(&cell.key);
+        watch = watch.keeping(partial, !options.fresh);
+    }
     let name = describe(cell);
     let forecast = prepared.forecast()?;
     let costs = match (&forecast, cell.variant) {
         (Some(forecast), Variant::Encrypted) => Some(Costs::of(settings, forecast)?),
         _ => None,
     };
-    let meters = watch.clone();
+    let meters = [watch.client.clone(), watch.server.clone()];
     let plan_settings = settings.clone();
-    let done =
-        move || costs.as_ref().map_or(0.0, |costs| costs.seconds_done(&plan_settings, &meters.counts()));
+    let done = move || {
+        let counts = meters[0].counts().plus(&meters[1].counts());
+        let seconds = costs.as_ref().map_or(0.0, |costs| costs.seconds_done(&plan_settings, &counts));
+        Position { seconds, stage: meters[1].stage() }
+    };
     provenance::reset_peak_memory();
     let ticket = options.progress.cell(number, &name, expected, Box::new(done));
     let computed = cell::compute(prepared, cell.variant, &watch, peer)?;

@@ -18,7 +18,7 @@ use crate::{
         Basis, Conversion, Polynomial, Prime, for_each, polynomial::Domain, prime::transform_primes,
     },
     scheme::rlwe::{
-        Batching, Borrowed, Ciphertext, Context, Division, ExactScheme, Literal, Parameters, Plaintext,
+        Batching, Borrowed, Ciphertext, Context, Division, ExactScheme, Literal, Pair, Parameters, Plaintext,
         RlweError, RlweScheme, SecretKey, Untagged,
     },
 };
@@ -231,6 +231,13 @@ impl RlweScheme for Bfv {
         let mut phase = key.phase(&self.context, &ciphertext.parts, self.level());
         basis.scale(&mut phase, &basis.residues(&self.plaintext_modulus().into()));
         basis.slack(&phase)
+    }
+
+    fn dot(&self, pairs: &[Pair<'_, Untagged>]) -> Result<Ciphertext<Untagged>, RlweError> {
+        let mut products = pairs.iter().map(|(left, right)| self.multiply(left, right));
+        let none = RlweError::Parts { operation: "a sum of products", parts: 0 };
+        let first = products.next().ok_or(none)??;
+        products.try_fold(first, |sum, product| self.add(&sum, &product?))
     }
 
     /// The product, slot by slot, in three parts.

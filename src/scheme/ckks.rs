@@ -217,6 +217,10 @@ impl RlweScheme for Ckks {
         Scale(left.0 * right.0)
     }
 
+    fn check_tags(&self, operation: &'static str, left: Scale, right: Scale) -> Result<(), RlweError> {
+        Self::check_scales(operation, left.0, right.0)
+    }
+
     fn aligned<'c>(
         &self,
         left: &'c Ciphertext<Scale>,

@@ -42,7 +42,7 @@ pub(in crate::scheme) use evaluation::{Automorphism, GENERATOR};
 pub use key::{PublicKey, SecretKey, SwitchingKey};
 pub use noise::{Bound, Noise, Place};
 pub use parameters::{Literal, Parameters};
-pub use scheme::{Borrowed, ExactScheme, Prepared, RlweScheme};
+pub use scheme::{Borrowed, ExactScheme, Pair, Prepared, RlweScheme};
 
 /// What cannot be computed, and why.
 #[derive(Debug, Clone, PartialEq, Error)]

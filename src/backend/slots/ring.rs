@@ -53,21 +53,6 @@ impl EvaluationKeys {
     }
 }
 
-/// The sum of products, relinearised once.
-fn dot<'c, S: RlweScheme>(
-    scheme: &S,
-    keys: &EvaluationKeys,
-    mut pairs: impl Iterator<Item = (&'c Ciphertext<S::Tag>, &'c Ciphertext<S::Tag>)>,
-) -> Result<Ciphertext<S::Tag>, SlotError>
-where
-    S::Tag: 'c,
-{
-    let (left, right) = pairs.next().ok_or(SlotError::Empty)?;
-    let first = scheme.multiply(left, right)?;
-    let sum = pairs.try_fold(first, |sum, (left, right)| scheme.add(&sum, &scheme.multiply(left, right)?))?;
-    Ok(scheme.relinearise(&sum, &keys.relinearisation))
-}
-
 fn end(bytes: &[u8]) -> Result<(), SlotError> {
     if bytes.is_empty() {
         return Ok(());
@@ -275,8 +260,8 @@ impl<S: ExactScheme<Tag = Untagged> + 'static> Engine for Exact<S> {
         pairs: &[(&Self::Payload, &Self::Payload)],
     ) -> Result<Self::Payload, SlotError> {
         self.each(|one, index| {
-            let pairs = pairs.iter().map(|(left, right)| (&left[index], &right[index]));
-            dot(one, &evaluation[index], pairs)
+            let pairs: Vec<_> = pairs.iter().map(|(left, right)| (&left[index], &right[index])).collect();
+            Ok(one.relinearise(&one.dot(&pairs)?, &evaluation[index].relinearisation))
         })
     }
 
@@ -483,7 +468,7 @@ impl Engine for Approximate {
         evaluation: &EvaluationKeys,
         pairs: &[(&Self::Payload, &Self::Payload)],
     ) -> Result<Self::Payload, SlotError> {
-        dot(&self.scheme, evaluation, pairs.iter().copied())
+        Ok(self.scheme.relinearise(&self.scheme.dot(pairs)?, &evaluation.relinearisation))
     }
 
     fn layer(

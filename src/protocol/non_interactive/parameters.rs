@@ -28,12 +28,12 @@ pub(in crate::protocol) const LONGEST: u32 = 50;
 /// sums of products take in one limb.
 const LENGTHS: std::ops::RangeInclusive<u32> = 24..=31;
 /// Degrees that are tried, as powers of two.
-pub(in crate::protocol) const LOG_DEGREES: std::ops::RangeInclusive<u32> = 12..=16;
+const LOG_DEGREES: std::ops::RangeInclusive<u32> = 12..=16;
 /// Most primes of Q that are tried.
 const MOST_PRIMES: usize = 40;
 /// Most bits of the product of all plaintext moduli.
 /// Scales are `f64`, which ends at 2^1024.
-pub(in crate::protocol) const MOST_PLAINTEXT_BITS: u64 = 1000;
+const MOST_PLAINTEXT_BITS: u64 = 1000;
 /// Most bits of a plaintext modulus: with these a level of BGV takes one prime.
 const PLAINTEXT_BITS: u64 = 34;
 
@@ -184,33 +184,57 @@ pub enum Refusal {
 }
 
 /// What has been planned in this process: the points of a sweep often share a circuit.
-static PLANNED: Mutex<BTreeMap<String, Result<Lattice, Refusal>>> = Mutex::new(BTreeMap::new());
+pub(in crate::protocol) type Planned<T> = Mutex<BTreeMap<String, Result<T, Refusal>>>;
+
+static PLANNED: Planned<Lattice> = Mutex::new(BTreeMap::new());
 
 /// Finds the smallest degree, and for it the shortest modulus, under which a circuit can be decrypted; remembers what it has found.
 ///
 /// # Errors
 /// [`Refusal`]
 pub fn plan(settings: &Settings, wish: Wish) -> Result<Lattice, Refusal> {
-    let Ok(key) = serde_json::to_string(&(settings, wish)) else { return search(settings, wish) };
-    if let Some(found) = PLANNED.lock().unwrap_or_else(PoisonError::into_inner).get(&key) {
+    let hollow = settings.hollow();
+    smallest(&PLANNED, settings, wish, |log_degree| at_degree(settings, &hollow, wish, log_degree))
+}
+
+/// What is found at the smallest degree where anything is found; remembered for these settings and this wish.
+pub(in crate::protocol) fn smallest<T: Clone>(
+    planned: &Planned<T>,
+    settings: &impl Serialize,
+    wish: Wish,
+    at_degree: impl Fn(u32) -> Result<T, Refusal>,
+) -> Result<T, Refusal> {
+    let search = || {
+        let degrees = wish.log_degree.map_or(LOG_DEGREES, |log_degree| log_degree..=log_degree);
+        let mut refusal = Refusal::Impossible(SlotError::Empty);
+        for log_degree in degrees {
+            match at_degree(log_degree) {
+                Ok(found) => return Ok(found),
+                Err(refused) => refusal = refused,
+            }
+        }
+        Err(refusal)
+    };
+    let Ok(key) = serde_json::to_string(&(settings, wish)) else { return search() };
+    if let Some(found) = planned.lock().unwrap_or_else(PoisonError::into_inner).get(&key) {
         return found.clone();
     }
-    let found = search(settings, wish);
-    PLANNED.lock().unwrap_or_else(PoisonError::into_inner).insert(key, found.clone());
+    let found = search();
+    planned.lock().unwrap_or_else(PoisonError::into_inner).insert(key, found.clone());
     found
 }
 
-fn search(settings: &Settings, wish: Wish) -> Result<Lattice, Refusal> {
-    let degrees = wish.log_degree.map_or(LOG_DEGREES, |log_degree| log_degree..=log_degree);
-    let mut refusal = Refusal::Impossible(SlotError::Empty);
-    let hollow = settings.hollow();
-    for log_degree in degrees {
-        match at_degree(settings, &hollow, wish, log_degree) {
-            Ok(found) => return Ok(found),
-            Err(refused) => refusal = refused,
-        }
-    }
-    Err(refusal)
+/// Bits of the plaintext modulus with which a circuit is tried again that was refused for too few; none where that was not why, or more are
+/// not to be had.
+pub(in crate::protocol) fn more_plaintext_bits(error: &SlotError, plaintext_bits: u64) -> Option<u64> {
+    let SlotError::Wrapped { needed, .. } = error else { return None };
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "bits of a number; saturates"
+    )]
+    let needed = (needed.ceil() as u64).saturating_add(2);
+    (needed > plaintext_bits && needed <= MOST_PLAINTEXT_BITS).then_some(needed)
 }
 
 fn at_degree(settings: &Settings, hollow: &[Step], wish: Wish, log_degree: u32) -> Result<Lattice, Refusal> {
@@ -241,19 +265,7 @@ fn at_degree(settings: &Settings, hollow: &[Step], wish: Wish, log_degree: u32) 
                     Ok(_) => return Ok(candidate),
                     Err(error) => error,
                 };
-                let SlotError::Wrapped { needed, .. } = error else { break };
-                if !needed.is_finite() {
-                    return Err(Refusal::Impossible(error));
-                }
-                #[expect(
-                    clippy::cast_possible_truncation,
-                    clippy::cast_sign_loss,
-                    reason = "bits of a number"
-                )]
-                let needed = needed.ceil() as u64 + 2;
-                if needed <= plaintext_bits || needed > MOST_PLAINTEXT_BITS {
-                    break;
-                }
+                let Some(needed) = more_plaintext_bits(&error, plaintext_bits) else { break };
                 plaintext_bits = needed;
             }
         }

@@ -1,5 +1,7 @@
 //! An iteration, and a classification, over any arithmetic on slots.
 
+use std::borrow::Cow;
+
 use rayon::prelude::*;
 
 use super::{Form, Layout, Place, Point, Schedule, Settings};
@@ -105,7 +107,7 @@ impl<E: Engine> Circuit<'_, E> {
         labels: Many<E>,
     ) -> Result<Of<E>, ProtocolError> {
         client.enter(Part::Forward);
-        let passed = self.forward(client, weights, inputs)?;
+        let mut passed = self.forward(client, weights, inputs)?;
         client.enter(Part::Backward);
         let last = self.settings.layers();
         let labels = self.ask(client, (Point::Label, last), Form::Grouped, labels)?;
@@ -121,11 +123,12 @@ impl<E: Engine> Circuit<'_, E> {
             } else {
                 None
             };
-            let mut inputs = passed.inputs[layer - 1].clone();
+            // Nothing below has use for them.
+            let mut inputs = std::mem::take(&mut passed.inputs[layer - 1]);
             if layer > 1 {
                 inputs = self.ask(client, (Point::ActivationAgain, layer - 1), Form::Replicated, inputs)?;
             }
-            self.update(client, layer, &mut weights[layer - 1], (&deltas, &inputs))?;
+            self.update(client, layer, &mut weights[layer - 1], (deltas, inputs))?;
             deltas = below.unwrap_or_default();
         }
         Ok(loss)
@@ -142,11 +145,13 @@ impl<E: Engine> Circuit<'_, E> {
         for layer in 1..=last {
             let (weights, inputs) = (&weights[layer - 1], &passed.inputs[layer - 1]);
             let (groups, width) = (self.layout.groups(self.settings.widths[layer]), inputs.len());
-            let pair = |index: usize| (&weights[index], &inputs[index % width]);
-            let sums =
-                self.sums((Point::ForwardProduct, layer), client, (groups, width), |group, input| {
-                    pair(group * width + input)
-                })?;
+            let sums = self.sums(
+                (Point::ForwardProduct, layer),
+                client,
+                (groups, width),
+                (weights, inputs),
+                |group, input| (group * width + input, input),
+            )?;
             let sums = self.ask(client, (Point::Sum, layer), Form::Grouped, sums)?;
             let activate = |group: usize| {
                 let coefficient = super::power_of_two(self.settings.coefficient_bits);
@@ -168,18 +173,23 @@ impl<E: Engine> Circuit<'_, E> {
         Ok(passed)
     }
 
-    /// Sums of products, of which the client may be asked for every one.
-    fn sums<'c>(
+    /// Sums of products, of which the client may be asked for every one; `pair` says what is multiplied.
+    fn sums(
         &self,
         place: Place,
         client: &mut impl Refresher<E>,
         (sums, terms): (usize, usize),
-        pair: impl Fn(usize, usize) -> (&'c Of<E>, &'c Of<E>) + Sync,
-    ) -> Result<Many<E>, ProtocolError>
-    where
-        Of<E>: 'c,
-    {
-        if !self.schedule.asks(place) {
+        (lefts, rights): (&[Of<E>], &[Of<E>]),
+        pair: impl Fn(usize, usize) -> (usize, usize) + Sync,
+    ) -> Result<Many<E>, ProtocolError> {
+        let asks = self.schedule.asks(place);
+        let together = (0..if asks { 1 } else { terms }).map(|term| pair(0, term));
+        let [lefts, rights] = self.factors((lefts, rights), together)?;
+        let pair = |sum, term| {
+            let (left, right) = pair(sum, term);
+            (&lefts[left], &rights[right])
+        };
+        if !asks {
             // Seen, and passed by.
             let sums = self.map(sums, |sum| {
                 let pairs: Vec<_> = (0..terms).map(|term| pair(sum, term)).collect();
@@ -198,6 +208,24 @@ impl<E: Engine> Circuit<'_, E> {
         })
     }
 
+    /// Factors at the level that their products have, so that those of many products are lowered once. `pairs` are summed products.
+    fn factors<'m>(
+        &self,
+        (lefts, rights): (&'m [Of<E>], &'m [Of<E>]),
+        pairs: impl Iterator<Item = (usize, usize)>,
+    ) -> Result<[Cow<'m, [Of<E>]>; 2], ProtocolError> {
+        let known: Vec<_> = pairs.map(|(left, right)| (lefts[left].state(), rights[right].state())).collect();
+        let level = self.slots.rules().dot(&known)?.level;
+        let lowered = |many: &'m [Of<E>]| {
+            if many.iter().all(|one| one.state().level == level) {
+                return Ok(Cow::Borrowed(many));
+            }
+            let lowered = self.map(many.len(), |one| Ok(self.slots.drop_to(&many[one], level)?.into_owned()));
+            Ok::<_, ProtocolError>(Cow::Owned(lowered?))
+        };
+        Ok([lowered(lefts)?, lowered(rights)?])
+    }
+
     /// What a layer's deltas are to the neurons below it, one ciphertext a neuron in all blocks or, laid out anew, grouped.
     fn backward(
         &self,
@@ -207,10 +235,13 @@ impl<E: Engine> Circuit<'_, E> {
         deltas: &Many<E>,
     ) -> Result<Many<E>, ProtocolError> {
         let below = self.settings.widths[layer - 1];
-        let sums =
-            self.sums((Point::BackwardProduct, layer), client, (below, deltas.len()), |input, group| {
-                (&weights[group * below + input], &deltas[group])
-            })?;
+        let sums = self.sums(
+            (Point::BackwardProduct, layer),
+            client,
+            (below, deltas.len()),
+            (weights, deltas),
+            |input, group| (group * below + input, group),
+        )?;
         let sums = self.map(below, |input| self.rotated(&sums[input], self.layout.block_steps()))?;
         let from = if self.layout.blocks > 1 { Form::Replicated } else { Form::Grouped };
         let request = self.request((Point::BackwardSum, layer - 1), from, Form::Grouped);
@@ -243,7 +274,7 @@ impl<E: Engine> Circuit<'_, E> {
         client: &mut impl Refresher<E>,
         layer: usize,
         weights: &mut Many<E>,
-        (deltas, inputs): (&Many<E>, &Many<E>),
+        (deltas, inputs): (Many<E>, Many<E>),
     ) -> Result<(), ProtocolError> {
         let width = inputs.len();
         let rules = self.slots.rules();
@@ -253,8 +284,12 @@ impl<E: Engine> Circuit<'_, E> {
             Some(to) if to < from.state().level => Ok(self.slots.drop_to(from, to)?.into_owned()),
             _ => Ok(from.clone()),
         };
-        let deltas = self.map(deltas.len(), |group| lower(&deltas[group], lowered))?;
-        let inputs = self.map(width, |input| lower(&inputs[input], lowered))?;
+        let all = |many: Many<E>| match lowered {
+            None => Ok(many),
+            Some(_) => self.map(many.len(), |index| lower(&many[index], lowered)),
+        };
+        let (deltas, inputs) = (all(deltas)?, all(inputs)?);
+        let [deltas, inputs] = self.factors((&deltas, &inputs), std::iter::once((0, 0)))?;
         let rate = self.settings.rate;
         let bits = self.settings.log_period() + rate.bits;
         let step = -f64::from(rate.mantissa) / super::power_of_two(bits);

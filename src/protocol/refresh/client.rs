@@ -2,12 +2,14 @@
 
 #![expect(clippy::needless_pass_by_value, reason = "a view of an array is a reference already")]
 
+use std::collections::BTreeMap;
+
 use ndarray::{Array1, Array2, ArrayView2, Axis};
 use num_bigint::BigInt;
 use rayon::prelude::*;
-use sha2::{Digest, Sha256};
+use serde::{Deserialize, Serialize};
 
-use super::{Exchange, Forecast, Layout, Point, Request, Script, Settings, forecast::chunks, server};
+use super::{Exchange, Forecast, Layout, Place, Point, Request, Script, Settings, forecast::chunks, server};
 use crate::{
     backend::{
         Number,
@@ -17,9 +19,60 @@ use crate::{
     protocol::{
         ProtocolError,
         message::{Kind, Message},
-        transcript::Link,
+        transcript::{Chain, Link},
     },
 };
+
+/// Numbers that were encrypted anew, in the paper's unit, a weight or neuron each.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Refreshes {
+    /// Because their ciphertexts had used up their modulus.
+    pub refreshed: u64,
+    /// Only to lie in other slots.
+    pub reformed: u64,
+}
+
+impl Refreshes {
+    fn add(&mut self, other: Self) {
+        self.refreshed += other.refreshed;
+        self.reformed += other.reformed;
+    }
+
+    /// So many times over.
+    #[must_use]
+    pub fn times(self, times: u64) -> Self {
+        Self { refreshed: self.refreshed * times, reformed: self.reformed * times }
+    }
+}
+
+/// Where training stands between two iterations, as the client knows it: enough for another conversation to take it up. It holds the weights
+/// as they are after the iteration, and is as secret as they are.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Checkpoint {
+    losses: Vec<f64>,
+    weights: Vec<Vec<Held>>,
+    encrypted: u64,
+    refreshes: Refreshes,
+    trace: Vec<String>,
+    opened: Chain,
+}
+
+impl Checkpoint {
+    /// Iterations that are done.
+    pub fn iterations(&self) -> usize {
+        self.losses.len()
+    }
+}
+
+/// What a ciphertext of weights holds, a number a block, and which of the client's encryptions it is.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Held {
+    encryption: u64,
+    numbers: Vec<f64>,
+}
 
 /// What the client has opened.
 #[derive(Debug, Clone, Default)]
@@ -28,10 +81,12 @@ pub struct Opened {
     pub outputs: Array2<f64>,
     /// Mean loss of every iteration, before its step.
     pub losses: Vec<f64>,
-    /// Weights after training, layer by layer, outputs x inputs.
-    pub weights: Vec<Array2<f64>>,
     /// Every integer behind results, and a hash over those that were encrypted anew; empty for real numbers.
     pub trace: Vec<BigInt>,
+    /// Counted in training as the client did it.
+    pub training: Refreshes,
+    /// The same in classification.
+    pub classification: Refreshes,
 }
 
 /// The client of one server.
@@ -45,7 +100,9 @@ pub struct Client<'a, E: Engine> {
     layout: Layout,
     encrypted: u64,
     opened: Opened,
-    hash: Sha256,
+    chain: Chain,
+    /// Weights of all layers, as they were last encrypted.
+    held: Vec<Vec<Held>>,
 }
 
 impl<'a, E: Engine> Client<'a, E> {
@@ -65,8 +122,19 @@ impl<'a, E: Engine> Client<'a, E> {
         let steps = settings.steps(&layout);
         let (secret, evaluation) = engine.generate(&steps, &private.derive("keys"))?;
         link.send(&Message::new(Kind::PublicKey, engine.write_evaluation(&evaluation)))?;
-        let (opened, hash) = (Opened::default(), Sha256::new());
-        Ok(Self { slots, settings, forecast, link, private, secret, layout, encrypted: 0, opened, hash })
+        Ok(Self {
+            slots,
+            settings,
+            forecast,
+            link,
+            private,
+            secret,
+            layout,
+            encrypted: 0,
+            opened: Opened::default(),
+            chain: Chain::default(),
+            held: vec![Vec::new(); settings.layers()],
+        })
     }
 
     /// Sends the weights, layer by layer, outputs x inputs.
@@ -88,32 +156,94 @@ impl<'a, E: Engine> Client<'a, E> {
         Ok(())
     }
 
-    /// Trains: an iteration a batch of samples (samples x features) with their labels. Weights must have been sent.
+    /// Takes up a training that another conversation began, in place of [`send_weights`](Self::send_weights): the same ciphertexts of weights
+    /// are sent again, provided that keys and encryptions come from the same stream.
+    ///
+    /// # Errors
+    /// Like `send_weights`; [`ProtocolError::Unexpected`] where the checkpoint is of another network.
+    pub fn resume(&mut self, checkpoint: &Checkpoint) -> Result<(), ProtocolError> {
+        let other = || ProtocolError::Unexpected {
+            found: "a checkpoint of another training".to_owned(),
+            expected: "one of this training",
+        };
+        let trace: Option<_> = checkpoint.trace.iter().map(|integer| integer.parse().ok()).collect();
+        self.opened.trace = trace.ok_or_else(other)?;
+        for (layer, held) in (1..).zip(&checkpoint.weights) {
+            let widths = self.settings.widths.get(layer - 1..=layer).ok_or_else(other)?;
+            let (count, blocks) = (widths[0] * self.layout.groups(widths[1]), self.layout.blocks);
+            if held.len() != count || held.iter().any(|held| held.numbers.len() != blocks) {
+                return Err(other());
+            }
+            let bytes = self.slots.engine().payload_bytes(self.slots.rules().levels(), true);
+            let mut rest = &held[..];
+            for count in chunks(count, bytes) {
+                let (part, after) = rest.split_at(count);
+                rest = after;
+                let slots: Vec<_> = part.iter().map(|held| self.layout.spread(&held.numbers)).collect();
+                let body = self.encrypt_items(Point::Weight, &slots, |index| part[index].encryption)?;
+                self.send(Kind::Weights, layer, count, body)?;
+            }
+        }
+        self.held.clone_from(&checkpoint.weights);
+        (self.encrypted, self.chain) = (checkpoint.encrypted, checkpoint.opened);
+        self.opened.losses.clone_from(&checkpoint.losses);
+        self.opened.training = checkpoint.refreshes;
+        Ok(())
+    }
+
+    /// Where training stands; between two iterations.
+    pub fn checkpoint(&self) -> Checkpoint {
+        Checkpoint {
+            losses: self.opened.losses.clone(),
+            weights: self.held.clone(),
+            encrypted: self.encrypted,
+            refreshes: self.opened.training,
+            trace: self.opened.trace.iter().map(BigInt::to_string).collect(),
+            opened: self.chain,
+        }
+    }
+
+    /// What has gone over the channel so far, for whoever keeps a checkpoint.
+    pub fn link(&mut self) -> &mut Link {
+        self.link
+    }
+
+    /// One iteration over a batch of samples (samples x features) with their labels. Weights must have been sent.
     ///
     /// # Errors
     /// [`ProtocolError::Magnitude`], and what channel and arithmetic refuse.
-    pub fn train(&mut self, batches: &[(Array2<f64>, Vec<usize>)]) -> Result<(), ProtocolError> {
+    pub fn iterate(&mut self, features: ArrayView2<'_, f64>, labels: &[usize]) -> Result<(), ProtocolError> {
         let Some(script) = &self.forecast.training else { return Ok(()) };
-        for (features, labels) in batches {
-            let mut body = self.encrypt_features(features.view())?;
-            let outputs = self.settings.widths.last().copied().unwrap_or(0);
-            let wanted = Array2::from_shape_fn((outputs, labels.len()), |(output, sample)| {
-                f64::from(u8::from(labels[sample] == output))
-            });
-            // Where there are no neurons the activation of nothing is to be no error.
-            let nothing = self.settings.activation.value(0.0);
-            let wanted = self.layout.grouped(wanted.view(), nothing);
-            let count = self.settings.widths[0] + wanted.len();
-            body.extend(self.encrypt(Point::Label, &wanted)?);
-            self.send(Kind::Activations, 0, count, body)?;
-            self.follow(script)?;
-            let state = script.results.first().ok_or(SlotError::Empty)?;
-            let loss = self.receive(Kind::Sums, 1, state.scale)?;
-            let sum = loss[0].first().map_or(f64::NAN, Number::to_f64);
-            self.keep(loss[0].iter().take(1));
-            self.opened.losses.push(sum / self.layout.period as f64);
-            self.opened.trace.extend(self.digest());
-        }
+        let mut body = self.encrypt_features(features)?;
+        let outputs = self.settings.widths.last().copied().unwrap_or(0);
+        let wanted = Array2::from_shape_fn((outputs, labels.len()), |(output, sample)| {
+            f64::from(u8::from(labels[sample] == output))
+        });
+        // Where there are no neurons the activation of nothing is to be no error.
+        let nothing = self.settings.activation.value(0.0);
+        let wanted = self.layout.grouped(wanted.view(), nothing);
+        let count = self.settings.widths[0] + wanted.len();
+        body.extend(self.encrypt(Point::Label, &wanted)?);
+        self.send(Kind::Activations, 0, count, body)?;
+        self.held.iter_mut().for_each(Vec::clear);
+        let refreshes = self.follow(script)?;
+        self.opened.training.add(refreshes);
+        let state = script.results.first().ok_or(SlotError::Empty)?;
+        let loss = self.receive(Kind::Sums, 1, state.scale)?;
+        let sum = loss[0].first().map_or(f64::NAN, Number::to_f64);
+        self.keep(loss[0].iter().take(1));
+        self.opened.losses.push(sum / self.layout.period as f64);
+        self.opened.trace.extend(self.digest());
+        Ok(())
+    }
+
+    /// Ends the training: the weights, layer by layer, outputs x inputs.
+    ///
+    /// # Errors
+    /// What channel and arithmetic refuse.
+    pub fn receive_weights(&mut self) -> Result<Vec<Array2<f64>>, ProtocolError> {
+        let Some(script) = &self.forecast.training else { return Ok(Vec::new()) };
+        let mut layers = Vec::new();
         let states: Vec<_> = script.results.iter().skip(1).cloned().collect();
         for (layer, state) in (1..).zip(&states) {
             let (outputs, inputs) = (self.settings.widths[layer], self.settings.widths[layer - 1]);
@@ -132,9 +262,9 @@ impl<'a, E: Engine> Client<'a, E> {
             let weights = Array2::from_shape_vec(shape, values).map_err(|error| {
                 ProtocolError::Unexpected { found: error.to_string(), expected: "weights" }
             })?;
-            self.opened.weights.push(weights);
+            layers.push(weights);
         }
-        Ok(())
+        Ok(layers)
     }
 
     /// Classifies samples (samples x features) in batches. Weights must have been sent.
@@ -148,7 +278,8 @@ impl<'a, E: Engine> Client<'a, E> {
         for batch in features.axis_chunks_iter(Axis(0), self.settings.batch) {
             let body = self.encrypt_features(batch)?;
             self.send(Kind::Activations, 0, self.settings.widths[0], body)?;
-            self.follow(script)?;
+            let refreshes = self.follow(script)?;
+            self.opened.classification.add(refreshes);
             let state = script.results.first().ok_or(SlotError::Empty)?;
             let slots = self.receive(Kind::Sums, self.layout.groups(outputs), state.scale)?;
             for sample in 0..batch.nrows() {
@@ -165,11 +296,6 @@ impl<'a, E: Engine> Client<'a, E> {
         Ok(())
     }
 
-    /// Weights after training.
-    pub fn weights(&self) -> &Vec<Array2<f64>> {
-        &self.opened.weights
-    }
-
     /// Ends the conversation.
     ///
     /// # Errors
@@ -179,9 +305,22 @@ impl<'a, E: Engine> Client<'a, E> {
         Ok(self.opened)
     }
 
-    /// Encrypts anew what the server asks for, in the order that is known.
-    fn follow(&mut self, script: &Script) -> Result<(), ProtocolError> {
-        script.exchanges.iter().try_for_each(|exchange| self.refresh(exchange))
+    /// Encrypts anew what the server asks for, in the order that is known; counts what it has done.
+    fn follow(&mut self, script: &Script) -> Result<Refreshes, ProtocolError> {
+        let mut done = Refreshes::default();
+        // A step's ciphertexts may come in several messages.
+        let mut so_far = BTreeMap::<Place, usize>::new();
+        for exchange in &script.exchanges {
+            let place = exchange.request.place;
+            let first = so_far.entry(place).or_default();
+            let ciphertexts = *first..*first + exchange.sent;
+            *first = ciphertexts.end;
+            self.refresh(exchange)?;
+            let numbers = exchange.request.numbers(self.settings, &self.layout, ciphertexts);
+            let is_refresh = script.schedule.refreshed.contains(&place);
+            *(if is_refresh { &mut done.refreshed } else { &mut done.reformed }) += numbers;
+        }
+        Ok(done)
     }
 
     fn refresh(&mut self, exchange: &Exchange) -> Result<(), ProtocolError> {
@@ -195,6 +334,13 @@ impl<'a, E: Engine> Client<'a, E> {
             opened.iter().map(|slots| slots.iter().map(Number::to_f64).collect()).collect();
         drop(opened);
         let fresh = self.layout.reformed(&values, from, to, neurons);
+        if point == Point::Weight {
+            let layout = self.layout;
+            let held = (self.encrypted..).zip(&fresh);
+            let held =
+                held.map(|(encryption, slots)| Held { encryption, numbers: layout.firsts(slots).collect() });
+            self.held[layer - 1].extend(held);
+        }
         let body = self.encrypt(point, &fresh)?;
         self.send(Kind::Refreshed, layer, *answered, body)
     }
@@ -207,6 +353,18 @@ impl<'a, E: Engine> Client<'a, E> {
 
     /// Fresh ciphertexts of slots, as they are sent.
     fn encrypt(&mut self, point: Point, slots: &[Vec<f64>]) -> Result<Vec<u8>, ProtocolError> {
+        let first = self.encrypted;
+        self.encrypted += slots.len() as u64;
+        self.encrypt_items(point, slots, |index| first + index as u64)
+    }
+
+    /// The same with the number of every encryption.
+    fn encrypt_items(
+        &self,
+        point: Point,
+        slots: &[Vec<f64>],
+        number: impl Fn(usize) -> u64 + Sync,
+    ) -> Result<Vec<u8>, ProtocolError> {
         let (scale, bound) = self.settings.fresh(point, self.slots.rules());
         let key = if point == Point::Weight { "weight_magnitude_bits" } else { "activation_magnitude_bits" };
         let what = if point == Point::Weight { "a weight" } else { "an activation or error" };
@@ -215,13 +373,12 @@ impl<'a, E: Engine> Client<'a, E> {
             return Err(ProtocolError::Magnitude { what, value, bound, key });
         }
         let randomness = self.private.derive("encryption");
-        let first = self.encrypted;
-        self.encrypted += slots.len() as u64;
+        let (engine, secret) = (self.slots, &self.secret);
         let one = |(index, values): (usize, &Vec<f64>)| {
-            let randomness = randomness.item(first + index as u64);
-            let ciphertext = self.slots.encrypt(&self.secret, values, scale, bound, &randomness)?;
+            let randomness = randomness.item(number(index));
+            let ciphertext = engine.encrypt(secret, values, scale, bound, &randomness)?;
             let mut bytes = Vec::new();
-            self.slots.write(&ciphertext, true, &mut bytes);
+            engine.write(&ciphertext, true, &mut bytes);
             Ok(bytes)
         };
         let bytes: Result<Vec<Vec<u8>>, SlotError> = slots.par_iter().enumerate().map(one).collect();
@@ -254,15 +411,15 @@ impl<'a, E: Engine> Client<'a, E> {
     }
 
     fn keep<'n>(&mut self, numbers: impl Iterator<Item = &'n E::Number>) {
-        for integer in numbers.filter_map(Number::integer) {
-            self.hash.update(integer.to_signed_bytes_le());
-            self.hash.update(b";");
+        if self.slots.rules().is_exact() {
+            let integers = numbers.filter_map(Number::integer);
+            self.chain.extend(integers.flat_map(|integer| [integer.to_signed_bytes_le(), b";".to_vec()]));
         }
     }
 
     /// A hash of what was opened so far, where numbers are exact.
     fn digest(&self) -> Option<BigInt> {
         let exact = self.slots.rules().is_exact();
-        exact.then(|| BigInt::from_bytes_be(num_bigint::Sign::Plus, &self.hash.clone().finalize()))
+        exact.then(|| BigInt::from_bytes_be(num_bigint::Sign::Plus, self.chain.as_bytes()))
     }
 }

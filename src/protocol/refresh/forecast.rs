@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{Circuit, Form, Layout, Place, Policy, Refresher, Request, Schedule, Settings};
+use super::{Circuit, Form, Layout, Place, Policy, Refresher, Refreshes, Request, Schedule, Settings};
 use crate::{
     backend::{
         BackendError, Meter, OperationCounts,
@@ -47,10 +47,10 @@ pub struct Forecast {
     pub classification: Script,
     /// All of it.
     pub total: Tally,
-    /// Numbers refreshed, and only laid out anew, in all iterations.
-    pub training_refreshes: [u64; 2],
-    /// The same in all classifications.
-    pub classification_refreshes: [u64; 2],
+    /// In all iterations.
+    pub training_refreshes: Refreshes,
+    /// In all classifications.
+    pub classification_refreshes: Refreshes,
 }
 
 /// A client that is not there.
@@ -197,7 +197,7 @@ impl<'a> Planner<'a> {
     /// # Errors
     /// Where the parameters do not suffice, however often the client is asked.
     fn schedule(&self, training: bool) -> Result<Schedule, SlotError> {
-        let least = Schedule::least(self.settings, self.layout.blocks);
+        let least = Schedule::least(self.settings, self.layout.blocks, training);
         let schedule = match self.settings.policy {
             Policy::Paper(levels) if training => {
                 let all = self.opportunities(&least)?;
@@ -262,7 +262,7 @@ impl<'a> Planner<'a> {
         }
         let mut taken: Vec<_> = schedule.refreshed.iter().copied().collect();
         taken.sort_by_key(|place| std::cmp::Reverse(cost(place)));
-        let kept = Schedule::least(self.settings, self.layout.blocks).refreshed;
+        let kept = Schedule::least(self.settings, self.layout.blocks, training).refreshed;
         for place in taken.into_iter().filter(|place| !kept.contains(place)) {
             let mut fewer = schedule.clone();
             fewer.refreshed.remove(&place);
@@ -353,7 +353,7 @@ impl Settings {
             }
         }
         let mut training = None;
-        let (mut training_refreshes, mut classification_refreshes) = ([0; 2], [0; 2]);
+        let (mut training_refreshes, mut classification_refreshes) = Default::default();
         if let Some(schedule) = for_training {
             total.add(&model, 1);
             let mut script = Script::default();
@@ -367,9 +367,8 @@ impl Settings {
             iteration.exchanges(&script, engine, fresh);
             iteration
                 .answer(1, script.results.first().map_or(0, |loss| engine.payload_bytes(loss.level, false)));
-            iteration.count(&script.schedule, self);
             let iterations = self.iterations as u64;
-            training_refreshes = [iteration.refreshes, iteration.reforms].map(|count| count * iterations);
+            training_refreshes = script.schedule.refreshes(self).times(iterations);
             total.add(&iteration, iterations);
             let states = script.results.iter().skip(1).zip(&layers);
             let mut end = planner.tally(|slots| {
@@ -397,9 +396,8 @@ impl Settings {
             batch.up(1, self.widths[0] * fresh, self.widths[0]);
             batch.exchanges(&classification, engine, fresh);
             batch.answer(outputs, engine.payload_bytes(level, false));
-            batch.count(&classification.schedule, self);
             let batches = samples.div_ceil(self.batch) as u64;
-            classification_refreshes = [batch.refreshes, batch.reforms].map(|count| count * batches);
+            classification_refreshes = classification.schedule.refreshes(self).times(batches);
             total.add(&batch, batches);
         }
         Ok(Forecast { training, classification, total, training_refreshes, classification_refreshes })
@@ -433,10 +431,6 @@ pub struct Tally {
     pub work: Work,
     /// What goes over the channel.
     pub traffic: Traffic,
-    /// Numbers refreshed, in the paper's unit.
-    pub refreshes: u64,
-    /// Numbers that were only laid out anew.
-    pub reforms: u64,
     /// Bytes of the longest message.
     pub longest_message: usize,
 }
@@ -473,12 +467,6 @@ impl Tally {
         }
     }
 
-    fn count(&mut self, schedule: &Schedule, settings: &Settings) {
-        let values = |(point, layer): &Place| point.values(settings, *layer) as u64;
-        self.refreshes += schedule.refreshes(settings);
-        self.reforms += schedule.reformed.difference(&schedule.refreshed).map(values).sum::<u64>();
-    }
-
     fn add(&mut self, other: &Self, times: u64) {
         self.operations = self.operations.plus(&other.operations.times(times));
         for (key, count) in &other.work {
@@ -486,8 +474,6 @@ impl Tally {
         }
         self.work.retain(|_, count| *count > 0);
         self.traffic = self.traffic.plus(&other.traffic, times);
-        self.refreshes += other.refreshes * times;
-        self.reforms += other.reforms * times;
         self.longest_message = self.longest_message.max(other.longest_message);
     }
 }

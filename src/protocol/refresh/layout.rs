@@ -39,6 +39,11 @@ impl Layout {
         neurons.div_ceil(self.blocks)
     }
 
+    /// Neurons of so many that share the ciphertexts of a group.
+    pub fn shared(&self, neurons: usize, group: usize) -> usize {
+        neurons.saturating_sub(group * self.blocks).min(self.blocks)
+    }
+
     /// Steps of the rotations that sum over the samples.
     pub fn sample_steps(&self) -> impl Iterator<Item = i64> {
         doubling(1, self.period)
@@ -102,6 +107,16 @@ impl Layout {
         slots.get(neuron / self.blocks)?.get(neuron % self.blocks * self.period + sample).cloned()
     }
 
+    /// The first slot of every block: what counts of weights.
+    pub fn firsts(&self, slots: &[f64]) -> impl Iterator<Item = f64> {
+        (0..self.blocks).map(move |block| slots.get(block * self.period).copied().unwrap_or(0.0))
+    }
+
+    /// A number in all slots of every block.
+    pub fn spread(&self, numbers: &[f64]) -> Vec<f64> {
+        self.fill(|block, _| numbers.get(block).copied().unwrap_or(0.0))
+    }
+
     /// The slots of what is encrypted anew, from those that were opened: `count` neurons of one form in another, or one for one.
     pub fn reformed(&self, opened: &[Vec<f64>], from: Form, to: Form, count: usize) -> Vec<Vec<f64>> {
         match (from, to) {
@@ -119,10 +134,7 @@ impl Layout {
                 })
                 .collect(),
             (_, Form::Weights) => {
-                let first = |slots: &Vec<f64>| {
-                    self.fill(|block, _| slots.get(block * self.period).copied().unwrap_or(0.0))
-                };
-                opened.iter().map(first).collect()
+                opened.iter().map(|slots| self.spread(&self.firsts(slots).collect::<Vec<_>>())).collect()
             }
             _ => opened.to_vec(),
         }

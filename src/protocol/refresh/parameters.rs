@@ -1,18 +1,13 @@
 //! The smallest parameters under which the protocol runs, and its schedules.
 
-use std::{
-    collections::BTreeMap,
-    sync::{Mutex, PoisonError},
-};
+use std::{collections::BTreeMap, sync::Mutex};
 
 use serde::Serialize;
 
 use super::{Forecast, Policy, Schedule, Settings};
 use crate::{
     backend::slots::{Engine, SlotError},
-    protocol::non_interactive::parameters::{
-        LOG_DEGREES, LONGEST, Lattice, MOST_PLAINTEXT_BITS, Refusal, Visitor, Wish, candidate,
-    },
+    protocol::non_interactive::parameters::{self, LONGEST, Lattice, Refusal, Visitor, Wish, candidate},
 };
 
 /// Most primes of Q that are tried.
@@ -64,8 +59,7 @@ impl Visitor for Schedules<'_> {
     }
 }
 
-/// What has been planned in this process.
-static PLANNED: Mutex<BTreeMap<String, Result<Planned, Refusal>>> = Mutex::new(BTreeMap::new());
+static PLANNED: parameters::Planned<Planned> = Mutex::new(BTreeMap::new());
 
 /// Finds parameters and schedules; remembers what it has found.
 ///
@@ -75,25 +69,7 @@ static PLANNED: Mutex<BTreeMap<String, Result<Planned, Refusal>>> = Mutex::new(B
 /// # Errors
 /// [`Refusal`]
 pub fn plan(settings: &Settings, wish: Wish) -> Result<Planned, Refusal> {
-    let Ok(key) = serde_json::to_string(&(settings, wish)) else { return search(settings, wish) };
-    if let Some(found) = PLANNED.lock().unwrap_or_else(PoisonError::into_inner).get(&key) {
-        return found.clone();
-    }
-    let found = search(settings, wish);
-    PLANNED.lock().unwrap_or_else(PoisonError::into_inner).insert(key, found.clone());
-    found
-}
-
-fn search(settings: &Settings, wish: Wish) -> Result<Planned, Refusal> {
-    let degrees = wish.log_degree.map_or(LOG_DEGREES, |log_degree| log_degree..=log_degree);
-    let mut refusal = Refusal::Impossible(SlotError::Empty);
-    for log_degree in degrees {
-        match at_degree(settings, wish, log_degree) {
-            Ok(found) => return Ok(found),
-            Err(refused) => refusal = refused,
-        }
-    }
-    Err(refusal)
+    parameters::smallest(&PLANNED, settings, wish, |log_degree| at_degree(settings, wish, log_degree))
 }
 
 fn at_degree(settings: &Settings, wish: Wish, log_degree: u32) -> Result<Planned, Refusal> {
@@ -122,7 +98,7 @@ fn at_degree(settings: &Settings, wish: Wish, log_degree: u32) -> Result<Planned
             error = match found {
                 Ok(schedules) => {
                     let asked = |schedule: &Option<Schedule>| {
-                        schedule.as_ref().map_or(0, |schedule| schedule.refreshes(settings))
+                        schedule.as_ref().map_or(0, |schedule| schedule.refreshes(settings).refreshed)
                     };
                     // An iteration counts once for each, a classification once.
                     let refreshes =
@@ -134,15 +110,7 @@ fn at_degree(settings: &Settings, wish: Wish, log_degree: u32) -> Result<Planned
                 }
                 Err(error) => error,
             };
-            let SlotError::Wrapped { needed, .. } = error else { break };
-            if !needed.is_finite() {
-                break;
-            }
-            #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "bits of a number")]
-            let needed = needed.ceil() as u64 + 2;
-            if needed <= plaintext_bits || needed > MOST_PLAINTEXT_BITS {
-                break;
-            }
+            let Some(needed) = parameters::more_plaintext_bits(&error, plaintext_bits) else { break };
             plaintext_bits = needed;
         }
         let is_paper = matches!(settings.policy, Policy::Paper(_));

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::Settings;
+use super::{Form, Layout, Refreshes, Request, Settings};
 
 /// A kind of ciphertext at a moment of the circuit: where it can be refreshed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
@@ -49,6 +49,28 @@ pub enum Point {
 pub type Place = (Point, usize);
 
 impl Point {
+    /// In words.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::ForwardProduct => "products",
+            Self::Sum => "sums",
+            Self::Activation => "activations",
+            Self::Label => "labels",
+            Self::Error => "errors",
+            Self::LossProduct => "squared errors",
+            Self::LossSum => "loss",
+            Self::SumAgain => "sums, on the way back",
+            Self::Derivative => "derivatives",
+            Self::Delta => "deltas",
+            Self::BackwardProduct => "products, on the way back",
+            Self::BackwardSum => "errors of the layer below",
+            Self::ActivationAgain => "activations, on the way back",
+            Self::GradientProduct => "gradients of every sample",
+            Self::Gradient => "gradients",
+            Self::Weight => "weights",
+        }
+    }
+
     /// Numbers that are refreshed at a point in the paper's unit, a neuron or weight each.
     pub fn values(self, settings: &Settings, layer: usize) -> usize {
         match self {
@@ -60,6 +82,32 @@ impl Point {
             Self::LossProduct | Self::LossSum => 1,
             _ => settings.widths[layer],
         }
+    }
+}
+
+impl Request {
+    /// Numbers in some of the ciphertexts of a place, in the paper's unit.
+    pub(super) fn numbers(
+        &self,
+        settings: &Settings,
+        layout: &Layout,
+        ciphertexts: std::ops::Range<usize>,
+    ) -> u64 {
+        let (point, layer) = self.place;
+        let neurons = settings.widths[layer];
+        let group = |ciphertext: usize| match point {
+            Point::ForwardProduct | Point::GradientProduct | Point::Gradient | Point::Weight => {
+                ciphertext / settings.widths[layer - 1]
+            }
+            Point::BackwardProduct => ciphertext % layout.groups(neurons),
+            _ => ciphertext,
+        };
+        let numbers = |ciphertext| match point {
+            Point::LossProduct | Point::LossSum => 1,
+            _ if self.from == Form::Replicated => 1,
+            _ => layout.shared(neurons, group(ciphertext)),
+        };
+        ciphertexts.map(numbers).sum::<usize>() as u64
     }
 }
 
@@ -141,17 +189,17 @@ pub struct Schedule {
 }
 
 impl Schedule {
-    /// What every schedule has: new forms where neurons share ciphertexts, and fresh weights where iterations follow one another.
-    pub fn least(settings: &Settings, blocks: usize) -> Self {
+    /// What every schedule has: new forms where neurons share ciphertexts, and in training fresh weights where iterations follow one another.
+    pub fn least(settings: &Settings, blocks: usize, training: bool) -> Self {
         let hidden = 1..settings.layers();
         let mut schedule = Self::default();
         if blocks > 1 {
             schedule.reformed.extend(hidden.clone().map(|layer| (Point::Activation, layer)));
-            if settings.iterations > 0 {
+            if training {
                 schedule.reformed.extend(hidden.map(|layer| (Point::BackwardSum, layer)));
             }
         }
-        if settings.iterations > 1 {
+        if training && settings.iterations > 1 {
             schedule.refreshed.extend((1..=settings.layers()).map(|layer| (Point::Weight, layer)));
         }
         schedule
@@ -164,14 +212,18 @@ impl Schedule {
 
     /// The paper's.
     pub fn paper(settings: &Settings, levels: PaperLevels, blocks: usize, opportunities: &[Place]) -> Self {
-        let mut schedule = Self::least(settings, blocks);
+        let mut schedule = Self::least(settings, blocks, true);
         let layers = settings.layers();
         schedule.refreshed.extend(opportunities.iter().filter(|place| levels.refreshes(**place, layers)));
         schedule
     }
 
-    /// Numbers refreshed in an iteration, in the paper's unit.
-    pub fn refreshes(&self, settings: &Settings) -> u64 {
-        self.refreshed.iter().map(|(point, layer)| point.values(settings, *layer) as u64).sum()
+    /// Numbers that are encrypted anew each time.
+    pub fn refreshes(&self, settings: &Settings) -> Refreshes {
+        let values = |(point, layer): &Place| point.values(settings, *layer) as u64;
+        Refreshes {
+            refreshed: self.refreshed.iter().map(values).sum(),
+            reformed: self.reformed.difference(&self.refreshed).map(values).sum(),
+        }
     }
 }

@@ -1,12 +1,15 @@
 //! The server: it computes on what it cannot read.
 
-use std::time::Instant;
+use std::{
+    sync::{Mutex, PoisonError},
+    time::Instant,
+};
 
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Circuit, Exchange, Forecast, Layout, Point, Refresher, Request, Script, Settings, circuit::Part,
+    Circuit, Exchange, Forecast, Layout, Place, Point, Refresher, Request, Script, Settings, circuit::Part,
     forecast::chunks,
 };
 use crate::{
@@ -28,6 +31,15 @@ pub struct Phases {
     pub backward: f64,
     /// Asking the client, which is part of the others.
     pub refresh: f64,
+}
+
+/// Where a training is taken up, and who hears of its course.
+#[derive(Debug)]
+pub struct Course<'a> {
+    /// Iterations that are done already.
+    pub iterations: usize,
+    /// Seconds so far, kept up to date.
+    pub phases: &'a Mutex<Phases>,
 }
 
 pub(super) fn layout<E: Engine>(slots: &Slots<E>, settings: &Settings) -> Result<Layout, ProtocolError> {
@@ -62,7 +74,7 @@ impl Settings {
     }
 }
 
-/// Serves one client: training, if there is any, and the classification of so many samples. Gives the seconds of the phases of training.
+/// Serves one client: training, if there is any, from where it is taken up, and the classification of so many samples.
 ///
 /// # Errors
 /// What channel and arithmetic refuse.
@@ -72,7 +84,8 @@ pub fn serve<E: Engine>(
     forecast: &Forecast,
     link: &mut Link,
     samples: usize,
-) -> Result<Phases, ProtocolError> {
+    course: &Course<'_>,
+) -> Result<(), ProtocolError> {
     let layout = layout(slots, settings)?;
     let keys = link.expect(Kind::PublicKey, "the client's keys")?;
     let expected = slots.engine().evaluation_bytes(settings.steps(&layout).len());
@@ -82,13 +95,12 @@ pub fn serve<E: Engine>(
     }
     let evaluation = slots.engine().read_evaluation(&keys.body)?;
     drop(keys);
-    let mut phases = Phases::default();
     let mut server = Server { slots, settings, layout, link };
     let outputs = layout.groups(settings.widths.last().copied().unwrap_or(0));
     let inputs = settings.widths[0];
     if let Some(script) = &forecast.training {
         let mut weights = server.weights()?;
-        for _ in 0..settings.iterations {
+        for iteration in course.iterations..settings.iterations {
             let circuit = Circuit {
                 slots,
                 evaluation: &evaluation,
@@ -99,9 +111,10 @@ pub fn serve<E: Engine>(
             };
             let mut given = server.fresh(Kind::Activations, inputs + outputs, Point::Activation)?;
             let labels = given.split_off(inputs);
-            let mut asking = Asking::new(&mut server, script);
+            let name = format!("iteration {} of {}", iteration + 1, settings.iterations);
+            let mut asking = Asking::new(&mut server, script, &name);
             let loss = circuit.iterate(&mut asking, &mut weights, given, labels)?;
-            phases = asking.leave(phases);
+            asking.leave(&mut course.phases.lock().unwrap_or_else(PoisonError::into_inner));
             server.send(Kind::Sums, 0, &[loss], script.results.first().map_or(1, |state| state.level))?;
         }
         for (layer, (weights, state)) in (1..).zip(weights.iter().zip(script.results.iter().skip(1))) {
@@ -118,14 +131,16 @@ pub fn serve<E: Engine>(
     let script = &forecast.classification;
     let circuit =
         Circuit { slots, evaluation: &evaluation, settings, schedule: &script.schedule, layout, thin: false };
-    for _ in 0..samples.div_ceil(settings.batch) {
+    let batches = samples.div_ceil(settings.batch);
+    for batch in 1..=batches {
         let given = server.fresh(Kind::Activations, inputs, Point::Activation)?;
-        let mut asking = Asking::new(&mut server, script);
+        let name = format!("classification {batch} of {batches}");
+        let mut asking = Asking::new(&mut server, script, &name);
         let found = circuit.classify(&mut asking, &weights, given)?;
         server.send(Kind::Sums, 0, &found, script.results.first().map_or(1, |state| state.level))?;
     }
     server.link.expect(Kind::Close, "the end")?;
-    Ok(phases)
+    Ok(())
 }
 
 struct Server<'a, E: Engine> {
@@ -196,12 +211,15 @@ struct Asking<'s, 'a, E: Engine> {
     since: Instant,
     part: Option<Part>,
     phases: Phases,
+    /// For whoever watches.
+    name: &'s str,
+    asked: usize,
 }
 
 impl<'s, 'a, E: Engine> Asking<'s, 'a, E> {
-    fn new(server: &'s mut Server<'a, E>, script: &'s Script) -> Self {
+    fn new(server: &'s mut Server<'a, E>, script: &'s Script, name: &'s str) -> Self {
         let (since, phases) = (Instant::now(), Phases::default());
-        Self { server, exchanges: script.exchanges.iter(), since, part: None, phases }
+        Self { server, exchanges: script.exchanges.iter(), since, part: None, phases, name, asked: 0 }
     }
 
     fn settle(&mut self) {
@@ -214,13 +232,11 @@ impl<'s, 'a, E: Engine> Asking<'s, 'a, E> {
         self.since = Instant::now();
     }
 
-    fn leave(mut self, so_far: Phases) -> Phases {
+    fn leave(mut self, total: &mut Phases) {
         self.settle();
-        Phases {
-            forward: so_far.forward + self.phases.forward,
-            backward: so_far.backward + self.phases.backward,
-            refresh: so_far.refresh + self.phases.refresh,
-        }
+        total.forward += self.phases.forward;
+        total.backward += self.phases.backward;
+        total.refresh += self.phases.refresh;
     }
 }
 
@@ -236,7 +252,14 @@ impl<E: Engine> Refresher<E> for Asking<'_, '_, E> {
         drop(ciphertexts);
         let fresh = self.server.fresh(Kind::Refreshed, exchange.answered, point)?;
         self.phases.refresh += start.elapsed().as_secs_f64();
+        self.asked += exchange.sent;
         Ok(fresh)
+    }
+
+    fn pass(&mut self, (point, layer): Place) {
+        let (name, asked) = (self.name, self.asked);
+        let stage = format!("{name}, layer {layer}, {}, {asked} ciphertexts refreshed", point.name());
+        self.server.slots.meter().at(stage);
     }
 
     fn enter(&mut self, part: Part) {

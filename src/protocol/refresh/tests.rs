@@ -1,4 +1,4 @@
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 use ndarray::{Array2, array};
 use proptest::prelude::*;
@@ -6,11 +6,15 @@ use proptest::prelude::*;
 use super::*;
 use crate::{
     backend::{
-        Meter,
+        Meter, OperationCounts,
         slots::{Approximate, Engine, Exact, Integers, Reals, Slots},
     },
     math::{rns::prime::transform_primes, stream::Stream},
-    protocol::{channel::pipe, message::Kind, transcript::Link},
+    protocol::{
+        channel::pipe,
+        message::Kind,
+        transcript::{Chain, Link, Traffic},
+    },
     scheme::{bgv::Bgv, rlwe, rlwe::Literal},
 };
 
@@ -52,16 +56,26 @@ fn ckks(primes: usize) -> Approximate {
 
 struct Run {
     opened: Opened,
-    traffic: crate::protocol::transcript::Traffic,
-    operations: crate::backend::OperationCounts,
+    weights: Vec<Array2<f64>>,
+    traffic: Traffic,
+    transcript: Chain,
+    operations: OperationCounts,
+    /// After the first iteration, with what had gone over the channel by then.
+    kept: Option<(Checkpoint, Traffic, Chain)>,
 }
 
 /// Two parties and a channel between them.
 fn run<E: Engine>(engine: E, settings: &Settings, forecast: &Forecast) -> Run {
+    run_from(engine, settings, forecast, None)
+}
+
+/// The same, taken up where another run was after its first iteration.
+fn run_from<E: Engine>(engine: E, settings: &Settings, forecast: &Forecast, kept: Option<&Run>) -> Run {
+    let kept = kept.and_then(|run| run.kept.as_ref());
     let engine = Arc::new(engine);
     let (near, far) = pipe();
     let features = array![[0.5, -1.0], [1.0, 0.25], [-0.75, 0.5], [0.125, 0.875], [-1.0, -1.0]];
-    let batches = vec![(features.clone(), vec![0, 1, 1, 0, 1]); settings.iterations];
+    let labels = [0, 1, 1, 0, 1];
     let weights: Vec<Array2<f64>> = settings
         .widths
         .windows(2)
@@ -69,30 +83,61 @@ fn run<E: Engine>(engine: E, settings: &Settings, forecast: &Forecast) -> Run {
             Array2::from_shape_fn((pair[1], pair[0]), |(i, j)| ((7 * i + 3 * j) % 5) as f64 / 4.0 - 0.5)
         })
         .collect();
+    let done = kept.map_or(0, |(checkpoint, ..)| checkpoint.iterations());
     std::thread::scope(|scope| {
         let server = Slots::new(Arc::clone(&engine), Meter::default());
         let serving = scope.spawn(move || {
             let mut link = Link::new(Box::new(far), false, None);
-            serve(&server, settings, forecast, &mut link, 5).unwrap();
+            let course = Course { iterations: done, phases: &Mutex::default() };
+            serve(&server, settings, forecast, &mut link, 5, &course).unwrap();
             server.meter().counts()
         });
         let slots = Slots::new(Arc::clone(&engine), Meter::default());
         let mut link = Link::new(Box::new(near), true, None);
         let private = Stream::seeded(3);
-        let views = |weights: &[Array2<f64>]| weights.to_vec();
         let mut client = Client::connect(&slots, settings, forecast, &mut link, &private).unwrap();
-        let mut model = views(&weights);
+        let mut model = weights;
+        let mut keeping = None;
         if settings.iterations > 0 {
-            client.send_weights(&model.iter().map(|layer| layer.view()).collect::<Vec<_>>()).unwrap();
-            client.train(&batches).unwrap();
-            model.clone_from(client.weights());
+            match kept {
+                Some((checkpoint, traffic, chain)) => {
+                    client.resume(checkpoint).unwrap();
+                    client.link().resume(*traffic, *chain);
+                }
+                None => {
+                    client.send_weights(&model.iter().map(|layer| layer.view()).collect::<Vec<_>>()).unwrap();
+                }
+            }
+            for iteration in done..settings.iterations {
+                client.iterate(features.view(), &labels).unwrap();
+                if iteration == 0 {
+                    let checkpoint = client.checkpoint();
+                    keeping = Some((checkpoint, client.link().traffic(), client.link().chain()));
+                }
+            }
+            model = client.receive_weights().unwrap();
         }
         client.send_weights(&model.iter().map(|layer| layer.view()).collect::<Vec<_>>()).unwrap();
         client.classify(features.view()).unwrap();
         let opened = client.close().unwrap();
         let counts = serving.join().unwrap();
-        Run { opened, traffic: link.traffic(), operations: slots.meter().counts().plus(&counts) }
+        Run {
+            opened,
+            weights: model,
+            traffic: link.traffic(),
+            transcript: link.chain(),
+            operations: slots.meter().counts().plus(&counts),
+            kept: keeping,
+        }
     })
+}
+
+/// What a run counts is what was foretold of it.
+fn as_foretold(run: &Run, forecast: &Forecast) {
+    assert_eq!(run.traffic, forecast.total.traffic);
+    assert_eq!(run.operations, forecast.total.operations);
+    assert_eq!(run.opened.training, forecast.training_refreshes);
+    assert_eq!(run.opened.classification, forecast.classification_refreshes);
 }
 
 fn near(left: &Array2<f64>, right: &Array2<f64>, tolerance: f64) {
@@ -170,12 +215,10 @@ fn encrypted_training_is_gradient_descent() {
         assert_eq!(encrypted.opened.trace, twin.opened.trace);
         assert!(!twin.opened.trace.is_empty());
         assert_eq!(encrypted.traffic, twin.traffic);
-        assert_eq!(encrypted.traffic, forecast.total.traffic);
         assert_eq!(encrypted.operations, twin.operations);
-        assert_eq!(encrypted.operations, forecast.total.operations);
-        for ((exact, real), found) in
-            expected.iter().zip(&reals.opened.weights).zip(&encrypted.opened.weights)
-        {
+        as_foretold(&encrypted, &forecast);
+        as_foretold(&twin, &forecast);
+        for ((exact, real), found) in expected.iter().zip(&reals.weights).zip(&encrypted.weights) {
             near(real, exact, 1e-12);
             near(found, exact, 2e-3);
         }
@@ -188,11 +231,11 @@ fn encrypted_training_is_gradient_descent() {
         let twin = run(Reals::of(&engine, 14), &settings, &forecast);
         let encrypted = run(engine, &settings, &forecast);
         assert_eq!(encrypted.traffic, twin.traffic);
-        assert_eq!(encrypted.traffic, forecast.total.traffic);
         assert_eq!(encrypted.operations, twin.operations);
-        assert_eq!(encrypted.operations, forecast.total.operations);
+        as_foretold(&encrypted, &forecast);
+        as_foretold(&twin, &forecast);
         near(&encrypted.opened.outputs, &reals.opened.outputs, 1e-3);
-        for (exact, found) in expected.iter().zip(&encrypted.opened.weights) {
+        for (exact, found) in expected.iter().zip(&encrypted.weights) {
             near(found, exact, 1e-4);
         }
     }
@@ -208,7 +251,37 @@ fn a_given_network_classifies_without_training() {
     let encrypted = run(engine, &settings, &forecast);
     assert_eq!(encrypted.opened.trace, twin.opened.trace);
     assert_eq!(encrypted.opened.outputs.dim(), (5, 2));
-    assert_eq!(encrypted.traffic, forecast.total.traffic);
+    as_foretold(&encrypted, &forecast);
+}
+
+#[test]
+fn training_is_taken_up_after_an_iteration_as_if_it_had_never_stopped() {
+    for packing in [false, true] {
+        let settings = Settings { iterations: 3, packing, ..settings(&[2, 3, 2], Policy::Lazy) };
+        let forecast = forecast_of(&bgv(12), 12, &settings);
+        let whole = run(bgv(12), &settings, &forecast);
+        let kept = whole.kept.as_ref().unwrap();
+        // As it comes back from a file.
+        let text = serde_json::to_string(&kept.0).unwrap();
+        assert_eq!(serde_json::from_str::<Checkpoint>(&text).unwrap(), kept.0);
+        let resumed = run_from(bgv(12), &settings, &forecast, Some(&whole));
+        assert_eq!(resumed.opened.trace, whole.opened.trace);
+        assert_eq!(resumed.opened.losses, whole.opened.losses);
+        assert_eq!(resumed.opened.training, whole.opened.training);
+        assert_eq!(resumed.weights, whole.weights);
+        assert_eq!(resumed.traffic, whole.traffic);
+        assert_eq!(resumed.transcript, whole.transcript);
+
+        let other = Settings { widths: vec![2, 2, 2], ..settings };
+        let forecast = forecast_of(&bgv(12), 12, &other);
+        let slots = Slots::new(Arc::new(bgv(12)), Meter::default());
+        let (near, _far) = pipe();
+        let mut link = Link::new(Box::new(near), true, None);
+        let private = Stream::seeded(3);
+        let mut client = Client::connect(&slots, &other, &forecast, &mut link, &private).unwrap();
+        let error = client.resume(&kept.0).unwrap_err();
+        assert!(error.to_string().contains("a checkpoint of another training"), "{error}");
+    }
 }
 
 #[test]
@@ -216,8 +289,8 @@ fn fewer_levels_take_more_refreshes() {
     let settings = settings(&[2, 3, 3, 2], Policy::Lazy);
     let refreshes = |levels| {
         forecast_of(&ckks(levels), levels, &Settings { activation_bits: 36, ..settings.clone() })
-            .total
-            .refreshes
+            .training_refreshes
+            .refreshed
     };
     let found = [4, 6, 9, 16].map(refreshes);
     assert!(found.is_sorted_by(|a, b| a >= b) && found[0] > found[3], "{found:?}");
@@ -241,7 +314,7 @@ fn paper_count(levels: PaperLevels, widths: &[usize], packing: bool) -> u64 {
     let settings =
         Settings { iterations: 1, packing, activation_bits: 36, ..settings(widths, Policy::Paper(levels)) };
     let schedules = settings.schedules(&ckks(40), 40).unwrap();
-    schedules[0].as_ref().unwrap().refreshes(&settings)
+    schedules[0].as_ref().unwrap().refreshes(&settings).refreshed
 }
 
 #[test]
@@ -382,6 +455,7 @@ fn hostile_bytes_are_refused() {
         }
         drop(client);
         let mut link = Link::new(Box::new(far), false, None);
-        assert!(serve(&server, &settings, &forecast, &mut link, 5).is_err());
+        let course = Course { iterations: 0, phases: &Mutex::default() };
+        assert!(serve(&server, &settings, &forecast, &mut link, 5, &course).is_err());
     }
 }

@@ -10,16 +10,25 @@ use crate::backend::slots::{Engine, SlotError, Term, Work};
 use crate::backend::{BackendError, Operation, OperationCounts};
 use crate::math::stream::Stream;
 use crate::protocol::ProtocolError;
+use crate::protocol::channel::pipe;
+use crate::protocol::message::{Kind, Message};
 use crate::protocol::non_interactive::parameters::{Lattice, Visitor};
+use crate::protocol::transcript::{Link, Traffic};
 use crate::runner::RunError;
 
 /// Terms of a sum as layers have it.
 const TERMS: usize = 8;
+/// Times that every thread does an operation, each on a ciphertext of its own, as circuits do; what comes out is kept until all are done.
+const TIMES: usize = 2;
+/// Bytes of a message whose way is timed.
+const MESSAGE_BYTES: usize = 1 << 24;
 
 /// Seconds of wall time per operation when all threads are busy.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct SlotCosts {
     keys: f64,
+    /// A byte's way through the channel: frames, copies, the transcript's hash.
+    byte: f64,
     units: BTreeMap<(Operation, usize), f64>,
     /// over all levels of the circuit
     mean: BTreeMap<Operation, f64>,
@@ -57,9 +66,9 @@ impl SlotCosts {
         self
     }
 
-    pub(super) fn predict(&self, work: &Work) -> f64 {
+    pub(super) fn predict(&self, work: &Work, traffic: &Traffic) -> f64 {
         let work = work.iter().map(|(key, count)| self.units.get(key).unwrap_or(&0.0) * *count as f64);
-        self.keys + work.sum::<f64>()
+        self.keys + work.sum::<f64>() + (traffic.bytes_up + traffic.bytes_down) as f64 * self.byte
     }
 
     pub(super) fn seconds_done(&self, counts: &OperationCounts) -> f64 {
@@ -86,66 +95,112 @@ impl Visitor for Measure<'_> {
         let (secret, evaluation) = engine.generate(steps, &randomness)?;
         let keys = engine.write_evaluation(&evaluation);
         engine.read_evaluation(&keys)?;
-        let mut costs = SlotCosts { keys: start.elapsed().as_secs_f64(), ..SlotCosts::default() };
+        let mut costs = SlotCosts {
+            keys: start.elapsed().as_secs_f64(),
+            byte: seconds_of_byte(),
+            ..SlotCosts::default()
+        };
         let scale = 1024.0;
         let fresh = engine.encrypt(&secret, &[1.0], scale, &randomness)?;
         let instances = engine.rules().instances() as f64;
         for &(operation, level) in self.0.keys() {
             let payload = engine.drop_to(&fresh, level)?;
-            // One operation a thread, as circuits have it.
-            let measure = |work: &(dyn Fn() -> Result<(), SlotError> + Sync)| {
-                let threads = rayon::current_num_threads();
-                let start = Instant::now();
-                (0..threads).into_par_iter().map(|_| work()).collect::<Result<Vec<()>, _>>()?;
-                Ok::<f64, SlotError>(start.elapsed().as_secs_f64() / threads as f64 / instances)
-            };
-            let seconds = match operation {
-                Operation::Encryption => measure(&|| {
+            let all = vec![payload; rayon::current_num_threads() * TIMES];
+            let other = |index: usize| &all[index % all.len()];
+            let each = |seconds: f64| seconds / all.len() as f64 / instances;
+            let unit = match operation {
+                Operation::Encryption => seconds(&all, |_, _| {
                     let fresh = engine.encrypt(&secret, &[1.0], scale, &randomness)?;
                     let mut bytes = Vec::new();
                     engine.write(&fresh, level, true, &mut bytes);
-                    engine.read(&mut &bytes[..], true)?;
-                    Ok(())
+                    engine.read(&mut &bytes[..], true)
                 })?,
-                Operation::Decryption => measure(&|| {
+                Operation::Decryption => seconds(&all, |payload, _| {
                     let mut bytes = Vec::new();
-                    engine.write(&payload, level, false, &mut bytes);
+                    engine.write(payload, level, false, &mut bytes);
                     let (payload, _) = engine.read(&mut &bytes[..], false)?;
-                    engine.decrypt(&secret, &payload, scale)?;
-                    Ok(())
+                    engine.decrypt(&secret, &payload, scale)
                 })?,
                 // A sum of products counts its additions too: they are part of the products here.
                 Operation::ScalarProduct => {
-                    let terms: [_; TERMS] =
-                        std::array::from_fn(|_| Term { payload: &payload, weight: 1.5, scale });
-                    measure(&|| engine.combine(&terms, scale * scale).map(drop))? / TERMS as f64
+                    let sum = seconds(&all, |_, index| {
+                        let terms: [_; TERMS] = std::array::from_fn(|term| Term {
+                            payload: other(index + term),
+                            weight: 1.5,
+                            scale,
+                        });
+                        engine.combine(&terms, scale * scale)
+                    })?;
+                    sum / TERMS as f64
                 }
-                Operation::PlainAddition => measure(&|| engine.add_constant(&payload, 1.0, scale).map(drop))?,
+                Operation::PlainAddition => {
+                    seconds(&all, |payload, _| engine.add_constant(payload, 1.0, scale))?
+                }
                 // Sums of products differ in their number of terms.
                 Operation::Product => {
-                    let pairs = [(&payload, &payload); 1 + TERMS];
-                    let many = measure(&|| engine.dot(&evaluation, &pairs).map(drop))?;
-                    let one = measure(&|| engine.dot(&evaluation, &pairs[..1]).map(drop))?;
+                    let sum = |terms: usize| {
+                        seconds(&all, |payload, index| {
+                            let pairs: Vec<_> =
+                                (1..=terms).map(|term| (payload, other(index + term))).collect();
+                            engine.dot(&evaluation, &pairs)
+                        })
+                    };
+                    let (many, one) = (sum(1 + TERMS)?, sum(1)?);
                     let product = (many - one).max(0.0) / TERMS as f64;
-                    costs.units.insert((Operation::Relinearisation, level), (one - product).max(0.0));
+                    let rest = (one - product).max(0.0);
+                    costs.units.insert((Operation::Relinearisation, level), each(rest));
                     product
                 }
                 // Measured with the products, of which there are some wherever there are these.
                 Operation::Relinearisation => continue,
                 Operation::PlainProduct => {
-                    measure(&|| engine.multiply_vector(&payload, &[1.0], scale).map(drop))?
+                    seconds(&all, |payload, _| engine.multiply_vector(payload, &[1.0], scale))?
                 }
-                Operation::Rotation => measure(&|| engine.rotate(&evaluation, &payload, steps).map(drop))?,
+                // What was rotated is added to something, wherever there are rotations.
+                Operation::Rotation => seconds(&all, |payload, _| {
+                    let rotated = engine.rotate(&evaluation, payload, steps)?;
+                    let term = |payload| Term { payload, weight: 1.0, scale: 1.0 };
+                    let terms: Vec<_> = rotated.iter().chain([payload]).map(term).collect();
+                    engine.combine(&terms, scale)
+                })?,
                 Operation::Rescaling if level > 1 && engine.rules().rescales() => {
-                    measure(&|| engine.rescale(&payload).map(drop))?
+                    seconds(&all, |payload, _| engine.rescale(payload))?
                 }
                 Operation::Rescaling if level > 1 => {
-                    measure(&|| engine.drop_to(&payload, level - 1).map(drop))?
+                    seconds(&all, |payload, _| engine.drop_to(payload, level - 1))?
                 }
                 Operation::Rescaling | Operation::Addition | Operation::Rerandomisation => 0.0,
             };
-            costs.units.insert((operation, level), seconds);
+            costs.units.insert((operation, level), each(unit));
         }
         Ok(costs)
     }
+}
+
+/// Seconds of some work on all of many ciphertexts.
+fn seconds<P: Sync, T: Send>(
+    all: &[P],
+    work: impl Fn(&P, usize) -> Result<T, SlotError> + Sync,
+) -> Result<f64, SlotError> {
+    let start = Instant::now();
+    let made = all.par_iter().enumerate().map(|(index, one)| work(one, index));
+    let made = made.collect::<Result<Vec<T>, _>>()?;
+    let seconds = start.elapsed().as_secs_f64();
+    drop(made);
+    Ok(seconds)
+}
+
+/// Seconds of a byte's way from one party to the other.
+fn seconds_of_byte() -> f64 {
+    let (near, far) = pipe();
+    let mut client = Link::new(Box::new(near), true, None);
+    let mut server = Link::new(Box::new(far), false, None);
+    let parts = [vec![0; MESSAGE_BYTES / 2], vec![0; MESSAGE_BYTES / 2]];
+    let start = Instant::now();
+    let message = Message::new(Kind::Activations, parts.concat());
+    // A pipe between two ends that are both here cannot fail.
+    let received = client.send(&message).and_then(|()| server.receive());
+    let seconds = start.elapsed().as_secs_f64();
+    drop((message, received));
+    seconds / MESSAGE_BYTES as f64
 }

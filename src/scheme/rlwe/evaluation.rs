@@ -95,20 +95,17 @@ impl Context {
         sum
     }
 
-    /// The product, in one part less than the factors have together.
-    pub(in crate::scheme) fn product(
-        &self,
-        left: &[Polynomial],
-        right: &[Polynomial],
-        level: usize,
-    ) -> Parts {
+    /// The sum of products, in one part less than the factors of the longest have together.
+    pub(in crate::scheme) fn dot(&self, pairs: &[(&[Polynomial], &[Polynomial])], level: usize) -> Parts {
         let basis = self.basis(level);
         let part = |index: usize| {
-            let terms =
-                left.iter().enumerate().filter_map(|(i, a)| Some((a, right.get(index.checked_sub(i)?)?)));
+            let terms = pairs.iter().flat_map(|(left, right)| {
+                left.iter().enumerate().filter_map(move |(i, a)| Some((a, right.get(index.checked_sub(i)?)?)))
+            });
             basis.sum_of_products(&terms.collect::<Vec<_>>())
         };
-        (0..(left.len() + right.len()).saturating_sub(1)).map(part).collect()
+        let parts = pairs.iter().map(|(left, right)| (left.len() + right.len()).saturating_sub(1));
+        (0..parts.max().unwrap_or(0)).map(part).collect()
     }
 
     /// The sum of the parts of ciphertexts, which are of this level or a higher one, times integers.

@@ -151,6 +151,11 @@ pub(in crate::scheme) fn arithmetic<S: Lab>(party: &Party<S>, seed: u64) -> Resu
     prop_assert_eq!(raw.parts(), 3);
     let bound = noise.product([fresh, fresh], [size, size], level);
     party.holds(&raw, &product, bound)?;
+    let more = [(&right, &right), (&mine, &left)];
+    let products = more.map(|(left, right)| scheme.multiply(left, right).unwrap());
+    let sum = products.iter().try_fold(raw.clone(), |sum, product| scheme.add(&sum, product)).unwrap();
+    prop_assert_eq!(scheme.dot(&[(&left, &right), more[0], more[1]]).unwrap(), sum);
+    prop_assert!(scheme.dot(&[]).is_err());
     let relinearised = scheme.relinearise(&raw, relinearisation);
     prop_assert_eq!(relinearised.parts(), 2);
     party.holds(&relinearised, &product, noise.switched(bound, level))?;

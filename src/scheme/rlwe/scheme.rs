@@ -25,6 +25,9 @@ pub struct Prepared<T> {
     context: u64,
 }
 
+/// Two factors.
+pub type Pair<'c, T> = (&'c Ciphertext<T>, &'c Ciphertext<T>);
+
 /// A scheme over a ring: vectors of slots that are added, multiplied and rotated under encryption.
 ///
 /// Ciphertexts know the parameters that they were made under: those of others are refused with [`RlweError::Context`] by whatever can
@@ -66,6 +69,19 @@ pub trait RlweScheme: fmt::Debug + Send + Sync {
 
     /// The tag of a product.
     fn product_tag(&self, left: Self::Tag, right: Self::Tag) -> Self::Tag;
+
+    /// Checks that sums of these tags make sense; they all do, where there is no scale.
+    ///
+    /// # Errors
+    /// [`RlweError::Scale`] in CKKS.
+    fn check_tags(
+        &self,
+        _operation: &'static str,
+        _left: Self::Tag,
+        _right: Self::Tag,
+    ) -> Result<(), RlweError> {
+        Ok(())
+    }
 
     /// Both at one level and with one tag, so that their phases can be added.
     ///
@@ -344,10 +360,29 @@ pub trait RlweScheme: fmt::Debug + Send + Sync {
         left: &Ciphertext<Self::Tag>,
         right: &Ciphertext<Self::Tag>,
     ) -> Result<Ciphertext<Self::Tag>, RlweError> {
-        let level = left.level.min(right.level);
-        let (left, right) = (self.drop_to(left, level)?, self.drop_to(right, level)?);
-        let parts = self.context().product(&left.parts, &right.parts, level);
-        Ok(Ciphertext::new(self.context(), parts, level, self.product_tag(left.tag, right.tag)))
+        self.dot(&[(left, right)])
+    }
+
+    /// The sum of products, slot by slot, at the lowest level of all; each is what [`multiply`](Self::multiply) gives.
+    ///
+    /// # Errors
+    /// [`RlweError::Parts`] without terms, [`RlweError::Scale`] in CKKS where products differ in it, and those of `multiply`.
+    fn dot(&self, pairs: &[Pair<'_, Self::Tag>]) -> Result<Ciphertext<Self::Tag>, RlweError> {
+        let operation = "a sum of products";
+        let none = RlweError::Parts { operation, parts: 0 };
+        let level = pairs.iter().map(|(left, right)| left.level.min(right.level)).min().ok_or(none)?;
+        let tags: Vec<_> = pairs.iter().map(|(left, right)| self.product_tag(left.tag, right.tag)).collect();
+        for tag in &tags[1..] {
+            self.check_tags(operation, tags[0], *tag)?;
+        }
+        let dropped = pairs.iter().map(|(left, right)| {
+            left.check(operation, self.context())?;
+            right.check(operation, self.context())?;
+            Ok((self.drop_to(left, level)?, self.drop_to(right, level)?))
+        });
+        let dropped = dropped.collect::<Result<Vec<_>, RlweError>>()?;
+        let parts: Vec<_> = dropped.iter().map(|(left, right)| (&left.parts[..], &right.parts[..])).collect();
+        Ok(Ciphertext::new(self.context(), self.context().dot(&parts, level), level, tags[0]))
     }
 
     /// A ciphertext of three parts in two.
