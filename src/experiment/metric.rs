@@ -54,7 +54,7 @@ impl Metric {
 }
 
 /// All names.
-pub const METRICS: [Metric; 77] = [
+pub const METRICS: [Metric; 78] = [
     metric("accuracy", "accuracy", Kind::Result, Fixed(4)),
     metric("loss", "loss", Kind::Result, Fixed(4)),
     metric("samples", "test samples", Kind::Result, Fixed(0)),
@@ -132,6 +132,7 @@ pub const METRICS: [Metric; 77] = [
     // Of batches that fill all slots: slots of all batches, over the seconds from the first encryption to the last decryption.
     metric("predictions_per_hour", "predictions an hour", Kind::Measured, Fixed(0)),
     metric("seconds_predicted", "predicted (s)", Kind::Measured, Fixed(3)),
+    metric("prediction_error", "predicted over measured, less 1", Kind::Measured, Fixed(2)),
     metric("peak_memory_bytes", "peak memory (bytes)", Kind::Measured, Fixed(0)),
 ];
 

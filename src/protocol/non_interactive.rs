@@ -221,7 +221,8 @@ impl Settings {
         let batches = samples.div_ceil(engine.slots().max(1)) as u64;
         let ciphertext_bytes = [engine.payload_bytes(top, true), engine.payload_bytes(state.level, false)];
         let frame = (LENGTH_BYTES + HEADER_BYTES) as u64;
-        let keys = frame + engine.evaluation_bytes(0) as u64;
+        let key_bytes = engine.evaluation_bytes(0);
+        let keys = frame + key_bytes as u64;
         // Messages, their bytes, and those of the longest.
         let parts = |count: usize, each: usize| {
             let part = self.part(each);
@@ -243,6 +244,7 @@ impl Settings {
             operations: slots.meter().counts().times(batches),
             work: slots.work().into_iter().map(|(key, count)| (key, count * batches)).collect(),
             traffic,
+            key_bytes,
             longest_message: usize::try_from(longest).unwrap_or(usize::MAX),
             ciphertext_bytes,
             levels: top - state.level,
@@ -262,6 +264,8 @@ pub struct Forecast {
     pub work: crate::backend::slots::Work,
     /// What goes over the channel.
     pub traffic: Traffic,
+    /// Bytes of the keys that the server is given.
+    pub key_bytes: usize,
     /// Bytes of the longest message.
     pub longest_message: usize,
     /// Bytes of a ciphertext on the way up and down.

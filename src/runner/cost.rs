@@ -47,9 +47,9 @@ impl Costs {
             (Self::Split(costs), System::Split { protocol, .. }, Forecast::Split(forecast)) => {
                 costs.predict(protocol, forecast)
             }
-            (Self::Slots(costs), _, forecast) => {
-                forecast.work().map_or(0.0, |work| costs.predict(work, &forecast.traffic()))
-            }
+            (Self::Slots(costs), _, forecast) => forecast
+                .work()
+                .map_or(0.0, |work| costs.predict(work, &forecast.traffic(), forecast.key_bytes())),
             _ => 0.0,
         }
     }

@@ -43,6 +43,15 @@ impl Forecast {
         }
     }
 
+    /// Bytes of the keys that a server over rings is given.
+    pub fn key_bytes(&self) -> usize {
+        match self {
+            Self::Split(_) => 0,
+            Self::NonInteractive(forecast) => forecast.key_bytes,
+            Self::Refresh(forecast) => forecast.key_bytes,
+        }
+    }
+
     /// Operations on ciphertexts over rings, by level; none under other schemes.
     pub fn work(&self) -> Option<&Work> {
         match self {

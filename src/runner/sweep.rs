@@ -267,6 +267,9 @@ fn run_cell(
         computed.seconds.insert("seconds_predicted".to_owned(), costs.predict(settings, forecast));
     } else if cell.variant == Variant::Encrypted {
         computed.seconds.insert("seconds_predicted".to_owned(), expected);
+        if let Some(seconds) = computed.seconds.get("seconds").copied().filter(|seconds| *seconds > 0.0) {
+            computed.seconds.insert("prediction_error".to_owned(), expected / seconds - 1.0);
+        }
     }
     if let Some(bytes) = provenance::peak_memory_bytes() {
         computed.seconds.insert("peak_memory_bytes".to_owned(), bytes);

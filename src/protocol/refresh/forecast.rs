@@ -47,6 +47,8 @@ pub struct Forecast {
     pub classification: Script,
     /// All of it.
     pub total: Tally,
+    /// Bytes of the keys that the server is given.
+    pub key_bytes: usize,
     /// In all iterations.
     pub training_refreshes: Refreshes,
     /// In all classifications.
@@ -338,7 +340,8 @@ impl Settings {
         let planner = self.planner(engine, levels)?;
         let layout = planner.layout;
         let mut total = Tally::default();
-        total.up(1, engine.evaluation_bytes(self.steps(&layout).len()), 0);
+        let key_bytes = engine.evaluation_bytes(self.steps(&layout).len());
+        total.up(1, key_bytes, 0);
         let layers: Vec<_> = (1..=self.layers())
             .map(|layer| layout.groups(self.widths[layer]) * self.widths[layer - 1])
             .collect();
@@ -400,7 +403,14 @@ impl Settings {
             classification_refreshes = classification.schedule.refreshes(self).times(batches);
             total.add(&batch, batches);
         }
-        Ok(Forecast { training, classification, total, training_refreshes, classification_refreshes })
+        Ok(Forecast {
+            training,
+            classification,
+            total,
+            key_bytes,
+            training_refreshes,
+            classification_refreshes,
+        })
     }
 }
 

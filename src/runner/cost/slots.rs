@@ -26,6 +26,7 @@ const MESSAGE_BYTES: usize = 1 << 24;
 /// Seconds of wall time per operation when all threads are busy.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct SlotCosts {
+    /// A byte of the server's keys, made, written and read.
     keys: f64,
     /// A byte's way through the channel: frames, copies, the transcript's hash.
     byte: f64,
@@ -66,9 +67,27 @@ impl SlotCosts {
         self
     }
 
-    pub(super) fn predict(&self, work: &Work, traffic: &Traffic) -> f64 {
+    pub(super) fn predict(&self, work: &Work, traffic: &Traffic, key_bytes: usize) -> f64 {
+        if std::env::var_os("HENN_DEBUG_COST").is_some() {
+            let mut by: BTreeMap<Operation, (f64, u64)> = BTreeMap::new();
+            for (key, count) in work {
+                let e = by.entry(key.0).or_default();
+                e.0 += self.units.get(key).unwrap_or(&0.0) * *count as f64;
+                e.1 += count;
+            }
+            eprintln!(
+                "keys {:.2} bytes {:.2}",
+                self.keys * key_bytes as f64,
+                (traffic.bytes_up + traffic.bytes_down) as f64 * self.byte
+            );
+            for (op, (s, n)) in by {
+                eprintln!("  {:<18} {:>7} {:.3} s  {:.3} ms each", op.name(), n, s, 1e3 * s / n as f64);
+            }
+        }
         let work = work.iter().map(|(key, count)| self.units.get(key).unwrap_or(&0.0) * *count as f64);
-        self.keys + work.sum::<f64>() + (traffic.bytes_up + traffic.bytes_down) as f64 * self.byte
+        self.keys * key_bytes as f64
+            + work.sum::<f64>()
+            + (traffic.bytes_up + traffic.bytes_down) as f64 * self.byte
     }
 
     pub(super) fn seconds_done(&self, counts: &OperationCounts) -> f64 {
