@@ -68,22 +68,6 @@ impl SlotCosts {
     }
 
     pub(super) fn predict(&self, work: &Work, traffic: &Traffic, key_bytes: usize) -> f64 {
-        if std::env::var_os("HENN_DEBUG_COST").is_some() {
-            let mut by: BTreeMap<Operation, (f64, u64)> = BTreeMap::new();
-            for (key, count) in work {
-                let e = by.entry(key.0).or_default();
-                e.0 += self.units.get(key).unwrap_or(&0.0) * *count as f64;
-                e.1 += count;
-            }
-            eprintln!(
-                "keys {:.2} bytes {:.2}",
-                self.keys * key_bytes as f64,
-                (traffic.bytes_up + traffic.bytes_down) as f64 * self.byte
-            );
-            for (op, (s, n)) in by {
-                eprintln!("  {:<18} {:>7} {:.3} s  {:.3} ms each", op.name(), n, s, 1e3 * s / n as f64);
-            }
-        }
         let work = work.iter().map(|(key, count)| self.units.get(key).unwrap_or(&0.0) * *count as f64);
         self.keys * key_bytes as f64
             + work.sum::<f64>()
@@ -114,13 +98,13 @@ impl Visitor for Measure<'_> {
         let (secret, evaluation) = engine.generate(steps, &randomness)?;
         let keys = engine.write_evaluation(&evaluation);
         engine.read_evaluation(&keys)?;
-        let mut costs = SlotCosts {
-            keys: start.elapsed().as_secs_f64(),
-            byte: seconds_of_byte(),
-            ..SlotCosts::default()
-        };
+        let per_byte = start.elapsed().as_secs_f64() / keys.len().max(1) as f64;
+        let mut costs = SlotCosts { keys: per_byte, byte: seconds_of_byte(), ..SlotCosts::default() };
         let scale = 1024.0;
-        let fresh = engine.encrypt(&secret, &[1.0], scale, &randomness)?;
+        let encrypt = || engine.encrypt(&secret, &[1.0], scale, &randomness);
+        // What happens for the first time takes longer.
+        let fresh = encrypt()?;
+        seconds(&vec![(); rayon::current_num_threads() * TIMES], |(), _| encrypt())?;
         let instances = engine.rules().instances() as f64;
         for &(operation, level) in self.0.keys() {
             let payload = engine.drop_to(&fresh, level)?;
@@ -129,7 +113,7 @@ impl Visitor for Measure<'_> {
             let each = |seconds: f64| seconds / all.len() as f64 / instances;
             let unit = match operation {
                 Operation::Encryption => seconds(&all, |_, _| {
-                    let fresh = engine.encrypt(&secret, &[1.0], scale, &randomness)?;
+                    let fresh = encrypt()?;
                     let mut bytes = Vec::new();
                     engine.write(&fresh, level, true, &mut bytes);
                     engine.read(&mut &bytes[..], true)
