@@ -17,6 +17,7 @@ use crate::backend::Variant;
 use crate::dataset::Scaling;
 use crate::math::ring::Arithmetic;
 use crate::network::{Activation, Loss, PoolKind};
+use crate::protocol::link::Place;
 use crate::protocol::refresh::Policy;
 use crate::protocol::split::Masks;
 use crate::scheme::paillier::Randomisation;
@@ -335,6 +336,9 @@ pub struct ProtocolSpec {
     pub policy: Policy,
     /// Of `refresh`: primes of the ciphertexts' modulus; absent: as many as the policy takes, or under `lazy` as make refreshes fewest.
     pub levels: Option<usize>,
+    /// The link that counted rounds and bytes of a classification are timed on, for `seconds_on_link`: `local_local`, `cloud_cloud` or
+    /// `cloud_local`. Absent: none.
+    pub link: Option<Place>,
 }
 
 impl Default for ProtocolSpec {
@@ -357,6 +361,7 @@ impl Default for ProtocolSpec {
             packing: false,
             policy: Policy::default(),
             levels: None,
+            link: None,
         }
     }
 }
