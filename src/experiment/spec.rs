@@ -331,6 +331,8 @@ pub struct ProtocolSpec {
     /// Whether the server packs the numbers of an answer into as few plaintexts as hold them (`split`), or as many weights share a ciphertext
     /// as its slots hold batches (`refresh`).
     pub packing: bool,
+    /// Of `split` with `packing`: most numbers in one plaintext; absent: as many as fit. Fewer take less time to pack and more decryptions.
+    pub slots: Option<usize>,
     /// Of `refresh`: where ciphertexts are refreshed. `lazy` (default): as seldom as the parameters allow; `paper_5`, `paper_10`, `paper_20`: as
     /// often as CryptoDL counts at these levels.
     pub policy: Policy,
@@ -359,6 +361,7 @@ impl Default for ProtocolSpec {
             norm_bits: 5,
             norms: Norms::default(),
             packing: false,
+            slots: None,
             policy: Policy::default(),
             levels: None,
             link: None,

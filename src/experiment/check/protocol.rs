@@ -47,7 +47,7 @@ pub(super) fn system(
             let scheme = scheme::additive(spec, name, checker);
             let protocol = split(spec, entry, (activation?.nonlinearity.clone(), layers), checker);
             let ((mut scheme, security, marked), mut protocol) = scheme.zip(protocol)?;
-            scheme::plaintext_space(&mut scheme, &mut protocol, spec.protocol.packing, checker);
+            scheme::plaintext_space(&mut scheme, &mut protocol, &spec.protocol, checker);
             Some((System::Split { scheme, protocol }, security, marked))
         }
         (ProtocolName::NonInteractive, Some((_, Kind::Lattice(name)))) => {
@@ -318,6 +318,9 @@ fn split(
     ranges(protocol, checker);
     integer_inputs(spec, checker);
     let entry = entry?;
+    if let Some(slots) = protocol.slots {
+        checker.within("protocol.slots", slots, &(1..=4096));
+    }
     let rate = rate(spec, 1.0, checker);
     let layers = match listed {
         None => split::Shape::dense_layers(&widths(spec, entry)),

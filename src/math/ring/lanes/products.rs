@@ -102,8 +102,9 @@ pub(super) fn products(ring: &Lanes, inputs: &[&[u64]], rows: &Rows<'_>) -> [Vec
         .par_iter()
         .zip(jobs.groups())
         .map(|(sums, group)| {
-            let join = Join { jobs: &jobs, sums, count: group.len() };
-            ring.engine.group(group.len()).run(join)
+            let count = group.len();
+            let join = Join { jobs: &jobs, sums, outputs: group };
+            ring.engine.group(count).run(join)
         })
         .collect();
     let mut out = [Vec::with_capacity(jobs.count()), Vec::with_capacity(jobs.count())];
@@ -205,7 +206,7 @@ fn load_all<U: Unit>(multiplier: &Multiplier<'_, U>, sums: &[u64], digits: usize
 struct Join<'a> {
     jobs: &'a Jobs<'a>,
     sums: &'a [u64],
-    count: usize,
+    outputs: Range<usize>,
 }
 
 #[expect(clippy::inline_always, reason = "compiled with the unit's instructions")]
@@ -218,16 +219,24 @@ impl Task for Join<'_> {
         let Jobs { ring, exponents, signs, .. } = self.jobs;
         let mut multiplier = Multiplier::new(unit, &ring.constants);
         let parts = load_all(&multiplier, self.sums, ring.constants.residue_digits());
+        // Where nobody has a digit there is nothing to be multiplied by: all of a power of two but one window.
+        let is_empty = |window: usize| {
+            self.outputs.clone().all(|job| exponents.of(job % exponents.rows, window).is_empty())
+        };
+        let is_empty: Vec<bool> = (0..exponents.windows).map(is_empty).collect();
         let mut out = Vec::with_capacity(*signs);
         for sign in 0..*signs {
-            let mut windows = parts.iter().skip(sign * exponents.windows).take(exponents.windows).rev();
-            let highest = windows.next().cloned();
+            let parts = &parts[sign * exponents.windows..][..exponents.windows];
+            let mut windows = parts.iter().zip(&is_empty).rev();
+            let highest = windows.next().map(|(part, _)| part.clone());
             let mut product = highest.unwrap_or_else(|| multiplier.load(&[&ring.one]));
-            for part in windows {
+            for (part, is_empty) in windows {
                 multiplier.square(&mut product, exponents.width);
-                multiplier.multiply(&mut product, part);
+                if !is_empty {
+                    multiplier.multiply(&mut product, part);
+                }
             }
-            out.push(multiplier.store(&product, self.count));
+            out.push(multiplier.store(&product, self.outputs.len()));
         }
         out
     }

@@ -25,7 +25,8 @@ pub(super) fn sums(jobs: &Jobs<'_>) -> Vec<Vec<u64>> {
     let (lanes, digits) = (ring.engine.lanes(), ring.constants.residue_digits());
     let entry_bytes = (size_of::<u64>() * digits) << width;
     let table_bytes = if exponents.full { TABLE_BYTES } else { SPARSE_TABLE_BYTES };
-    let tile = (table_bytes / (entry_bytes * samples).max(1)).next_multiple_of(lanes).min(columns.max(1));
+    let tile =
+        (table_bytes / (entry_bytes * samples).max(1)).max(1).next_multiple_of(lanes).min(columns.max(1));
     // Where rows are empty, the products of nothing.
     let parts = if columns == 0 { 1 } else { columns.div_ceil(tile) };
     for part in (0..parts).map(|part| part * tile..columns.min((part + 1) * tile)) {
