@@ -7,6 +7,7 @@
 //! Protocol code is written once against [`Backend`] and counts its operations in a [`Meter`].
 
 pub mod additive;
+pub mod matrix;
 pub mod meter;
 pub mod number;
 pub mod plain;
@@ -14,12 +15,12 @@ pub mod slots;
 
 use std::fmt;
 
-use ndarray::ArrayView2;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
 pub use crate::backend::additive::Additive;
+pub use crate::backend::matrix::Matrix;
 pub use crate::backend::meter::{Meter, Operation, OperationCounts};
 pub use crate::backend::number::{Number, Rate};
 pub use crate::backend::plain::Plain;
@@ -156,7 +157,7 @@ pub trait Backend: Send + Sync + 'static {
     fn affine(
         &self,
         key: &Self::PublicKey,
-        weights: ArrayView2<'_, Self::Number>,
+        weights: &Matrix<Self::Number>,
         bias: Option<&[Self::Number]>,
         inputs: &[Self::Ciphertext],
         packing: Option<Packing>,
@@ -238,6 +239,12 @@ pub enum BackendError {
         found: usize,
         /// as needed
         expected: usize,
+    },
+    /// A row of a linear map whose columns are not in ascending order, or beyond the last.
+    #[error("the columns of a row must ascend and be below {columns}")]
+    Order {
+        /// of the map
+        columns: usize,
     },
     /// A number that is not finite.
     #[error("{what} {index} is not a finite number")]

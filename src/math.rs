@@ -6,6 +6,7 @@ pub(crate) mod montgomery;
 pub mod prime;
 pub mod ring;
 pub mod rns;
+pub mod rows;
 pub mod sampling;
 pub mod stream;
 pub mod uniform;

@@ -1,6 +1,7 @@
 //! Two parties, a channel between them that counts, and what they say to each other.
 
 pub mod channel;
+pub mod link;
 pub mod message;
 pub mod non_interactive;
 pub mod refresh;

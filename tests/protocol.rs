@@ -21,7 +21,7 @@ use henn::protocol::channel::{Channel, Tcp, pipe};
 use henn::protocol::message::{Kind, Message};
 use henn::protocol::split::client::Client;
 use henn::protocol::split::server::{Layer, Server};
-use henn::protocol::split::{Masks, Settings};
+use henn::protocol::split::{Masks, Settings, Shape};
 use henn::protocol::transcript::Link;
 use henn::runner::cell::{self, Computed, Peer, Prepared};
 use henn::runner::estimate;
@@ -122,6 +122,84 @@ fn encrypted_equals_simulated_in_every_integer_and_every_count() {
     }
 }
 
+/// Digits are pictures of 8 x 8 that are part of the program; the convolution of Conv-1 leaves 2 x 2 of each, which a mean makes one.
+const PICTURES: &[&str] = &[
+    "data.name=digits",
+    "data.scaling=min_max",
+    "data.test_limit=3",
+    "network.architecture=conv_1",
+    "network.hidden=[]",
+    "protocol.training_iterations=0",
+    "protocol.batch=2",
+    "training.epochs=1",
+];
+
+/// Convolutions and means are sparse rows: the same circuit in every variant, with the counts of the closed form, and the labels of the
+/// network in plaintext.
+#[test]
+fn convolutional_networks_classify_as_in_plaintext() {
+    for set in [
+        &[][..],
+        &["protocol.packing=true", "scheme.precompute=true"],
+        &["scheme.arithmetic=num_bigint"],
+        &["scheme.multi_exponentiation=false"],
+        &["scheme.name=okamoto_uchiyama", "scheme.modulus_bits=768"],
+        &[&["scheme.name=el_gamal"], SHORT_MESSAGES].concat(),
+    ] {
+        let plan = plan(&[PICTURES, set].concat());
+        let settings = split_settings(&plan);
+        let shapes =
+            settings.layers.iter().map(|layer| (layer.inputs, layer.outputs, layer.terms, layer.longest));
+        assert_eq!(shapes.collect::<Vec<_>>(), [(64, 20, 500, 25), (20, 5, 20, 4), (5, 10, 50, 5)]);
+        let [plain, simulated, encrypted] = Variant::ALL.map(|variant| compute(&plan, variant));
+        assert_eq!(simulated.digest, encrypted.digest);
+        assert_eq!(simulated.counts, encrypted.counts);
+        assert_eq!([plain.metrics["disagreements"], encrypted.metrics["mismatches"]], [0.0, 0.0]);
+        assert!(
+            plain.metrics["max_abs_error"] < 1e-4,
+            "trained in 32 bits: {}",
+            plain.metrics["max_abs_error"]
+        );
+        assert!(!encrypted.disagrees);
+        let (forecast, _) = estimate::forecast_ahead(plan.points[0].task.inference().unwrap(), 0).unwrap();
+        let forecast = forecast.unwrap();
+        for (name, value) in forecast.traffic().by_name() {
+            assert_eq!(encrypted.counts[name], value, "{name}");
+        }
+        for (name, value) in forecast.operations().by_name() {
+            assert_eq!(encrypted.counts[&name], value, "{name}");
+        }
+    }
+}
+
+/// The bound of a sum is that of the longest row, not of the widest layer.
+#[test]
+fn short_rows_need_fewer_bits() {
+    let convolution = split_settings(&plan(PICTURES));
+    let mut dense = convolution.clone();
+    dense.layers = Shape::dense_layers(&[64, 20, 10]);
+    assert_eq!(dense.required_bits() - convolution.required_bits(), 2, "65 terms take 7 bits, 26 take 5");
+}
+
+#[test]
+fn training_a_convolutional_network_is_refused_by_place() {
+    let is_kept = |set: &&&str| !set.starts_with("protocol.training_iterations");
+    let set: Vec<String> = PICTURES.iter().filter(is_kept).map(ToString::to_string).collect();
+    let request = Request {
+        name: "test",
+        origin: "test",
+        text: FILE,
+        profile: ProfileName::Quick,
+        set: &set,
+        grid: &[],
+    };
+    let report = Plan::load(&request).err().unwrap().to_string();
+    let line = FILE.lines().position(|line| line.starts_with("training_iterations")).unwrap() + 1;
+    for part in ["trains fully connected networks", &format!("test:{line}:"), "training_iterations = 5"] {
+        assert!(report.contains(part), "{part}: {report}");
+    }
+}
+
 /// A circuit whose sums a search finds.
 const SHORT_MESSAGES: &[&str] = &[
     "protocol.training_iterations=0",
@@ -161,8 +239,9 @@ fn fixed_point_follows_real_numbers() {
 fn the_protocol_trains_as_stochastic_gradient_descent_does() {
     for (activation, loss) in [(Activation::Sigmoid, Loss::CrossEntropy), (Activation::Tanh, Loss::Squared)] {
         let rate = Rate { mantissa: 410, bits: 12 };
+        let widths = [4, 5, 4, 3];
         let settings = Settings {
-            widths: vec![4, 5, 4, 3],
+            layers: Shape::dense_layers(&widths),
             activation: activation.into(),
             loss,
             batch: 7,
@@ -180,7 +259,7 @@ fn the_protocol_trains_as_stochastic_gradient_descent_does() {
         let dataset = Store::new("absent").load("iris").unwrap();
         let split = dataset.split(0.2, henn::dataset::Scaling::Standard, &Stream::seeded(3)).unwrap();
         let samples = split.train.take(settings.training_iterations);
-        let initial = Network::initialise(&settings.widths, activation, loss, &Stream::seeded(4));
+        let initial = Network::initialise(&widths, activation, loss, &Stream::seeded(4));
 
         let mut expected = initial.clone();
         for (row, label) in samples.features.axis_chunks_iter(Axis(0), 1).zip(&samples.labels) {
@@ -270,7 +349,7 @@ proptest! {
         seed: u64,
     ) {
         let mut settings = split_settings(&plan(&[]));
-        settings.widths = widths;
+        settings.layers = Shape::dense_layers(&widths);
         settings.training_iterations = iterations;
         let bound = settings.session_bound();
         match settings.sessions(&Stream::seeded(seed)) {
@@ -381,7 +460,7 @@ fn a_server_survives_clients_that_send_garbage() {
 fn a_server_refuses_what_the_protocol_does_not_allow() {
     let settings = split_settings(&plan(&[]));
     let network =
-        Network::initialise(&settings.widths, settings.activation.clone(), settings.loss, &Stream::seeded(1));
+        Network::initialise(&[4, 5, 3], settings.activation.clone(), settings.loss, &Stream::seeded(1));
     let message = |kind, layer, count, bytes| Message { kind, layer, count, body: vec![0; bytes] };
     let wrong = [
         message(Kind::Activations, 9, 1, 32),

@@ -10,7 +10,7 @@
 )]
 
 use henn::{
-    math::stream::Stream,
+    math::{rows::Rows, stream::Stream},
     scheme::{
         additive::{AdditiveScheme, SchemeError},
         bgn::Bgn,
@@ -238,7 +238,20 @@ impl<S: AdditiveScheme> Bench<'_, S> {
             let expected: Vec<BigInt> =
                 samples.iter().flat_map(|sample| rows.iter().map(|row| dot(sample, row))).collect();
             prop_assert!(expected.iter().all(|value| self.is_found(value)));
-            self.check(&self.linear(&self.encrypt(&samples.concat(), !seed), &rows), &expected);
+            let ciphertexts = self.encrypt(&samples.concat(), !seed);
+            self.check(&self.linear(&ciphertexts, &rows), &expected);
+            // What is no term of a row counts as zero.
+            let is_term = |column: usize| column % 3 != 1;
+            let mut sparse = Rows::new(samples[0].len());
+            for row in &rows {
+                sparse.push(row.iter().enumerate().filter(|(column, _)| is_term(*column))).unwrap();
+            }
+            let zeros = rows.each_ref().map(|row| -> Vec<BigInt> {
+                let numbers = row.iter().enumerate();
+                numbers.map(|(at, weight)| if is_term(at) { weight.clone() } else { BigInt::ZERO }).collect()
+            });
+            let some = self.scheme.combine(self.public(), &ciphertexts, &sparse).unwrap();
+            prop_assert!(some == self.linear(&ciphertexts, &zeros));
             Ok(())
         });
         law.unwrap();

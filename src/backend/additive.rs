@@ -3,12 +3,12 @@
 use std::collections::VecDeque;
 use std::sync::{Mutex, PoisonError};
 
-use ndarray::ArrayView2;
 use num_bigint::{BigInt, BigUint};
 use num_integer::Integer;
 use rand::RngCore;
 
-use crate::backend::{Backend, BackendError, Meter, Operation, Rate};
+use crate::backend::{Backend, BackendError, Matrix, Meter, Operation, Rate};
+use crate::math::rows::Rows;
 use crate::math::stream::Stream;
 use crate::scheme::additive::{AdditiveScheme, SchemeError};
 use crate::scheme::encoding::{EncodingError, Fixed, Scale, centred, decode_signed, encode_signed};
@@ -16,8 +16,8 @@ use crate::scheme::packing::Packing;
 
 /// Numbers are handed to the scheme in pieces of so many, between which a wish to stop is heard.
 const PIECE: usize = 64;
-/// Scalar products of a large layer that are computed in one piece.
-const PIECE_PRODUCTS: usize = 1 << 16;
+/// Scalar products of a large layer that are computed in one piece: every piece makes tables of its inputs anew.
+const PIECE_PRODUCTS: usize = 1 << 18;
 
 /// The backend over an additive scheme.
 pub struct Additive<S: AdditiveScheme> {
@@ -145,6 +145,16 @@ impl<S: AdditiveScheme> Additive<S> {
     }
 }
 
+/// Rows of fixed-point numbers as the scheme takes them.
+fn mantissas(rows: &[Vec<(usize, Fixed)>], columns: usize) -> Result<Rows<'_>, BackendError> {
+    let mut all = Rows::new(columns);
+    for row in rows {
+        let terms = row.iter().map(|(column, weight)| (*column, &weight.mantissa));
+        all.push(terms).map_err(|_| BackendError::Order { columns })?;
+    }
+    Ok(all)
+}
+
 impl<S: AdditiveScheme> Backend for Additive<S> {
     type Number = Fixed;
     type PublicKey = S::PublicKey;
@@ -242,43 +252,43 @@ impl<S: AdditiveScheme> Backend for Additive<S> {
     fn affine(
         &self,
         key: &S::PublicKey,
-        weights: ArrayView2<'_, Fixed>,
+        weights: &Matrix<Fixed>,
         bias: Option<&[Fixed]>,
         inputs: &[S::Ciphertext],
         packing: Option<Packing>,
         randomness: &Stream,
     ) -> Result<Vec<S::Ciphertext>, BackendError> {
-        let (rows, columns) = weights.dim();
+        let (rows, columns) = (weights.rows.len(), weights.columns);
         if columns == 0 || inputs.len() % columns != 0 {
             return Err(BackendError::Shape { what: "inputs", found: inputs.len(), expected: columns });
         }
-        let matrix: Vec<Vec<BigInt>> = weights
-            .outer_iter()
-            .map(|row| row.iter().map(|weight| weight.mantissa.clone()).collect())
-            .collect();
         let bias = bias.map(|bias| self.encode(key, bias)).transpose()?;
         if let Some(bias) = &bias
             && bias.len() != rows
         {
             return Err(BackendError::Shape { what: "biases", found: bias.len(), expected: rows });
         }
-        let matrix: Vec<&[BigInt]> = matrix.iter().map(Vec::as_slice).collect();
         // Small layers take several samples together, large ones go by some rows of one sample.
         let samples = (PIECE / rows.max(1)).max(1);
-        let rows_at_once = if samples > 1 { rows.max(1) } else { (PIECE_PRODUCTS / columns).max(PIECE) };
+        let longest = weights.rows.iter().map(Vec::len).max().unwrap_or(0).max(1);
+        let rows_at_once = if samples > 1 { rows.max(1) } else { (PIECE_PRODUCTS / longest).max(PIECE) };
+        let parts = weights.rows.chunks(rows_at_once).map(|rows| mantissas(rows, columns));
+        let parts = parts.collect::<Result<Vec<_>, _>>()?;
         let mut sums = Vec::with_capacity(inputs.len() / columns * rows);
         for piece in inputs.chunks(samples * columns) {
-            for (number, matrix) in matrix.chunks(rows_at_once).enumerate() {
+            for (number, matrix) in parts.iter().enumerate() {
                 self.meter.check()?;
-                let mut part = self.scheme.linear(key, piece, matrix)?;
+                let mut part = self.scheme.combine(key, piece, matrix)?;
                 if let Some(bias) = &bias {
                     let bias = &bias[number * rows_at_once..][..matrix.len()];
                     let bias: Vec<_> = bias.iter().cycle().take(part.len()).cloned().collect();
                     part = self.scheme.add_plain(key, &part, &bias)?;
                     self.meter.add(Operation::PlainAddition, part.len());
                 }
-                self.meter.add(Operation::ScalarProduct, part.len() * columns);
-                self.meter.add(Operation::Addition, part.len() * (columns - 1));
+                let samples = piece.len() / columns;
+                let additions: usize = matrix.iter().map(|row| row.len().saturating_sub(1)).sum();
+                self.meter.add(Operation::ScalarProduct, samples * matrix.terms().len());
+                self.meter.add(Operation::Addition, samples * additions);
                 sums.extend(part);
             }
         }

@@ -2,9 +2,7 @@
 //!
 //! A "ciphertext" is the number itself, eight bytes on the wire; there are no keys and no masks.
 
-use ndarray::ArrayView2;
-
-use crate::backend::{Backend, BackendError, Meter, Rate};
+use crate::backend::{Backend, BackendError, Matrix, Meter, Rate};
 use crate::math::stream::Stream;
 use crate::scheme::additive::SchemeError;
 use crate::scheme::encoding::Scale;
@@ -72,22 +70,22 @@ impl Backend for Plain {
     fn affine(
         &self,
         _key: &(),
-        weights: ArrayView2<'_, f64>,
+        weights: &Matrix<f64>,
         bias: Option<&[f64]>,
         inputs: &[f64],
         _packing: Option<Packing>,
         _randomness: &Stream,
     ) -> Result<Vec<f64>, BackendError> {
         self.meter.check()?;
-        let columns = weights.ncols();
-        let samples = inputs.chunks_exact(columns);
-        if !samples.remainder().is_empty() {
+        let columns = weights.columns;
+        if columns == 0 || !inputs.len().is_multiple_of(columns) {
             return Err(BackendError::Shape { what: "inputs", found: inputs.len(), expected: columns });
         }
-        let mut out = Vec::with_capacity(samples.len() * weights.nrows());
+        let samples = inputs.chunks_exact(columns);
+        let mut out = Vec::with_capacity(samples.len() * weights.rows.len());
         for sample in samples {
-            for (row, weights) in weights.outer_iter().enumerate() {
-                let sum: f64 = weights.iter().zip(sample).map(|(weight, x)| weight * x).sum();
+            for (row, terms) in weights.rows.iter().enumerate() {
+                let sum: f64 = terms.iter().map(|(column, weight)| weight * sample[*column]).sum();
                 out.push(sum + bias.and_then(|bias| bias.get(row)).unwrap_or(&0.0));
             }
         }

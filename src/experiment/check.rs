@@ -156,6 +156,7 @@ fn settings(spec: &Spec, checker: &mut Checker<'_>) -> Option<Settings> {
             security_bits,
             marked,
             system,
+            link: spec.protocol.link,
             seed: spec.run.seed,
             rng: spec.run.rng,
         }),

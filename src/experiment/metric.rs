@@ -54,7 +54,7 @@ impl Metric {
 }
 
 /// All names.
-pub const METRICS: [Metric; 78] = [
+pub const METRICS: &[Metric] = &[
     metric("accuracy", "accuracy", Kind::Result, Fixed(4)),
     metric("loss", "loss", Kind::Result, Fixed(4)),
     metric("samples", "test samples", Kind::Result, Fixed(0)),
@@ -131,6 +131,12 @@ pub const METRICS: [Metric; 78] = [
     metric("seconds_refresh", "refresh (s)", Kind::Measured, Fixed(3)),
     // Of batches that fill all slots: slots of all batches, over the seconds from the first encryption to the last decryption.
     metric("predictions_per_hour", "predictions an hour", Kind::Measured, Fixed(0)),
+    // Of one batch, from the first encryption to the last decryption; under `split` with batches of one sample, of one sample.
+    metric("seconds_latency", "one batch (s)", Kind::Measured, Fixed(3)),
+    // Of batches that fill all slots, where samples fill slots.
+    metric("seconds_per_sample", "one sample of full batches (s)", Kind::Measured, Scientific(2)),
+    // The first of them, and the messages of a batch on the link that `protocol.link` names.
+    metric("seconds_on_link", "one batch on the link (s)", Kind::Measured, Fixed(3)),
     metric("seconds_predicted", "predicted (s)", Kind::Measured, Fixed(3)),
     metric("prediction_error", "predicted over measured, less 1", Kind::Measured, Fixed(2)),
     metric("peak_memory_bytes", "peak memory (bytes)", Kind::Measured, Fixed(0)),

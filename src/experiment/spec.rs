@@ -17,6 +17,7 @@ use crate::backend::Variant;
 use crate::dataset::Scaling;
 use crate::math::ring::Arithmetic;
 use crate::network::{Activation, Loss, PoolKind};
+use crate::protocol::link::Place;
 use crate::protocol::refresh::Policy;
 use crate::protocol::split::Masks;
 use crate::scheme::paillier::Randomisation;
@@ -330,11 +331,16 @@ pub struct ProtocolSpec {
     /// Whether the server packs the numbers of an answer into as few plaintexts as hold them (`split`), or as many weights share a ciphertext
     /// as its slots hold batches (`refresh`).
     pub packing: bool,
+    /// Of `split` with `packing`: most numbers in one plaintext; absent: as many as fit. Fewer take less time to pack and more decryptions.
+    pub slots: Option<usize>,
     /// Of `refresh`: where ciphertexts are refreshed. `lazy` (default): as seldom as the parameters allow; `paper_5`, `paper_10`, `paper_20`: as
     /// often as CryptoDL counts at these levels.
     pub policy: Policy,
     /// Of `refresh`: primes of the ciphertexts' modulus; absent: as many as the policy takes, or under `lazy` as make refreshes fewest.
     pub levels: Option<usize>,
+    /// The link that counted rounds and bytes of a classification are timed on, for `seconds_on_link`: `local_local`, `cloud_cloud` or
+    /// `cloud_local`. Absent: none.
+    pub link: Option<Place>,
 }
 
 impl Default for ProtocolSpec {
@@ -355,8 +361,10 @@ impl Default for ProtocolSpec {
             norm_bits: 5,
             norms: Norms::default(),
             packing: false,
+            slots: None,
             policy: Policy::default(),
             levels: None,
+            link: None,
         }
     }
 }

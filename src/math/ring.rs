@@ -12,12 +12,12 @@
 mod lanes;
 mod number;
 
-use num_bigint::{BigInt, BigUint, Sign};
+use num_bigint::BigUint;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use zeroize::Zeroize;
 
-use crate::math::wipe::wipe;
+use crate::math::{rows::Rows, wipe::wipe};
 
 /// Which implementation computes.
 #[derive(
@@ -197,8 +197,8 @@ impl Ring {
         }
     }
 
-    /// For every sample, a stretch of as many inputs as a row is long, and every row, sample by sample: the product of the
-    /// inputs to the powers of the row's signed exponents. Rows are equally long; where they are empty there is one sample.
+    /// For every sample, a stretch of as many inputs as there are columns, and every row, sample by sample: the product of the
+    /// inputs to the powers of the row's signed exponents. Where there are no columns there is one sample.
     ///
     /// Time depends on the exponents.
     ///
@@ -207,7 +207,7 @@ impl Ring {
     pub fn products_of_powers_vartime(
         &self,
         inputs: &[Element],
-        rows: &[&[BigInt]],
+        rows: &Rows<'_>,
     ) -> Result<Vec<Element>, NotAUnit> {
         match &self.kind {
             Kind::Number(ring) => ring.products_of_powers(inputs, rows),
@@ -262,16 +262,6 @@ fn digits(residues: Vec<Box<[u64]>>) -> Vec<Element> {
 
 fn views(elements: &[Element]) -> Vec<&[u64]> {
     elements.iter().map(Element::digits).collect()
-}
-
-/// Bits of the longest exponent.
-fn longest(rows: &[&[BigInt]]) -> u64 {
-    rows.iter().flat_map(|row| row.iter()).map(BigInt::bits).max().unwrap_or(0)
-}
-
-/// Whether any exponent is negative.
-fn any_negative(rows: &[&[BigInt]]) -> bool {
-    rows.iter().any(|row| row.iter().any(|exponent| exponent.sign() == Sign::Minus))
 }
 
 #[cfg(test)]

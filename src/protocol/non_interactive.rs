@@ -298,7 +298,7 @@ pub fn infer<E: Engine>(
     link: &mut Link,
     private: &Stream,
     (features, output_scale): (ArrayView2<'_, f64>, f64),
-    keys_sent: impl FnOnce(),
+    keys_sent: impl FnOnce(Traffic),
 ) -> Result<Opened<E::Number>, ProtocolError> {
     let bound = settings.input_magnitude();
     if let Some(&value) = features.iter().find(|value| !matches!(value.abs(), size if size <= bound)) {
@@ -309,7 +309,7 @@ pub fn infer<E: Engine>(
         slots.engine().generate(&[], &private.derive("keys")).map_err(BackendError::from)?;
     link.send(&Message::new(Kind::PublicKey, slots.engine().write_evaluation(&evaluation)))?;
     drop(evaluation);
-    keys_sent();
+    keys_sent(link.traffic());
     let width = settings.classes;
     let mut opened = Opened { outputs: Array2::zeros((0, width)), numbers: Vec::new() };
     let batches = features.axis_chunks_iter(Axis(0), slots.engine().slots().max(1));

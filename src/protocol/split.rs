@@ -1,5 +1,8 @@
 //! The split protocol of GELU-Net (IJCAI-18): linear layers on the server, activations at the client.
 //!
+//! A linear layer is any linear map between two activations: a dense layer, or a convolution and a mean, which together are one map with
+//! sparse rows ([`Linear`](crate::network::Linear)). Classification takes every network of such maps; training takes dense ones.
+//!
 //! The client holds the data and a Paillier key, the server the model in the clear and a key of its own. Forward, the
 //! client sends `[a]_c`, the server answers `[W a + b]_c`, the client opens it and applies the activation (Algorithm 1).
 //! Backward, it sends `[δ]_c` and gets `[Wᵀ δ]_c` (Algorithm 2). Gradients go to the server under the server's key, hidden
@@ -21,7 +24,8 @@
 //!   ignores after (outputs - 1) iterations; with two outputs, after one.
 //! * The bound is one session's. Clients must take turns, as in the paper: one that trains session after session and
 //!   knows the learning rate collects equations across them. henn's runs have one client.
-//! * Classification is not limited: after fan-in + 1 queries a client can solve for a layer.
+//! * Classification is not limited: after fan-in + 1 queries a client can solve for a dense layer. All positions of a
+//!   convolution share its weights, so that one query has equations enough to solve for a whole convolution.
 //!
 //! Scales (fraction bits): activations and errors `fa`, gradients `fg`, learning rate `k`, weights `fw = fg + k`, biases
 //! and sums `fw + fa`, bias gradients `fg + fa`.
@@ -35,7 +39,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::backend::{Operation, OperationCounts, Rate};
 use crate::math::stream::Stream;
-use crate::network::{Loss, Nonlinearity};
+use crate::network::{Linear, Loss, Nonlinearity};
 use crate::protocol::channel::LENGTH_BYTES;
 use crate::protocol::message::HEADER_BYTES;
 use crate::protocol::transcript::Traffic;
@@ -56,8 +60,8 @@ pub enum Masks {
 /// What both parties agree on before they start.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Settings {
-    /// Inputs, hidden neurons of each layer, outputs.
-    pub widths: Vec<usize>,
+    /// The linear layers, first layer first, without their weights.
+    pub layers: Vec<Shape>,
     /// Activation of hidden layers.
     pub activation: Nonlinearity,
     /// Output and error function.
@@ -88,30 +92,54 @@ pub struct Settings {
     pub precompute: bool,
 }
 
-/// Numbers of inputs and outputs of a dense layer.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// What is known of a linear layer without its weights.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 pub struct Shape {
     /// Columns of its matrix.
     pub inputs: usize,
-    /// Rows of its matrix.
+    /// Rows of its matrix; each has a term at least.
     pub outputs: usize,
+    /// Terms of all rows.
+    pub terms: usize,
+    /// Terms of the longest row: the fan-in.
+    pub longest: usize,
+    /// Terms of the shortest row.
+    pub shortest: usize,
 }
 
 impl Shape {
+    /// A layer in which every output takes every input.
+    pub fn dense(inputs: usize, outputs: usize) -> Self {
+        Self { inputs, outputs, terms: inputs * outputs, longest: inputs, shortest: inputs }
+    }
+
+    /// The layers of a fully connected network of these inputs, hidden neurons and outputs.
+    pub fn dense_layers(widths: &[usize]) -> Vec<Self> {
+        widths.windows(2).map(|pair| Self::dense(pair[0], pair[1])).collect()
+    }
+
+    /// The shape of a linear map.
+    pub fn of(layer: &Linear) -> Self {
+        let shortest = layer.rows.iter().map(|row| row.terms.len()).min().unwrap_or(0);
+        Self {
+            inputs: layer.inputs,
+            outputs: layer.rows.len(),
+            terms: layer.terms(),
+            longest: layer.longest(),
+            shortest,
+        }
+    }
+
     /// Weights and biases.
     pub fn parameters(self) -> usize {
-        (self.inputs + 1) * self.outputs
+        self.terms + self.outputs
     }
 }
 
 impl Settings {
-    /// The layers' shapes, first layer first.
-    pub fn shapes(&self) -> Vec<Shape> {
-        self.widths
-            .iter()
-            .zip(self.widths.iter().skip(1))
-            .map(|(&inputs, &outputs)| Shape { inputs, outputs })
-            .collect()
+    /// Outputs of the last layer.
+    pub fn outputs(&self) -> usize {
+        self.layers.last().map_or(0, |layer| layer.outputs)
     }
 
     /// Scale of activations and errors.
@@ -153,14 +181,15 @@ impl Settings {
 
     /// The longest session that leaves every layer with at least one unknown a neuron: the smallest fan-in.
     pub fn session_bound(&self) -> usize {
-        self.shapes().iter().map(|shape| shape.inputs).min().unwrap_or(0)
+        self.layers.iter().map(|layer| layer.shortest).min().unwrap_or(0)
     }
 
     /// Bits that the plaintext modulus must have so that no value of the circuit wraps, masks included.
     ///
     /// A masked weight is below `2^(fw + B) + d (2^(fw + B) + 2^(fw + B + σ)) < 2^(fw + B + σ + ⌈log2 d⌉ + 1)`; a sum has
-    /// fan-in products of it with an activation below `2^(fa + A)`, and a bias. Two more bits hold the sign and the
-    /// unused middle third. Where nothing is trained, weights are below `2^(fw + B)` and nothing is masked.
+    /// fan-in products of it with an activation below `2^(fa + A)`, and a bias; the fan-in is that of the longest row, or on
+    /// the way back of the longest column. Two more bits hold the sign and the unused middle third. Where nothing is
+    /// trained, weights are below `2^(fw + B)` and nothing is masked.
     pub fn required_bits(&self) -> u64 {
         self.magnitude_bits() + 2
     }
@@ -169,12 +198,14 @@ impl Settings {
     pub fn magnitude_bits(&self) -> u64 {
         let log2 = |n: usize| n.max(1).next_power_of_two().trailing_zeros();
         let session = self.session_bound().max(2);
-        let widest = self.widths.iter().copied().max().unwrap_or(1);
-        let weight = match self.training_iterations {
-            0 => self.weight_scale().0 + self.weight_magnitude_bits,
-            _ => self.mask_bits(self.weight_scale()) + log2(session) + 1,
+        let longest = self.layers.iter().map(|layer| layer.longest).max().unwrap_or(1);
+        let (weight, fan_in) = if self.training_iterations == 0 {
+            (self.weight_scale().0 + self.weight_magnitude_bits, longest)
+        } else {
+            let back = self.layers.iter().map(|layer| layer.outputs).max().unwrap_or(1);
+            (self.mask_bits(self.weight_scale()) + log2(session) + 1, longest.max(back))
         };
-        let sum = weight + self.activation_bits + self.activation_magnitude_bits + log2(widest + 1);
+        let sum = weight + self.activation_bits + self.activation_magnitude_bits + log2(fan_in + 1);
         u64::from(sum) + 1
     }
 
@@ -213,19 +244,24 @@ impl Settings {
         ciphertext_bytes: usize,
     ) -> Forecast {
         let mut forecast = Forecast::default();
-        let shapes = self.shapes();
         let mut exchange = Exchange { traffic: &mut forecast.traffic, ciphertext_bytes };
         exchange.request(1, 0, public_key_bytes);
         exchange.answer(1, 0, public_key_bytes);
         let counts = &mut forecast.inference;
-        let affine =
-            |counts: &mut OperationCounts, samples: usize, rows: usize, columns: usize, bias: bool| {
-                let (samples, rows, columns) = (samples as u64, rows as u64, columns as u64);
-                counts.add(Operation::Encryption, samples * columns);
-                counts.add(Operation::ScalarProduct, samples * rows * columns);
-                counts.add(Operation::Addition, samples * rows * (columns - 1));
-                counts.add(Operation::PlainAddition, if bias { samples * rows } else { 0 });
-            };
+        let forward = |counts: &mut OperationCounts, samples: usize, layer: &Shape| {
+            let count = |each: usize| (samples * each) as u64;
+            counts.add(Operation::Encryption, count(layer.inputs));
+            counts.add(Operation::ScalarProduct, count(layer.terms));
+            counts.add(Operation::Addition, count(layer.terms - layer.outputs));
+            counts.add(Operation::PlainAddition, count(layer.outputs));
+        };
+        // Every input of a layer that is trained has a weight.
+        let backward = |counts: &mut OperationCounts, samples: usize, layer: &Shape| {
+            let count = |each: usize| (samples * each) as u64;
+            counts.add(Operation::Encryption, count(layer.outputs));
+            counts.add(Operation::ScalarProduct, count(layer.terms));
+            counts.add(Operation::Addition, count(layer.terms - layer.inputs));
+        };
         // The answers to so many numbers a message, and what packing them takes.
         let answers = |counts: &mut OperationCounts, messages: usize, numbers: usize| {
             let packed = messages * self.packing.map_or(numbers, |packing| packing.plaintexts(numbers));
@@ -237,29 +273,29 @@ impl Settings {
             packed
         };
         let batches = samples.div_ceil(self.batch.max(1));
-        for shape in &shapes {
+        for shape in &self.layers {
             exchange.request(batches, samples * shape.inputs, 0);
-            affine(counts, samples, shape.outputs, shape.inputs, true);
+            forward(counts, samples, shape);
             let (full, last) = (samples / self.batch.max(1), samples % self.batch.max(1));
             let sent = answers(counts, full, self.batch * shape.outputs)
                 + answers(counts, usize::from(last > 0), last * shape.outputs);
             exchange.answer(batches, sent, 0);
         }
-        let parameters: usize = shapes.iter().map(|shape| shape.parameters()).sum();
+        let parameters: usize = self.layers.iter().map(|shape| shape.parameters()).sum();
         let counts = &mut forecast.training;
         for &iterations in sessions {
             exchange.request(1, 0, 0);
             exchange.answer(1, 1, 0);
             counts.add(Operation::Encryption, 1);
-            for shape in &shapes {
+            for shape in &self.layers {
                 exchange.request(iterations, iterations * shape.inputs, 0);
-                affine(counts, iterations, shape.outputs, shape.inputs, true);
+                forward(counts, iterations, shape);
                 let sent = answers(counts, iterations, shape.outputs);
                 exchange.answer(iterations, sent, 0);
             }
-            for shape in shapes.iter().skip(1) {
+            for shape in self.layers.iter().skip(1) {
                 exchange.request(iterations, iterations * shape.outputs, 0);
-                affine(counts, iterations, shape.inputs, shape.outputs, false);
+                backward(counts, iterations, shape);
                 let sent = answers(counts, iterations, shape.inputs);
                 exchange.answer(iterations, sent, 0);
             }

@@ -41,6 +41,20 @@ impl Traffic {
         }
     }
 
+    /// What came after some of it.
+    #[must_use]
+    pub fn since(self, before: &Self) -> Self {
+        Self {
+            rounds: self.rounds - before.rounds,
+            messages_up: self.messages_up - before.messages_up,
+            messages_down: self.messages_down - before.messages_down,
+            bytes_up: self.bytes_up - before.bytes_up,
+            bytes_down: self.bytes_down - before.bytes_down,
+            ciphertexts_up: self.ciphertexts_up - before.ciphertexts_up,
+            ciphertexts_down: self.ciphertexts_down - before.ciphertexts_down,
+        }
+    }
+
     /// Names and numbers, in the order of records.
     pub fn by_name(&self) -> [(&'static str, u64); 6] {
         [

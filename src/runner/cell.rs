@@ -244,8 +244,17 @@ fn summarise(
         seconds.insert("seconds_backward".to_owned(), backward);
         seconds.insert("seconds_refresh".to_owned(), refresh);
     }
-    if let Some(capacity) = run.capacity.filter(|_| run.inference_seconds > 0.0) {
+    if let Some(capacity) = run.capacity.filter(|capacity| *capacity > 0 && run.inference_seconds > 0.0) {
         seconds.insert("predictions_per_hour".to_owned(), 3600.0 * capacity as f64 / run.inference_seconds);
+        seconds.insert("seconds_per_sample".to_owned(), run.inference_seconds / capacity as f64);
+    }
+    if let Some(batches) = run.classification.filter(|batches| batches.count > 0) {
+        let count = batches.count as f64;
+        seconds.insert("seconds_latency".to_owned(), run.inference_seconds / count);
+        if let Some(place) = settings.link {
+            let seconds_on_link = run.inference_seconds + place.model().seconds(&batches.traffic);
+            seconds.insert("seconds_on_link".to_owned(), seconds_on_link / count);
+        }
     }
     let digest = digest(run, &published);
     let transcript = (settings.rng == Randomness::Seeded).then(|| run.transcript.clone());

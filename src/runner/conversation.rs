@@ -55,7 +55,18 @@ struct Driven {
     /// Samples that the same messages could have carried: where slots are filled with samples.
     capacity: Option<usize>,
     /// See [`Conversation`].
+    classification: Option<Batches>,
+    /// See [`Conversation`].
     refreshes: Option<[refresh::Refreshes; 2]>,
+}
+
+/// What classification took of the channel.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Batches {
+    /// Samples went in so many batches, one after the other.
+    pub count: usize,
+    /// Messages of classification alone, without those that exchange keys.
+    pub traffic: Traffic,
 }
 
 /// One conversation, as the harness sees it.
@@ -80,6 +91,8 @@ pub(super) struct Conversation {
     pub refreshes: Option<[refresh::Refreshes; 2]>,
     /// Samples that would have taken the same time: slots of all batches.
     pub capacity: Option<usize>,
+    /// Of protocols that classify batch by batch with a model that is there.
+    pub classification: Option<Batches>,
     /// No output is farther from the exact circuit's, where the scheme has errors.
     pub error_bound: Option<f64>,
     /// What the scheme's parameters came out as.
@@ -140,9 +153,12 @@ impl<B: Backend> Side for SplitSide<'_, B> {
         let start = Instant::now();
         let mut client = Client::connect(&self.backend, self.protocol, link, &private, workload.len())?;
         let keys_seconds = start.elapsed().as_secs_f64();
+        let before = client.traffic();
         let start = Instant::now();
         client.infer(workload.features.view())?;
         let inference_seconds = start.elapsed().as_secs_f64();
+        let count = workload.len().div_ceil(self.protocol.batch.max(1));
+        let classification = Some(Batches { count, traffic: client.traffic().since(&before) });
         let start = Instant::now();
         let order = prepared.training_order();
         let features = prepared.split.train.features.select(Axis(0), &order);
@@ -150,7 +166,16 @@ impl<B: Backend> Side for SplitSide<'_, B> {
         client.train(features.view(), &labels)?;
         let training_seconds = start.elapsed().as_secs_f64();
         let outcome = client.close()?;
-        Ok(Driven { outcome, keys_seconds, inference_seconds, training_seconds, ..Driven::default() })
+        let capacity = Some(workload.len());
+        Ok(Driven {
+            outcome,
+            keys_seconds,
+            inference_seconds,
+            training_seconds,
+            capacity,
+            classification,
+            ..Driven::default()
+        })
     }
 
     fn serve(&self, prepared: &Prepared, _watch: &Watch, link: &mut Link) -> Result<ServerReport, RunError> {
@@ -191,21 +216,23 @@ impl<E: Engine> Side for SlotSide<'_, E> {
         let private = prepared.private("client")?;
         let workload = prepared.workload();
         let start = Instant::now();
-        let mut keys_seconds = 0.0;
+        let (mut keys_seconds, mut before) = (0.0, Traffic::default());
         let opened = non_interactive::infer(
             &self.slots,
             self.protocol,
             link,
             &private,
             (workload.features.view(), self.forecast.output_scale),
-            || keys_seconds = start.elapsed().as_secs_f64(),
+            |traffic| (keys_seconds, before) = (start.elapsed().as_secs_f64(), traffic),
         )?;
         let trace = opened.numbers.iter().filter_map(|number| number.integer().cloned()).collect();
         let outcome = Outcome { outputs: opened.outputs, trace, ..Outcome::default() };
         let inference_seconds = start.elapsed().as_secs_f64() - keys_seconds;
-        let slots = self.slots.engine().slots();
-        let capacity = Some(workload.len().next_multiple_of(slots.max(1)));
-        Ok(Driven { outcome, keys_seconds, inference_seconds, capacity, ..Driven::default() })
+        let slots = self.slots.engine().slots().max(1);
+        let capacity = Some(workload.len().next_multiple_of(slots));
+        let count = workload.len().div_ceil(slots);
+        let classification = Some(Batches { count, traffic: link.traffic().since(&before) });
+        Ok(Driven { outcome, keys_seconds, inference_seconds, capacity, classification, ..Driven::default() })
     }
 
     fn serve(&self, prepared: &Prepared, _watch: &Watch, link: &mut Link) -> Result<ServerReport, RunError> {
@@ -557,6 +584,7 @@ fn conclude<S: Side>(
         is_approximate: side.is_approximate(),
         refreshes: driven.refreshes,
         capacity: driven.capacity,
+        classification: driven.classification,
         error_bound: side.error_bound(),
         parameters: if side.levels() > 0 { vec![("levels", side.levels() as f64)] } else { Vec::new() },
     })

@@ -170,11 +170,11 @@ fn refresh_memory(scheme: &Lattice, protocol: &refresh::Settings, variant: Varia
 
 /// One batch of the widest layer as ciphertexts, on the way in and out, as numbers and as bytes.
 fn split_memory(scheme: &Parameters, protocol: &split::Settings, variant: Variant) -> usize {
-    let widest = protocol.widths.iter().copied().max().unwrap_or(0);
+    let widest = protocol.layers.iter().map(|layer| layer.inputs.max(layer.outputs)).max().unwrap_or(0);
     let batch = protocol.batch * widest;
     let gradients: usize = match protocol.training_iterations {
         0 => 0,
-        _ => protocol.shapes().iter().map(|shape| shape.parameters()).sum(),
+        _ => protocol.layers.iter().map(|shape| shape.parameters()).sum(),
     };
     let number = match variant {
         Variant::Plain => size_of::<f64>(),

@@ -8,7 +8,7 @@
 use num_bigint::{BigInt, BigUint};
 use thiserror::Error;
 
-use crate::math::stream::Stream;
+use crate::math::{rows::Rows, stream::Stream};
 
 /// An additively homomorphic public-key cryptosystem with given parameters.
 ///
@@ -97,9 +97,20 @@ pub trait AdditiveScheme: Send + Sync + 'static {
         residues: &[BigUint],
     ) -> Result<Vec<Self::Ciphertext>, SchemeError>;
 
-    /// For every sample, a stretch of as many inputs as a row is long, its dot products with all rows of signed integer
-    /// weights, sample by sample; where rows are empty there is one sample. Deterministic, so re-randomise before they
-    /// leave. Time depends on the weights.
+    /// For every sample, a stretch of as many inputs as there are columns, its dot products with all rows of signed integer
+    /// weights, sample by sample; where there are no columns there is one sample. Deterministic, so re-randomise before they
+    /// leave. Time depends on the weights, and grows with those that are terms of a row and not zero.
+    ///
+    /// # Errors
+    /// [`SchemeError::LengthMismatch`] when the inputs are no whole number of samples.
+    fn combine(
+        &self,
+        key: &Self::PublicKey,
+        inputs: &[Self::Ciphertext],
+        rows: &Rows<'_>,
+    ) -> Result<Vec<Self::Ciphertext>, SchemeError>;
+
+    /// The same with full rows.
     ///
     /// # Errors
     /// [`SchemeError::LengthMismatch`] when rows differ in length, or the inputs are no whole number of samples.
@@ -108,7 +119,10 @@ pub trait AdditiveScheme: Send + Sync + 'static {
         key: &Self::PublicKey,
         inputs: &[Self::Ciphertext],
         rows: &[&[BigInt]],
-    ) -> Result<Vec<Self::Ciphertext>, SchemeError>;
+    ) -> Result<Vec<Self::Ciphertext>, SchemeError> {
+        check_rows(inputs.len(), rows)?;
+        self.combine(key, inputs, &Rows::dense(rows))
+    }
 
     /// Ciphertexts of the same messages with fresh randomness; item `i` draws from `randomness.item(i)`.
     fn rerandomise(
@@ -153,7 +167,12 @@ pub(crate) fn check_rows<W>(inputs: usize, rows: &[&[W]]) -> Result<(), SchemeEr
     if let Some(row) = rows.iter().find(|row| row.len() != columns) {
         return Err(SchemeError::LengthMismatch { left: columns, right: row.len() });
     }
-    let whole = if columns == 0 { inputs == 0 || rows.is_empty() } else { inputs.is_multiple_of(columns) };
+    check_samples(inputs, columns, rows.len())
+}
+
+/// Whether `inputs` numbers are a whole number of samples for so many rows of so many columns.
+pub(crate) fn check_samples(inputs: usize, columns: usize, rows: usize) -> Result<(), SchemeError> {
+    let whole = if columns == 0 { inputs == 0 || rows == 0 } else { inputs.is_multiple_of(columns) };
     if whole { Ok(()) } else { Err(SchemeError::LengthMismatch { left: inputs, right: columns }) }
 }
 

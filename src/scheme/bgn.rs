@@ -37,7 +37,7 @@ use std::sync::LazyLock;
 
 use blstrs::{G1Affine, G1Projective, G2Affine, G2Projective, Scalar};
 use group::Curve;
-use num_bigint::{BigInt, BigUint};
+use num_bigint::BigUint;
 use rayon::prelude::*;
 
 use self::{
@@ -45,9 +45,9 @@ use self::{
     scalar::{SecretScalar, random_scalar, scalar_of},
 };
 use crate::{
-    math::stream::Stream,
+    math::{rows::Rows, stream::Stream},
     scheme::{
-        additive::{AdditiveScheme, SchemeError, check_lengths, check_rows},
+        additive::{AdditiveScheme, SchemeError, check_lengths, check_rows, check_samples},
         exponential::{
             self, CHEAP_ITEMS, read_each,
             straus::{self, Summand},
@@ -263,13 +263,13 @@ impl AdditiveScheme for Bgn {
     }
 
     /// Work grows with the number of the weights that are not zero and with their bits.
-    fn linear(
+    fn combine(
         &self,
         _key: &PublicKey,
         inputs: &[Ciphertext],
-        rows: &[&[BigInt]],
+        rows: &Rows<'_>,
     ) -> Result<Vec<Ciphertext>, SchemeError> {
-        check_rows(inputs.len(), rows)?;
+        check_samples(inputs.len(), rows.columns(), rows.len())?;
         let inputs: Vec<_> = inputs.iter().map(Ciphertext::summand).collect();
         let sums = straus::dot_products(&inputs, rows, &ORDER);
         Ok(sums.into_iter().map(Ciphertext::from).collect())

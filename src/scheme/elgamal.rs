@@ -21,15 +21,15 @@
 use std::sync::LazyLock;
 
 use curve25519_dalek::{RistrettoPoint, Scalar, ristretto::CompressedRistretto};
-use num_bigint::{BigInt, BigUint};
+use num_bigint::BigUint;
 use rand::RngCore;
 use rayon::prelude::*;
 use zeroize::{Zeroize, Zeroizing};
 
 use crate::{
-    math::stream::Stream,
+    math::{rows::Rows, stream::Stream},
     scheme::{
-        additive::{AdditiveScheme, SchemeError, check_lengths, check_rows},
+        additive::{AdditiveScheme, SchemeError, check_lengths, check_samples},
         exponential::{self, CHEAP_ITEMS, straus},
     },
 };
@@ -175,13 +175,13 @@ impl AdditiveScheme for ElGamal {
     }
 
     /// Work grows with the number of the weights that are not zero and with their bits.
-    fn linear(
+    fn combine(
         &self,
         _key: &PublicKey,
         inputs: &[Ciphertext],
-        rows: &[&[BigInt]],
+        rows: &Rows<'_>,
     ) -> Result<Vec<Ciphertext>, SchemeError> {
-        check_rows(inputs.len(), rows)?;
+        check_samples(inputs.len(), rows.columns(), rows.len())?;
         let points: Vec<_> = inputs.iter().map(|input| [input.mask, input.body]).collect();
         let sums = straus::dot_products(&points, rows, &ORDER);
         Ok(sums.into_iter().map(|[mask, body]| Ciphertext { mask, body }).collect())

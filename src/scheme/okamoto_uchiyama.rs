@@ -33,12 +33,13 @@ use crate::{
     math::{
         prime::{PrimeBitsError, proven_prime, small_factor},
         ring::{Arithmetic, Element, Powers, Ring},
+        rows::Rows,
         stream::Stream,
         uniform,
         wipe::SecretUint,
     },
     scheme::{
-        additive::{AdditiveScheme, SchemeError, check_lengths, check_rows},
+        additive::{AdditiveScheme, SchemeError, check_lengths},
         encoding::centred,
         residue::{self, check_residues, ciphertexts, elements, is_square, whole_bytes, write_padded},
     },
@@ -150,7 +151,7 @@ impl PublicKey {
             let exponents: Vec<BigInt> = messages;
             let rows: Vec<&[BigInt]> = exponents.iter().map(std::slice::from_ref).collect();
             let base = ring.read(&[&self.0.generator]);
-            return ring.products_of_powers_vartime(&base, &rows).unwrap_or_default();
+            return ring.products_of_powers_vartime(&base, &Rows::dense(&rows)).unwrap_or_default();
         };
         let shift = BigInt::one() << (step as u64 * MESSAGE_STEP_BITS);
         let exponents: Vec<SecretUint> =
@@ -377,14 +378,13 @@ impl AdditiveScheme for OkamotoUchiyama {
         Ok(ciphertexts(key.0.ring.multiply(&elements(left), &key.message_powers(&residues))))
     }
 
-    fn linear(
+    fn combine(
         &self,
         key: &PublicKey,
         inputs: &[Ciphertext],
-        rows: &[&[BigInt]],
+        rows: &Rows<'_>,
     ) -> Result<Vec<Ciphertext>, SchemeError> {
-        check_rows(inputs.len(), rows)?;
-        residue::linear(&key.0.ring, key.modulus(), inputs, rows, true)
+        residue::combine(&key.0.ring, key.modulus(), inputs, rows, true)
     }
 
     fn rerandomise(

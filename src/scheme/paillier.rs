@@ -22,15 +22,15 @@
 //! A public key is N, a ciphertext is itself, both as big-endian numbers of fixed length (bits of N and of N^2, in whole
 //! bytes).
 
-use num_bigint::{BigInt, BigUint};
+use num_bigint::BigUint;
 use num_integer::Integer;
 use num_traits::One;
 use rayon::prelude::*;
 
 use crate::{
-    math::{prime::small_factor, ring::Element, stream::Stream, uniform, wipe::SecretUint},
+    math::{prime::small_factor, ring::Element, rows::Rows, stream::Stream, uniform, wipe::SecretUint},
     scheme::{
-        additive::{AdditiveScheme, SchemeError, check_lengths, check_rows},
+        additive::{AdditiveScheme, SchemeError, check_lengths},
         residue::{self, check_residues, ciphertexts, elements, is_square, whole_bytes, write_padded},
     },
 };
@@ -255,14 +255,13 @@ impl AdditiveScheme for Paillier {
         Ok(ciphertexts(key.ring().multiply(&elements(left), &plain_powers(key, residues))))
     }
 
-    fn linear(
+    fn combine(
         &self,
         key: &PublicKey,
         inputs: &[Ciphertext],
-        rows: &[&[BigInt]],
+        rows: &Rows<'_>,
     ) -> Result<Vec<Ciphertext>, SchemeError> {
-        check_rows(inputs.len(), rows)?;
-        residue::linear(key.ring(), key.modulus(), inputs, rows, self.options.multi_exponentiation)
+        residue::combine(key.ring(), key.modulus(), inputs, rows, self.options.multi_exponentiation)
     }
 
     fn rerandomise(

@@ -3,14 +3,17 @@
 //! Products of ciphertexts are sums of messages, and powers are products with integers. Bytes are big-endian numbers of
 //! fixed length.
 
-use num_bigint::{BigInt, BigUint};
+use num_bigint::BigUint;
 use num_integer::Integer;
 use num_traits::One;
 use rayon::prelude::*;
 
 use crate::{
-    math::ring::{Element, NotAUnit, Ring},
-    scheme::additive::SchemeError,
+    math::{
+        ring::{Element, NotAUnit, Ring},
+        rows::{Rows, Term},
+    },
+    scheme::additive::{SchemeError, check_samples},
 };
 
 /// An encrypted message: a unit of a ring, in the form that its arithmetic computes with.
@@ -25,15 +28,16 @@ pub(crate) fn ciphertexts(elements: Vec<Element>) -> Vec<Ciphertext> {
     elements.into_iter().map(Ciphertext).collect()
 }
 
-/// See [`AdditiveScheme::linear`](crate::scheme::additive::AdditiveScheme::linear), by multi-exponentiation or, as the
+/// See [`AdditiveScheme::combine`](crate::scheme::additive::AdditiveScheme::combine), by multi-exponentiation or, as the
 /// papers count it, with one exponentiation an input and output. `base` is a number that shares the ring's prime factors.
-pub(crate) fn linear(
+pub(crate) fn combine(
     ring: &Ring,
     base: &BigUint,
     inputs: &[Ciphertext],
-    rows: &[&[BigInt]],
+    rows: &Rows<'_>,
     multi_exponentiation: bool,
 ) -> Result<Vec<Ciphertext>, SchemeError> {
+    check_samples(inputs.len(), rows.columns(), rows.len())?;
     let inputs = elements(inputs);
     let products = if multi_exponentiation {
         ring.products_of_powers_vartime(&inputs, rows)
@@ -47,16 +51,15 @@ pub(crate) fn linear(
     })
 }
 
-fn one_by_one(ring: &Ring, inputs: &[Element], rows: &[&[BigInt]]) -> Result<Vec<Element>, NotAUnit> {
-    let columns = rows.first().map_or(0, |row| row.len());
-    let samples: Vec<&[Element]> =
-        if columns == 0 { vec![&[]] } else { inputs.chunks_exact(columns).collect() };
-    let jobs: Vec<_> =
-        samples.iter().flat_map(|sample| rows.iter().map(move |row| (*sample, *row))).collect();
-    let job = |(sample, row): &(&[Element], &[BigInt])| {
-        sample.iter().zip(*row).try_fold(ring.one(), |product, (input, weight)| {
-            let weight = [std::slice::from_ref(weight)];
-            let power = ring.products_of_powers_vartime(std::slice::from_ref(input), &weight)?;
+fn one_by_one(ring: &Ring, inputs: &[Element], rows: &Rows<'_>) -> Result<Vec<Element>, NotAUnit> {
+    let columns = rows.columns();
+    let jobs: Vec<(&[Element], &[Term<'_>])> = (0..rows.samples(inputs.len()))
+        .flat_map(|sample| rows.iter().map(move |row| (&inputs[sample * columns..], row)))
+        .collect();
+    let job = |(sample, row): &(&[Element], &[Term<'_>])| {
+        row.iter().try_fold(ring.one(), |product, (column, weight)| {
+            let weight = Rows::dense(&[std::slice::from_ref(*weight)]);
+            let power = ring.products_of_powers_vartime(&sample[*column..=*column], &weight)?;
             Ok(ring.multiply(&[product], &power).pop().unwrap_or_else(|| ring.one()))
         })
     };
@@ -70,7 +73,7 @@ pub(crate) fn write(ring: &Ring, ciphertexts: &[Ciphertext], length: usize, out:
     }
 }
 
-/// Reads ciphertexts of `length` bytes each from a stranger: all must be in range and units. `base` is as in [`linear`].
+/// Reads ciphertexts of `length` bytes each from a stranger: all must be in range and units. `base` is as in [`combine`].
 pub(crate) fn read(
     ring: &Ring,
     base: &BigUint,

@@ -7,8 +7,11 @@ use num_bigint::{BigInt, BigUint, Sign};
 use num_integer::Integer;
 use num_traits::One;
 
-use crate::math::stream::Stream;
-use crate::scheme::additive::{AdditiveScheme, SchemeError, check_lengths, check_rows};
+use crate::math::{
+    rows::{Rows, Term},
+    stream::Stream,
+};
+use crate::scheme::additive::{AdditiveScheme, SchemeError, check_lengths, check_samples};
 use crate::scheme::encoding::centred;
 
 /// An additive "scheme" without encryption that imitates the sizes of a real one.
@@ -135,21 +138,14 @@ impl AdditiveScheme for Twin {
         Ok(left.iter().zip(residues).map(sum).collect())
     }
 
-    fn linear(
-        &self,
-        _key: &BigUint,
-        inputs: &[Clear],
-        rows: &[&[BigInt]],
-    ) -> Result<Vec<Clear>, SchemeError> {
-        check_rows(inputs.len(), rows)?;
-        let columns = rows.first().map_or(0, |row| row.len());
-        let samples: Vec<&[Clear]> =
-            if columns == 0 { vec![&[]] } else { inputs.chunks_exact(columns).collect() };
-        let dot = |sample: &[Clear], row: &[BigInt]| {
-            let terms = sample.iter().zip(row).map(|(clear, weight)| &clear.0 * weight);
+    fn combine(&self, _key: &BigUint, inputs: &[Clear], rows: &Rows<'_>) -> Result<Vec<Clear>, SchemeError> {
+        check_samples(inputs.len(), rows.columns(), rows.len())?;
+        let dot = |sample: &[Clear], row: &[Term<'_>]| {
+            let terms = row.iter().map(|(column, weight)| &sample[*column].0 * *weight);
             self.reduce(&terms.sum())
         };
-        Ok(samples.iter().flat_map(|sample| rows.iter().map(move |row| dot(sample, row))).collect())
+        let samples = (0..rows.samples(inputs.len())).map(|sample| &inputs[sample * rows.columns()..]);
+        Ok(samples.flat_map(|sample| rows.iter().map(move |row| dot(sample, row))).collect())
     }
 
     fn rerandomise(&self, _key: &BigUint, ciphertexts: &[Clear], _randomness: &Stream) -> Vec<Clear> {

@@ -43,16 +43,11 @@ pub(super) fn system(
         None
     };
     match (protocol, scheme.map(|scheme| (scheme, scheme.kind()))) {
-        (ProtocolName::Split, Some((_, Kind::Additive(_)))) if layers.is_some() => incompatible(
-            checker,
-            "protocol `split` takes fully connected networks only so far".to_owned(),
-            "use architecture `mlp`",
-        ),
         (ProtocolName::Split, Some((_, Kind::Additive(name)))) => {
             let scheme = scheme::additive(spec, name, checker);
-            let protocol = split(spec, entry, activation?.nonlinearity.clone(), checker);
+            let protocol = split(spec, entry, (activation?.nonlinearity.clone(), layers), checker);
             let ((mut scheme, security, marked), mut protocol) = scheme.zip(protocol)?;
-            scheme::plaintext_space(&mut scheme, &mut protocol, spec.protocol.packing, checker);
+            scheme::plaintext_space(&mut scheme, &mut protocol, &spec.protocol, checker);
             Some((System::Split { scheme, protocol }, security, marked))
         }
         (ProtocolName::NonInteractive, Some((_, Kind::Lattice(name)))) => {
@@ -85,7 +80,7 @@ pub(super) fn system(
             )
         }
         (ProtocolName::Split, None) => {
-            split(spec, entry, activation?.nonlinearity.clone(), checker);
+            split(spec, entry, (activation?.nonlinearity.clone(), layers), checker);
             None
         }
         (ProtocolName::Refresh | ProtocolName::NonInteractive, None) => None,
@@ -316,16 +311,23 @@ fn rate(spec: &Spec, most: f64, checker: &mut Checker<'_>) -> Rate {
 fn split(
     spec: &Spec,
     entry: Option<&dataset::Entry>,
-    activation: Nonlinearity,
+    (activation, listed): (Nonlinearity, Option<&[LayerSpec]>),
     checker: &mut Checker<'_>,
 ) -> Option<split::Settings> {
     let protocol = &spec.protocol;
     ranges(protocol, checker);
     integer_inputs(spec, checker);
     let entry = entry?;
+    if let Some(slots) = protocol.slots {
+        checker.within("protocol.slots", slots, &(1..=4096));
+    }
     let rate = rate(spec, 1.0, checker);
+    let layers = match listed {
+        None => split::Shape::dense_layers(&widths(spec, entry)),
+        Some(listed) => split_layers(spec, entry, listed, checker)?,
+    };
     let settings = split::Settings {
-        widths: widths(spec, entry),
+        layers,
         activation,
         loss: spec.network.loss,
         batch: protocol.batch,
@@ -355,6 +357,46 @@ fn split(
         return None;
     }
     Some(settings)
+}
+
+/// The linear layers of a network that is no plain `mlp`.
+fn split_layers(
+    spec: &Spec,
+    entry: &dataset::Entry,
+    listed: &[LayerSpec],
+    checker: &mut Checker<'_>,
+) -> Option<Vec<split::Shape>> {
+    if spec.protocol.training_iterations > 0 {
+        checker.error(
+            "protocol.training_iterations",
+            Code::Incompatible,
+            "protocol `split` trains fully connected networks with biases only".to_owned(),
+            "set it to 0, or use architecture `mlp` with biases",
+        );
+        return None;
+    }
+    let shape = input_shape(entry, spec.data.feature_limit);
+    let network = Network::<f64>::hollow(shape, listed, spec.network.loss, MOST_WEIGHTS);
+    let steps = network.ok().and_then(|network| network.steps()).unwrap_or_default();
+    // The client puts what it has opened through the activation once, and reads the last layer's sums.
+    let in_turns =
+        steps.iter().enumerate().all(|(at, step)| matches!(step, Step::Linear(_)) == (at % 2 == 0));
+    if steps.len().is_multiple_of(2) || !in_turns {
+        checker.error(
+            "network.architecture",
+            Code::Incompatible,
+            format!(
+                "protocol `split` cannot evaluate this network, or it has more than {MOST_WEIGHTS} weights"
+            ),
+            "allowed: dense layers, convolutions, mean pooling, batch normalisation, with activations between them",
+        );
+        return None;
+    }
+    let layers = steps.iter().filter_map(|step| match step {
+        Step::Linear(layer) => Some(split::Shape::of(layer)),
+        Step::Activation(_) => None,
+    });
+    Some(layers.collect())
 }
 
 /// Whether the circuit has room for what is not scaled.

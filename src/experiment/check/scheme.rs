@@ -4,7 +4,7 @@ use super::Checker;
 use crate::{
     experiment::{
         diagnostic::{Code, Diagnostic},
-        spec::{SchemeName, SecuritySpec, Spec},
+        spec::{ProtocolSpec, SchemeName, SecuritySpec, Spec},
     },
     protocol::{
         channel::FRAME_LIMIT,
@@ -245,7 +245,7 @@ pub(super) fn measures(spec: &Spec, name: SchemeName, checker: &mut Checker<'_>)
 pub(super) fn plaintext_space(
     scheme: &mut Parameters,
     protocol: &mut split::Settings,
-    packing: bool,
+    asked: &ProtocolSpec,
     checker: &mut Checker<'_>,
 ) {
     let name = scheme.name;
@@ -280,7 +280,9 @@ pub(super) fn plaintext_space(
             "lower the fraction or mask bits in [protocol], or raise `scheme.modulus_bits`",
         );
     }
-    if packing {
-        protocol.packing = Some(Packing::new(protocol.magnitude_bits(), available));
+    if asked.packing {
+        let packing = Packing::new(protocol.magnitude_bits(), available);
+        let slots = packing.slots.min(asked.slots.unwrap_or(usize::MAX)).max(1);
+        protocol.packing = Some(Packing { slots, ..packing });
     }
 }

@@ -8,6 +8,7 @@ use crate::experiment::spec::{IntervalRule, Precision, Randomness, Stage};
 use crate::network::{
     Activation, LayerSpec, Loss, Network, Nonlinearity, Optimiser, Shape, Training, architecture,
 };
+use crate::protocol::link::Place;
 use crate::protocol::non_interactive;
 use crate::protocol::non_interactive::parameters::{self, Lattice, Refusal, Wish};
 use crate::protocol::{refresh, split};
@@ -77,6 +78,9 @@ pub struct Settings {
     pub marked: bool,
     /// Cryptosystem and protocol.
     pub system: System,
+    /// The link that counted messages are timed on.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub link: Option<Place>,
     /// Root of the randomness.
     pub seed: u64,
     /// Where keys come from.

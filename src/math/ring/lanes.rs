@@ -2,14 +2,15 @@
 
 use std::ops::Range;
 
-use num_bigint::{BigInt, BigUint};
+use num_bigint::BigUint;
 use num_traits::One;
 use rayon::prelude::*;
 use zeroize::Zeroize;
 
-use super::{NotAUnit, any_negative};
+use super::NotAUnit;
 use crate::math::{
     montgomery::{Constants, Multiplier, Number, Residue, from_digits, to_digits},
+    rows::Rows,
     vector::{DIGIT_BITS, Engine, Group, Task, Unit},
 };
 
@@ -385,10 +386,10 @@ impl Lanes {
     pub(super) fn products_of_powers(
         &self,
         inputs: &[&[u64]],
-        rows: &[&[BigInt]],
+        rows: &Rows<'_>,
     ) -> Result<Vec<Residue>, NotAUnit> {
         let [plus, minus] = products::products(self, inputs, rows);
-        if !any_negative(rows) {
+        if !rows.any_negative() {
             return Ok(plus);
         }
         let inverses = self.invert(&boxed(&minus))?;

@@ -1,11 +1,14 @@
 //! Rings over num-bigint: one number after the other, as a program without special arithmetic computes.
 
-use num_bigint::{BigInt, BigUint, Sign};
+use num_bigint::{BigUint, Sign};
 use num_traits::One;
 use rayon::prelude::*;
 
 use super::{Element, NotAUnit, element};
-use crate::math::wipe::wipe;
+use crate::math::{
+    rows::{Rows, Term},
+    wipe::wipe,
+};
 
 /// Residues of an odd modulus.
 pub(super) struct Numbers {
@@ -48,19 +51,18 @@ impl Numbers {
     pub(super) fn products_of_powers(
         &self,
         inputs: &[Element],
-        rows: &[&[BigInt]],
+        rows: &Rows<'_>,
     ) -> Result<Vec<Element>, NotAUnit> {
-        let columns = rows.first().map_or(0, |row| row.len());
-        let samples: Vec<&[Element]> =
-            if columns == 0 { vec![&[]] } else { inputs.chunks_exact(columns).collect() };
-        let jobs: Vec<_> =
-            samples.iter().flat_map(|sample| rows.iter().map(move |row| (*sample, *row))).collect();
+        let columns = rows.columns();
+        let jobs: Vec<(&[Element], &[Term<'_>])> = (0..rows.samples(inputs.len()))
+            .flat_map(|sample| rows.iter().map(move |row| (&inputs[sample * columns..], row)))
+            .collect();
         jobs.par_iter()
             .map(|(sample, row)| {
                 let product = |sign| {
-                    let terms = sample.iter().zip(*row).filter(|(_, exponent)| exponent.sign() == sign);
-                    terms.fold(BigUint::one(), |product, (input, exponent)| {
-                        let power = input.number().modpow(exponent.magnitude(), &self.modulus);
+                    let terms = row.iter().filter(|(_, exponent)| exponent.sign() == sign);
+                    terms.fold(BigUint::one(), |product, (column, exponent)| {
+                        let power = sample[*column].number().modpow(exponent.magnitude(), &self.modulus);
                         self.product(&product, &power)
                     })
                 };

@@ -7,7 +7,7 @@ use proptest::{
 };
 
 use super::{Kind, Ring, lanes::Lanes, number::Numbers};
-use crate::math::vector::Engine;
+use crate::math::{rows::Rows, vector::Engine};
 
 /// The ring modulo `root`, or its square, in num-bigint and on every engine of this processor.
 fn rings(root: &BigUint, square: bool) -> Vec<(String, Ring)> {
@@ -215,7 +215,7 @@ fn products_of_powers_are_products_of_powers() {
                 .collect();
             let matrix: Vec<&[BigInt]> = matrix.iter().map(Vec::as_slice).collect();
             let elements = ring.read(&refs(&inputs));
-            let got = ring.write(&ring.products_of_powers_vartime(&elements, &matrix).unwrap());
+            let got = ring.write(&ring.products_of_powers_vartime(&elements, &Rows::dense(&matrix)).unwrap());
             let empty: [&[BigUint]; 1] = [&[]];
             let parts: Vec<&[BigUint]> =
                 if columns == 0 { empty.to_vec() } else { inputs.chunks(columns).collect() };

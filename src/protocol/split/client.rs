@@ -5,13 +5,13 @@
 use ndarray::{Array1, Array2, ArrayView1, ArrayView2, Axis};
 use num_bigint::BigInt;
 
-use crate::backend::{Backend, Number};
+use crate::backend::{Backend, Matrix, Number};
 use crate::math::stream::Stream;
 use crate::protocol::ProtocolError;
 use crate::protocol::message::{Kind, Message};
 use crate::protocol::split::server::{Layer, backend, gradient_scales, unexpected};
-use crate::protocol::split::{Masks, Settings};
-use crate::protocol::transcript::Link;
+use crate::protocol::split::{Masks, Settings, Shape};
+use crate::protocol::transcript::{Link, Traffic};
 use crate::scheme::encoding::Scale;
 
 /// What the client has learnt.
@@ -69,9 +69,14 @@ impl<'a, B: Backend> Client<'a, B> {
         }
         let key = link.expect(Kind::PublicKey, "the server's public key")?;
         let server = backend.read_public_key(&key.body)?;
-        let outputs = Array2::zeros((0, settings.widths.last().copied().unwrap_or(0)));
+        let outputs = Array2::zeros((0, settings.outputs()));
         let outcome = Outcome { outputs, ..Outcome::default() };
         Ok(Self { backend, settings, link, private, secret, server, outcome, requests: 0 })
+    }
+
+    /// What has gone over the channel so far.
+    pub fn traffic(&self) -> Traffic {
+        self.link.traffic()
     }
 
     /// Ends the conversation.
@@ -82,7 +87,7 @@ impl<'a, B: Backend> Client<'a, B> {
 
     /// Classifies samples (samples x inputs); their outputs are appended to the outcome.
     pub fn infer(&mut self, features: ArrayView2<'_, f64>) -> Result<(), ProtocolError> {
-        let layers = self.settings.shapes().len();
+        let layers = self.settings.layers.len();
         for batch in features.axis_chunks_iter(Axis(0), self.settings.batch.max(1)) {
             let mut values = batch.to_owned();
             for layer in 0..layers {
@@ -194,14 +199,14 @@ impl<'a, B: Backend> Client<'a, B> {
     ) -> Result<Array2<f64>, ProtocolError> {
         let numbers =
             self.encode(inputs.iter().copied(), "an activation", self.settings.activation_scale())?;
-        let width = self.settings.shapes()[layer].outputs;
+        let width = self.settings.layers[layer].outputs;
         let opened = self.ask((Kind::Activations, Kind::Sums), layer, &numbers, inputs.nrows(), width)?;
         let mut values = Vec::with_capacity(opened.len());
         for (sample, sums) in numbers.chunks(inputs.ncols()).zip(opened.chunks(width)) {
             for (row, sum) in sums.iter().enumerate() {
                 let sum = match mask {
                     Some(mask) => {
-                        let dot = dot(mask.weights.row(row).iter(), sample, self.settings.sum_scale())?;
+                        let dot = dot(&mask.weights.rows[row], sample, self.settings.sum_scale())?;
                         sum.add(&dot).and_then(|sum| sum.add(&mask.bias[row])).map_err(backend)?
                     }
                     None => sum.clone(),
@@ -221,11 +226,12 @@ impl<'a, B: Backend> Client<'a, B> {
         masks: &[Layer<B::Number>],
     ) -> Result<Array1<f64>, ProtocolError> {
         let numbers = self.encode(error.iter().copied(), "an error", self.settings.activation_scale())?;
-        let width = self.settings.shapes()[layer].inputs;
+        let width = self.settings.layers[layer].inputs;
         let opened = self.ask((Kind::Errors, Kind::Products), layer, &numbers, 1, width)?;
         let mut values = Vec::with_capacity(width);
-        for (column, product) in opened.iter().enumerate() {
-            let dot = dot(masks[layer].weights.column(column).iter(), &numbers, self.settings.sum_scale())?;
+        let masks = masks[layer].weights.transposed();
+        for (row, product) in masks.rows.iter().zip(&opened) {
+            let dot = dot(row, &numbers, self.settings.sum_scale())?;
             let product = product.add(&dot).map_err(backend)?;
             values.push(self.record(&product));
         }
@@ -271,8 +277,7 @@ impl<'a, B: Backend> Client<'a, B> {
             &masks,
             &randomness.derive("encryption"),
         )?;
-        let sums =
-            session.masks.iter_mut().flat_map(|layer| layer.weights.iter_mut().chain(layer.bias.iter_mut()));
+        let sums = session.masks.iter_mut().flat_map(Layer::parameters_mut);
         for (sum, mask) in sums.zip(&masks) {
             *sum = sum.add(mask).map_err(backend)?;
         }
@@ -352,25 +357,19 @@ impl<'a, B: Backend> Client<'a, B> {
 }
 
 fn zero_layers<N: Number>(settings: &Settings) -> Vec<Layer<N>> {
-    let zero = |scale: Scale| N::zero(scale);
-    settings
-        .shapes()
-        .iter()
-        .map(|shape| Layer {
-            weights: Array2::from_elem((shape.outputs, shape.inputs), zero(settings.weight_scale())),
-            bias: vec![zero(settings.sum_scale()); shape.outputs],
-        })
-        .collect()
+    // Only dense layers are trained, so that a mask stands in every column.
+    let row = |inputs| (0..inputs).map(|column| (column, N::zero(settings.weight_scale()))).collect();
+    let layer = |shape: &Shape| Layer {
+        weights: Matrix { columns: shape.inputs, rows: vec![row(shape.inputs); shape.outputs] },
+        bias: vec![N::zero(settings.sum_scale()); shape.outputs],
+    };
+    settings.layers.iter().map(layer).collect()
 }
 
-fn dot<'n, N: Number>(
-    left: impl Iterator<Item = &'n N>,
-    right: &[N],
-    scale: Scale,
-) -> Result<N, ProtocolError> {
+fn dot<N: Number>(row: &[(usize, N)], numbers: &[N], scale: Scale) -> Result<N, ProtocolError> {
     let mut sum = N::zero(scale);
-    for (a, b) in left.zip(right) {
-        sum = sum.add(&a.multiply(b)).map_err(backend)?;
+    for (column, weight) in row {
+        sum = sum.add(&weight.multiply(&numbers[*column])).map_err(backend)?;
     }
     Ok(sum)
 }

@@ -1,38 +1,36 @@
 //! The server's side: it holds the model and sees ciphertexts and masked gradients.
 
-use ndarray::Array2;
-
-use crate::backend::{Backend, Number};
+use crate::backend::{Backend, Matrix, Number};
 use crate::math::stream::Stream;
-use crate::network::Network;
+use crate::network::{Linear, Network, Step};
 use crate::protocol::ProtocolError;
 use crate::protocol::message::{Kind, Message};
 use crate::protocol::split::{Settings, Shape};
 use crate::protocol::transcript::Link;
 use crate::scheme::encoding::{EncodingError, Scale};
 
-/// A dense layer of backend numbers.
+/// A linear layer of backend numbers.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Layer<N> {
-    /// Outputs x inputs, at the scale of weights.
-    pub weights: Array2<N>,
+    /// A row an output, at the scale of weights.
+    pub weights: Matrix<N>,
     /// One an output, at the scale of sums.
     pub bias: Vec<N>,
 }
 
 impl<N: Number> Layer<N> {
     /// The numbers one after another: weights row by row, then biases.
-    fn parameters_mut(&mut self) -> impl Iterator<Item = &mut N> {
-        self.weights.iter_mut().chain(self.bias.iter_mut())
+    pub(super) fn parameters_mut(&mut self) -> impl Iterator<Item = &mut N> {
+        self.weights.values_mut().chain(self.bias.iter_mut())
     }
 
     /// The numbers one after another: weights row by row, then biases.
     pub fn parameters(&self) -> impl Iterator<Item = &N> {
-        self.weights.iter().chain(self.bias.iter())
+        self.weights.values().chain(self.bias.iter())
     }
 }
 
-/// Encodes a network's layers, refusing weights beyond the circuit's bound.
+/// Encodes a network's linear layers, refusing weights beyond the circuit's bound and layers of another shape than was agreed on.
 pub fn encode_network<N: Number>(
     network: &Network,
     settings: &Settings,
@@ -45,18 +43,32 @@ pub fn encode_network<N: Number>(
             Err(ProtocolError::Magnitude { what: "a weight", value, bound, key: "weight_magnitude_bits" })
         }
     };
-    network
-        .dense_layers()
-        .map(|layer| {
-            let weights: Result<Vec<N>, _> =
-                layer.weights.iter().map(|&weight| encode(weight, settings.weight_scale())).collect();
-            let weights = Array2::from_shape_vec(layer.weights.dim(), weights?)
-                .map_err(|_| unexpected("weights of another shape", "a full matrix"))?;
-            let bias: Result<_, _> =
-                layer.bias.iter().map(|&bias| encode(bias, settings.sum_scale())).collect();
-            Ok(Layer { weights, bias: bias? })
+    let linear: Vec<Linear> = network
+        .steps()
+        .unwrap_or_default()
+        .into_iter()
+        .filter_map(|step| match step {
+            Step::Linear(linear) => Some(linear),
+            Step::Activation(_) => None,
         })
-        .collect()
+        .collect();
+    if !linear.iter().map(Shape::of).eq(settings.layers.iter().copied()) {
+        return Err(unexpected("a network of other layers", "the layers that were agreed on"));
+    }
+    let layer = |linear: Linear| {
+        let mut rows = Vec::with_capacity(linear.rows.len());
+        let mut bias = Vec::with_capacity(linear.rows.len());
+        for row in linear.rows {
+            let terms = row
+                .terms
+                .into_iter()
+                .map(|(column, weight)| Ok((column, encode(weight, settings.weight_scale())?)));
+            rows.push(terms.collect::<Result<_, ProtocolError>>()?);
+            bias.push(encode(row.bias, settings.sum_scale())?);
+        }
+        Ok(Layer { weights: Matrix { columns: linear.inputs, rows }, bias })
+    };
+    linear.into_iter().map(layer).collect()
 }
 
 /// The server of one client.
@@ -151,7 +163,7 @@ impl<'a, B: Backend> Server<'a, B> {
 
     fn shape(&self, layer: u32) -> Result<Shape, ProtocolError> {
         self.settings
-            .shapes()
+            .layers
             .get(layer as usize)
             .copied()
             .ok_or_else(|| unexpected(&format!("layer {layer}"), "a layer of the network"))
@@ -184,7 +196,7 @@ impl<'a, B: Backend> Server<'a, B> {
         let layer = &model[message.layer as usize];
         let sums = self.backend.affine(
             &self.client,
-            layer.weights.view(),
+            &layer.weights,
             Some(&layer.bias),
             &inputs,
             self.settings.packing,
@@ -202,9 +214,9 @@ impl<'a, B: Backend> Server<'a, B> {
         let errors =
             self.read(&self.client, &message.body, (message.count as usize).saturating_mul(shape.outputs))?;
         let randomness = self.randomness();
-        let weights = self.training[message.layer as usize].weights.t();
+        let weights = self.training[message.layer as usize].weights.transposed();
         let products =
-            self.backend.affine(&self.client, weights, None, &errors, self.settings.packing, &randomness)?;
+            self.backend.affine(&self.client, &weights, None, &errors, self.settings.packing, &randomness)?;
         self.answer(Kind::Products, message, &products)
     }
 
@@ -236,7 +248,7 @@ impl<'a, B: Backend> Server<'a, B> {
     }
 
     fn parameters(&self) -> usize {
-        self.settings.shapes().iter().map(|shape| shape.parameters()).sum()
+        self.settings.layers.iter().map(|shape| shape.parameters()).sum()
     }
 
     fn scales(&self) -> Vec<Scale> {
@@ -304,8 +316,8 @@ fn subtract<N: Number>(layers: &mut [Layer<N>], steps: &[N]) -> Result<(), Proto
 /// The scale of every gradient, in the order of [`Layer::parameters`], layer after layer.
 pub(super) fn gradient_scales(settings: &Settings) -> Vec<Scale> {
     let mut scales = Vec::new();
-    for shape in settings.shapes() {
-        scales.extend(std::iter::repeat_n(settings.gradient_scale(), shape.inputs * shape.outputs));
+    for shape in &settings.layers {
+        scales.extend(std::iter::repeat_n(settings.gradient_scale(), shape.terms));
         scales.extend(std::iter::repeat_n(settings.bias_gradient_scale(), shape.outputs));
     }
     scales

@@ -13,7 +13,7 @@
 //! groups' order is checked: others would tell of the secret key.
 
 use blstrs::Gt;
-use num_bigint::{BigInt, BigUint};
+use num_bigint::BigUint;
 use rayon::prelude::*;
 
 use super::{
@@ -23,9 +23,9 @@ use super::{
     scalar::{SecretScalar, scalar_of},
 };
 use crate::{
-    math::stream::Stream,
+    math::{rows::Rows, stream::Stream},
     scheme::{
-        additive::{AdditiveScheme, SchemeError, check_lengths, check_rows},
+        additive::{AdditiveScheme, SchemeError, check_lengths, check_samples},
         exponential::{
             self, CHEAP_ITEMS, read_each,
             straus::{self, Summand},
@@ -137,13 +137,13 @@ impl AdditiveScheme for Products {
     }
 
     /// Work grows with the number of the weights that are not zero and with their bits.
-    fn linear(
+    fn combine(
         &self,
         _key: &PublicKey,
         inputs: &[Product],
-        rows: &[&[BigInt]],
+        rows: &Rows<'_>,
     ) -> Result<Vec<Product>, SchemeError> {
-        check_rows(inputs.len(), rows)?;
+        check_samples(inputs.len(), rows.columns(), rows.len())?;
         let inputs: Vec<_> = inputs.iter().map(|input| input.0).collect();
         Ok(straus::dot_products(&inputs, rows, &ORDER).into_iter().map(Product).collect())
     }

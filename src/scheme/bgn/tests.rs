@@ -3,6 +3,7 @@ use std::fmt::Debug;
 use blstrs::{Fp12, Gt};
 use ff::Field;
 use group::{Group, prime::PrimeCurveAffine};
+use num_bigint::BigInt;
 use num_traits::One;
 use proptest::prelude::*;
 

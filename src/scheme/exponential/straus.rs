@@ -10,6 +10,8 @@ use num_bigint::{BigInt, BigUint, Sign};
 use num_integer::Integer;
 use rayon::prelude::*;
 
+use crate::math::rows::{Rows, Term};
+
 /// What is summed: some group elements that are always multiplied by the same number.
 pub(in crate::scheme) trait Summand: Copy + Send + Sync {
     /// The neutral element.
@@ -47,20 +49,16 @@ const INPUTS_PER_TASK: usize = 256;
 const WIDTHS: std::ops::RangeInclusive<u32> = 2..=8;
 
 /// A digit that is not zero, and the input that it belongs to.
-struct Term {
+struct Multiple {
     input: u16,
     digit: i16,
 }
 
-/// For every sample, a stretch of as many inputs as a row is long, and every row, sample by sample, the sum of weighted
-/// inputs. Rows are equally long; where they are empty there is one sample.
-pub(in crate::scheme) fn dot_products<S: Summand>(
-    inputs: &[S],
-    rows: &[&[BigInt]],
-    order: &BigUint,
-) -> Vec<S> {
+/// For every sample, a stretch of as many inputs as there are columns, and every row, sample by sample, the sum of weighted
+/// inputs. Where there are no columns there is one sample.
+pub(in crate::scheme) fn dot_products<S: Summand>(inputs: &[S], rows: &Rows<'_>, order: &BigUint) -> Vec<S> {
     let zero = || vec![S::zero(); rows.len()];
-    let columns = rows.first().map_or(0, |row| row.len());
+    let columns = rows.columns();
     if columns == 0 {
         return zero();
     }
@@ -80,17 +78,23 @@ struct Plan {
     inputs: usize,
     width: u32,
     /// For every row the digits that are not zero, by position, lowest first.
-    rows: Vec<Vec<Vec<Term>>>,
+    rows: Vec<Vec<Vec<Multiple>>>,
 }
 
 impl Plan {
-    fn new(start: usize, rows: &[&[BigInt]], order: &BigUint) -> Self {
-        let weights = |row: &&[BigInt]| -> Vec<BigInt> {
-            row.iter().skip(start).take(INPUTS_PER_TASK).map(|weight| shorten(weight, order)).collect()
+    fn new(start: usize, rows: &Rows<'_>, order: &BigUint) -> Self {
+        let inputs = INPUTS_PER_TASK.min(rows.columns() - start);
+        let weights = |row: &[Term<'_>]| -> Vec<(u16, BigInt)> {
+            let first = row.partition_point(|(column, _)| *column < start);
+            let terms = row[first..].iter().map_while(|&(column, weight)| {
+                let input = column - start;
+                // Inputs of a task are far fewer.
+                (input < inputs).then(|| (u16::try_from(input).unwrap_or(u16::MAX), shorten(weight, order)))
+            });
+            terms.collect()
         };
         let rows: Vec<_> = rows.iter().map(weights).collect();
-        let width = best_width(&rows);
-        let inputs = rows.first().map_or(0, Vec::len);
+        let width = best_width(inputs, &rows);
         Self { start, inputs, width, rows: rows.par_iter().map(|row| by_position(row, width)).collect() }
     }
 
@@ -115,9 +119,9 @@ fn shorten(weight: &BigInt, order: &BigUint) -> BigInt {
 }
 
 /// The width that makes the least additions.
-fn best_width(rows: &[Vec<BigInt>]) -> u32 {
-    let inputs = rows.first().map_or(0, Vec::len) as u64;
-    let bits: u64 = rows.iter().flatten().map(BigInt::bits).sum();
+fn best_width(inputs: usize, rows: &[Vec<(u16, BigInt)>]) -> u32 {
+    let inputs = inputs as u64;
+    let bits: u64 = rows.iter().flatten().map(|(_, weight)| weight.bits()).sum();
     let cost = |width: u32| {
         let table = if width == 2 { 0 } else { inputs << (width - 2) };
         table + bits / u64::from(width + 1)
@@ -136,16 +140,16 @@ fn odd_multiples<S: Summand>(input: &S, width: u32) -> Vec<S> {
 }
 
 /// The digits of a row that are not zero, by position, lowest first.
-fn by_position(row: &[BigInt], width: u32) -> Vec<Vec<Term>> {
+fn by_position(row: &[(u16, BigInt)], width: u32) -> Vec<Vec<Multiple>> {
     let mut positions = Vec::new();
-    for (input, weight) in (0..).zip(row) {
+    for (input, weight) in row {
         let negative = weight.sign() == Sign::Minus;
         for (position, digit) in non_adjacent_form(weight.magnitude(), width) {
             if positions.len() <= position {
                 positions.resize_with(position + 1, Vec::new);
             }
             let digit = if negative { -digit } else { digit };
-            positions[position].push(Term { input, digit });
+            positions[position].push(Multiple { input: *input, digit });
         }
     }
     positions
@@ -183,7 +187,7 @@ fn non_adjacent_form(number: &BigUint, width: u32) -> Vec<(usize, i16)> {
 }
 
 /// The sum of one row from the digits of its weights and the odd multiples of its inputs.
-fn dot_product<S: Summand>(tables: &[Vec<S>], positions: &[Vec<Term>]) -> S {
+fn dot_product<S: Summand>(tables: &[Vec<S>], positions: &[Vec<Multiple>]) -> S {
     positions.iter().rev().fold(S::zero(), |sum, terms| {
         terms.iter().fold(sum.twice(), |sum, term| {
             let multiple = &tables[usize::from(term.input)][usize::from(term.digit.unsigned_abs() / 2)];
@@ -232,7 +236,7 @@ mod tests {
 
     fn fast(inputs: &[Pair], rows: &[Vec<BigInt>]) -> Vec<Pair> {
         let rows: Vec<_> = rows.iter().map(Vec::as_slice).collect();
-        dot_products(inputs, &rows, &order())
+        dot_products(inputs, &Rows::dense(&rows), &order())
     }
 
     #[test]
@@ -249,7 +253,8 @@ mod tests {
     /// All of them give the same, so another test is needed for the choice.
     #[test]
     fn wide_digits_are_chosen_where_tables_are_shared() {
-        let width = |rows: usize, weight: i64| best_width(&vec![vec![weight.into(); 10]; rows]);
+        let row = |weight: i64| -> Vec<_> { (0..10).map(|input| (input, weight.into())).collect() };
+        let width = |rows: usize, weight: i64| best_width(10, &vec![row(weight); rows]);
         assert_eq!([width(1, 1), width(1, 1 << 15), width(10, 1 << 15), width(1000, 1 << 15)], [2, 2, 5, 8]);
     }
 

@@ -1,5 +1,7 @@
 //! Tests of what only Paillier has; the laws that every scheme obeys are in `tests/scheme_laws.rs`.
 
+use num_bigint::BigInt;
+
 use super::*;
 use crate::math::{prime::proven_prime, ring::Arithmetic};
 

@@ -7,13 +7,13 @@
 
 use std::ops::Range;
 
-use num_bigint::{BigInt, Sign};
+use num_bigint::Sign;
 use rayon::prelude::*;
 
 use super::Lanes;
 use crate::math::{
     montgomery::{Multiplier, Number, Residue},
-    ring::{any_negative, longest},
+    rows::Rows,
     vector::{Task, Unit},
 };
 
@@ -63,31 +63,36 @@ impl Method {
         }
     }
 
-    /// The one with the fewest multiplications, for so many rows of so many exponents of `bits` bits.
-    fn best(bits: u64, rows: usize, columns: usize, signs: usize) -> Self {
-        let (rows, columns, signs) = (rows as u64, columns as u64, signs as u64);
-        // A table of 2^w an input, one product an input, output and window.
-        let straus = (1..=MAX_TABLE_WIDTH).map(|width| {
-            let table = columns << width;
-            (table + rows * columns * bits.div_ceil(width.into()), Self::Straus(width))
-        });
-        // One product an input, output and window, and two a bucket.
+    /// The one with the fewest multiplications for these exponents.
+    fn best(rows: &Rows<'_>, lengths: &[u64], signs: usize) -> Self {
+        let (columns, signs) = (rows.columns() as u64, signs as u64);
+        let bits = lengths.len().saturating_sub(1) as u64;
+        // A product a term and window, in as many windows as the term is long.
+        let terms = |width: u32| {
+            let windows = (0_u64..).zip(lengths).map(|(bits, count)| count * bits.div_ceil(width.into()));
+            windows.sum::<u64>()
+        };
+        // A table of 2^w an input.
+        let straus =
+            (1..=MAX_TABLE_WIDTH).map(|width| ((columns << width) + terms(width), Self::Straus(width)));
+        // Two products a bucket, for every output and window.
         let pippenger = (1..=MAX_BUCKET_WIDTH).map(|width| {
             let buckets = (2 * signs) << width;
-            (rows * bits.div_ceil(width.into()) * (columns + buckets), Self::Pippenger(width))
+            let windows = rows.len() as u64 * bits.div_ceil(width.into());
+            (terms(width) + windows * buckets, Self::Pippenger(width))
         });
         straus.chain(pippenger).min_by_key(|(cost, _)| *cost).map_or(Self::Straus(1), |(_, method)| method)
     }
 }
 
 /// For every sample and row the products over positive and over negative exponents (empty when there are none).
-pub(super) fn products(ring: &Lanes, inputs: &[&[u64]], rows: &[&[BigInt]]) -> [Vec<Residue>; 2] {
-    let columns = rows.first().map_or(0, |row| row.len());
-    let samples = inputs.len().checked_div(columns).unwrap_or(1);
-    let signs = if any_negative(rows) { 2 } else { 1 };
-    let bits = longest(rows);
-    let method = Method::best(bits, rows.len(), columns, signs);
-    let jobs = Jobs { ring, inputs, exponents: Digits::new(rows, method.width(), bits), samples, signs };
+pub(super) fn products(ring: &Lanes, inputs: &[&[u64]], rows: &Rows<'_>) -> [Vec<Residue>; 2] {
+    let samples = rows.samples(inputs.len());
+    let signs = if rows.any_negative() { 2 } else { 1 };
+    let lengths = lengths(rows);
+    let method = Method::best(rows, &lengths, signs);
+    let exponents = Digits::new(rows, method.width(), lengths.len().saturating_sub(1));
+    let jobs = Jobs { ring, inputs, exponents, samples, signs };
     // sign, window, digit, lane: one buffer a group
     let sums = match method {
         Method::Straus(_) => straus::sums(&jobs),
@@ -97,8 +102,9 @@ pub(super) fn products(ring: &Lanes, inputs: &[&[u64]], rows: &[&[BigInt]]) -> [
         .par_iter()
         .zip(jobs.groups())
         .map(|(sums, group)| {
-            let join = Join { jobs: &jobs, sums, count: group.len() };
-            ring.engine.group(group.len()).run(join)
+            let count = group.len();
+            let join = Join { jobs: &jobs, sums, outputs: group };
+            ring.engine.group(count).run(join)
         })
         .collect();
     let mut out = [Vec::with_capacity(jobs.count()), Vec::with_capacity(jobs.count())];
@@ -110,37 +116,75 @@ pub(super) fn products(ring: &Lanes, inputs: &[&[u64]], rows: &[&[BigInt]]) -> [
     out
 }
 
-/// The digits of all exponents.
+/// How many exponents there are of every length in bits, up to the greatest.
+fn lengths(rows: &Rows<'_>) -> Vec<u64> {
+    let mut lengths = vec![0; 1];
+    for (_, exponent) in rows.terms() {
+        // The bits of a number that is in memory.
+        let bits = usize::try_from(exponent.bits()).unwrap_or(usize::MAX);
+        if bits >= lengths.len() {
+            lengths.resize(bits + 1, 0);
+        }
+        lengths[bits] += 1;
+    }
+    lengths
+}
+
+/// A digit that is not zero.
+#[derive(Debug, Clone, Copy)]
+struct Digit {
+    column: usize,
+    value: u8,
+    negative: bool,
+}
+
+/// The digits of all exponents that are not zero: lanes go through them each at its own columns, so that what is zero or not there at all
+/// takes no time.
 struct Digits {
-    /// row, column, window; lowest window first
-    values: Vec<u8>,
-    /// row, column
-    negative: Vec<bool>,
+    /// row, window (lowest first), ascending columns
+    all: Vec<Digit>,
+    /// where the digits of a row and window begin, and the end of all
+    starts: Vec<usize>,
     columns: usize,
     rows: usize,
     windows: usize,
     width: u32,
+    /// Whether every row has a term in every column.
+    full: bool,
 }
 
 impl Digits {
-    fn new(rows: &[&[BigInt]], width: u32, bits: u64) -> Self {
-        let windows = usize::try_from(bits.div_ceil(width.into())).unwrap_or(usize::MAX);
-        let columns = rows.first().map_or(0, |row| row.len());
-        let mut values = Vec::with_capacity(rows.len() * columns * windows);
-        let exponents = || rows.iter().flat_map(|row| row.iter());
-        for exponent in exponents() {
-            let magnitude = exponent.magnitude();
-            values.extend((0..windows as u64 * u64::from(width)).step_by(width as usize).map(|at| {
-                (0..width).fold(0, |digit, bit| digit | u8::from(magnitude.bit(at + u64::from(bit))) << bit)
-            }));
+    fn new(rows: &Rows<'_>, width: u32, bits: usize) -> Self {
+        let windows = bits.div_ceil(width as usize);
+        let mut digits = Vec::with_capacity(rows.terms().len());
+        let mut starts = vec![0];
+        for row in rows.iter() {
+            for at in (0..windows as u64).map(|window| window * u64::from(width)) {
+                digits.extend(row.iter().filter_map(|&(column, exponent)| {
+                    let magnitude = exponent.magnitude();
+                    let bit = |bit| u8::from(magnitude.bit(at + u64::from(bit))) << bit;
+                    let value = (0..width).fold(0, |digit, at| digit | bit(at));
+                    let negative = exponent.sign() == Sign::Minus;
+                    (value > 0).then_some(Digit { column, value, negative })
+                }));
+                starts.push(digits.len());
+            }
         }
-        let negative = exponents().map(|exponent| exponent.sign() == Sign::Minus).collect();
-        Self { values, negative, columns, rows: rows.len(), windows, width }
+        let full = rows.is_full();
+        Self { all: digits, starts, columns: rows.columns(), rows: rows.len(), windows, width, full }
     }
 
-    fn of(&self, row: usize, column: usize) -> (&[u8], bool) {
-        let at = row * self.columns + column;
-        (&self.values[at * self.windows..(at + 1) * self.windows], self.negative[at])
+    /// The digits of a row and window.
+    fn of(&self, row: usize, window: usize) -> &[Digit] {
+        let at = row * self.windows + window;
+        &self.all[self.starts[at]..self.starts[at + 1]]
+    }
+
+    /// Those of them that stand in some columns.
+    fn within(&self, row: usize, window: usize, columns: &Range<usize>) -> &[Digit] {
+        let digits = self.of(row, window);
+        let before = |end: usize| digits.partition_point(|digit| digit.column < end);
+        &digits[before(columns.start)..before(columns.end)]
     }
 }
 
@@ -162,7 +206,7 @@ fn load_all<U: Unit>(multiplier: &Multiplier<'_, U>, sums: &[u64], digits: usize
 struct Join<'a> {
     jobs: &'a Jobs<'a>,
     sums: &'a [u64],
-    count: usize,
+    outputs: Range<usize>,
 }
 
 #[expect(clippy::inline_always, reason = "compiled with the unit's instructions")]
@@ -175,16 +219,24 @@ impl Task for Join<'_> {
         let Jobs { ring, exponents, signs, .. } = self.jobs;
         let mut multiplier = Multiplier::new(unit, &ring.constants);
         let parts = load_all(&multiplier, self.sums, ring.constants.residue_digits());
+        // Where nobody has a digit there is nothing to be multiplied by: all of a power of two but one window.
+        let is_empty = |window: usize| {
+            self.outputs.clone().all(|job| exponents.of(job % exponents.rows, window).is_empty())
+        };
+        let is_empty: Vec<bool> = (0..exponents.windows).map(is_empty).collect();
         let mut out = Vec::with_capacity(*signs);
         for sign in 0..*signs {
-            let mut windows = parts.iter().skip(sign * exponents.windows).take(exponents.windows).rev();
-            let highest = windows.next().cloned();
+            let parts = &parts[sign * exponents.windows..][..exponents.windows];
+            let mut windows = parts.iter().zip(&is_empty).rev();
+            let highest = windows.next().map(|(part, _)| part.clone());
             let mut product = highest.unwrap_or_else(|| multiplier.load(&[&ring.one]));
-            for part in windows {
+            for (part, is_empty) in windows {
                 multiplier.square(&mut product, exponents.width);
-                multiplier.multiply(&mut product, part);
+                if !is_empty {
+                    multiplier.multiply(&mut product, part);
+                }
             }
-            out.push(multiplier.store(&product, self.count));
+            out.push(multiplier.store(&product, self.outputs.len()));
         }
         out
     }
@@ -192,13 +244,34 @@ impl Task for Join<'_> {
 
 #[cfg(test)]
 mod tests {
-    use super::Method;
+    use num_bigint::BigInt;
+
+    use super::{Method, lengths};
+    use crate::math::rows::Rows;
+
+    fn best(bits: u32, rows: usize, columns: usize, signs: usize) -> Method {
+        let row = vec![(BigInt::from(1) << bits) - 1; columns];
+        let rows: Vec<&[BigInt]> = vec![&row; rows];
+        let rows = Rows::dense(&rows);
+        Method::best(&rows, &lengths(&rows), signs)
+    }
 
     #[test]
     fn long_sums_with_few_rows_use_buckets_and_many_rows_share_tables() {
-        assert_eq!(Method::best(24, 1, 784, 2), Method::Pippenger(6));
-        assert_eq!(Method::best(16, 300, 784, 2), Method::Straus(6));
-        assert!(matches!(Method::best(100, 23, 1, 1), Method::Straus(_)));
-        assert_eq!(Method::best(0, 0, 0, 1).width(), 1);
+        assert_eq!(best(24, 1, 784, 2), Method::Pippenger(6));
+        assert_eq!(best(16, 300, 784, 2), Method::Straus(6));
+        assert!(matches!(best(100, 23, 1, 1), Method::Straus(_)));
+        assert_eq!(best(0, 0, 0, 1).width(), 1);
+    }
+
+    /// A convolution of 5 x 5 by 2 to 5 channels: every input is in few sums.
+    #[test]
+    fn sparse_rows_have_tables_of_their_terms() {
+        let weight = BigInt::from(2047);
+        let mut rows = Rows::new(729);
+        for row in 0..720 {
+            rows.push((0..25).map(|term| (row % 29 * 25 + term, &weight))).unwrap();
+        }
+        assert_eq!(Method::best(&rows, &lengths(&rows), 2), Method::Straus(4));
     }
 }

@@ -7,7 +7,7 @@ use std::ops::Range;
 
 use rayon::prelude::*;
 
-use super::Jobs;
+use super::{Digit, Jobs};
 use crate::math::{
     montgomery::{Multiplier, Number, Residue},
     vector::{Task, Unit},
@@ -69,21 +69,25 @@ impl Task for Buckets<'_> {
         let unit_of = |lane: usize| (self.units.start + lane).min(self.units.end - 1);
         let mut at = [0; 8];
         let mut bucket = multiplier.zero();
-        for column in 0..exponents.columns {
-            let mut any = false;
+        let mut digits_of: [&[Digit]; 8] = [&[]; 8];
+        for (lane, digits) in digits_of[..U::LANES].iter_mut().enumerate() {
+            let (job, window) = (unit_of(lane) / exponents.windows, unit_of(lane) % exponents.windows);
+            *digits = exponents.of(job % exponents.rows, window);
+        }
+        let longest = digits_of.iter().map(|digits| digits.len()).max().unwrap_or(0);
+        for index in 0..longest {
             let mut terms: [&[u64]; 8] = [&[]; 8];
             for lane in 0..U::LANES {
-                let (job, window) = (unit_of(lane) / exponents.windows, unit_of(lane) % exponents.windows);
-                let (sample, row) = (job / exponents.rows, job % exponents.rows);
-                let (values, negative) = exponents.of(row, column);
-                at[lane] = place(lane, usize::from(negative), usize::from(values[window]));
-                any |= values[window] > 0;
-                terms[lane] = inputs[sample * exponents.columns + column];
+                let sample = unit_of(lane) / exponents.windows / exponents.rows;
+                // A lane that has no term left goes to a bucket that nobody reads.
+                (at[lane], terms[lane]) = match digits_of[lane].get(index) {
+                    Some(digit) => (
+                        place(lane, usize::from(digit.negative), usize::from(digit.value)),
+                        inputs[sample * exponents.columns + digit.column],
+                    ),
+                    None => (place(lane, 0, 0), &*ring.one),
+                };
             }
-            if !any {
-                continue;
-            }
-            // Digits of zero go to buckets that nobody reads.
             gather(unit, &table, &at, &mut bucket);
             let term = multiplier.load(&terms[..U::LANES]);
             multiplier.multiply(&mut bucket, &term);

@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use rayon::prelude::*;
 
-use super::{Digits, Jobs, load_all};
+use super::{Digit, Digits, Jobs, load_all};
 use crate::math::{
     montgomery::{Multiplier, Number},
     ring::lanes::Lanes,
@@ -13,6 +13,8 @@ use crate::math::{
 
 /// Bytes of tables that are kept at once: what a core's second cache holds.
 const TABLE_BYTES: usize = 1 << 20;
+/// The same where rows are sparse. Lanes wait for one another at the end of every tile, and sparse rows have few terms in each.
+const SPARSE_TABLE_BYTES: usize = 1 << 26;
 
 /// The products of every window, by group of jobs: sign, window, digit, lane.
 pub(super) fn sums(jobs: &Jobs<'_>) -> Vec<Vec<u64>> {
@@ -22,7 +24,9 @@ pub(super) fn sums(jobs: &Jobs<'_>) -> Vec<Vec<u64>> {
     let mut sums: Vec<Vec<u64>> = vec![Vec::new(); groups.len()];
     let (lanes, digits) = (ring.engine.lanes(), ring.constants.residue_digits());
     let entry_bytes = (size_of::<u64>() * digits) << width;
-    let tile = (TABLE_BYTES / (entry_bytes * samples).max(1)).next_multiple_of(lanes).min(columns.max(1));
+    let table_bytes = if exponents.full { TABLE_BYTES } else { SPARSE_TABLE_BYTES };
+    let tile =
+        (table_bytes / (entry_bytes * samples).max(1)).max(1).next_multiple_of(lanes).min(columns.max(1));
     // Where rows are empty, the products of nothing.
     let parts = if columns == 0 { 1 } else { columns.div_ceil(tile) };
     for part in (0..parts).map(|part| part * tile..columns.min((part + 1) * tile)) {
@@ -121,20 +125,24 @@ impl Task for Accumulate<'_> {
         let mut factor = multiplier.zero();
         let mut at = [0; 8];
         let mut flags = [0; 8];
-        for column in part.clone() {
-            for window in 0..exponents.windows {
-                let (mut any, mut negatives) = (false, 0);
+        for window in 0..exponents.windows {
+            let mut terms: [&[Digit]; 8] = [&[]; 8];
+            for (lane, terms) in terms[..U::LANES].iter_mut().enumerate() {
+                *terms = exponents.within(job(lane) % exponents.rows, window, &part);
+            }
+            let longest = terms.iter().map(|terms| terms.len()).max().unwrap_or(0);
+            for index in 0..longest {
+                let mut negatives = 0;
                 for lane in 0..U::LANES {
-                    let (sample, row) = (job(lane) / exponents.rows, job(lane) % exponents.rows);
-                    let (values, negative) = exponents.of(row, column);
-                    let input = sample * part.len() + column - part.start;
-                    at[lane] = ((input << exponents.width) + usize::from(values[window])) * digits;
-                    any |= values[window] > 0;
+                    let first = job(lane) / exponents.rows * part.len();
+                    // A lane that has no term left multiplies by the power of zero.
+                    let (input, value, negative) =
+                        terms[lane].get(index).map_or((first, 0, false), |digit| {
+                            (first + digit.column - part.start, digit.value, digit.negative)
+                        });
+                    at[lane] = ((input << exponents.width) + usize::from(value)) * digits;
                     flags[lane] = u64::from(negative);
                     negatives += usize::from(negative);
-                }
-                if !any {
-                    continue;
                 }
                 for (offset, digit) in factor.digits_mut().enumerate() {
                     *digit = unit.gather_vartime(tables, &at[..U::LANES], offset);
