@@ -18,7 +18,7 @@ mod report;
 mod scheme;
 mod training;
 
-pub use self::report::{claims, figure, table};
+pub use self::report::{CURVES, EPOCH, claims, figure, table};
 
 /// Keys of papers.
 const PAPERS: [&str; 5] = ["ppbp", "gelu_net", "crypto_dl", "paillier_cnn", "transfer_mlr"];
@@ -153,6 +153,7 @@ fn settings(spec: &Spec, checker: &mut Checker<'_>) -> Option<Settings> {
             training: training::settings(&spec.training),
             fine_tuning_epochs: (spec.approximation.stage == Stage::FineTuning)
                 .then(|| spec.training.fine_tuning_epochs.unwrap_or(spec.training.epochs)),
+            curve: spec.training.curve,
             security_bits,
             marked,
             system,

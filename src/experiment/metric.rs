@@ -54,7 +54,7 @@ impl Metric {
 }
 
 /// All names.
-pub const METRICS: [Metric; 77] = [
+pub const METRICS: [Metric; 79] = [
     metric("accuracy", "accuracy", Kind::Result, Fixed(4)),
     metric("loss", "loss", Kind::Result, Fixed(4)),
     metric("samples", "test samples", Kind::Result, Fixed(0)),
@@ -81,6 +81,8 @@ pub const METRICS: [Metric; 77] = [
     metric("error", "share of wrong labels", Kind::Result, Fixed(4)),
     metric("train_accuracy", "accuracy on the training part", Kind::Result, Fixed(4)),
     metric("iterations", "iterations", Kind::Result, Fixed(0)),
+    metric("diverged", "share that diverged", Kind::Result, Fixed(2)),
+    metric("diverged_epoch", "epoch of divergence", Kind::Result, Fixed(1)),
     metric("parameters", "weights", Kind::Result, Fixed(0)),
     metric("degree", "degree", Kind::Result, Fixed(0)),
     metric("degree_requested", "degree asked for", Kind::Result, Fixed(0)),

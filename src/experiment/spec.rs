@@ -435,9 +435,10 @@ pub struct TableSpec {
 pub struct FigureSpec {
     /// Bars, lines or points.
     pub kind: FigureKind,
-    /// The key on the x axis: `variant` or a key of the sweep or cases. Of points: a metric or count.
+    /// The key on the x axis: `variant` or a key of the sweep or cases. Of points: a metric or count. Of lines also `epoch`, with
+    /// `training.curve`: one line a repetition.
     pub x: String,
-    /// The metric or count on the y axis; of several each is a series of its own.
+    /// The metric or count on the y axis; of several each is a series of its own, and over epochs a chart of its own.
     pub y: OneOrMany,
     /// One series a value of this.
     pub series: Option<String>,
@@ -455,6 +456,22 @@ pub struct FigureSpec {
     /// Logarithmic x axis, where it is one of numbers.
     #[serde(default)]
     pub x_logarithmic: bool,
+    /// Over epochs: the y axes of single metrics, where they differ from what is said above.
+    #[serde(default)]
+    pub axes: BTreeMap<String, AxisSpec>,
+}
+
+/// The y axis of one metric.
+#[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct AxisSpec {
+    /// Its label, with its unit.
+    pub label: String,
+    /// Its range; values beyond lie on its edge.
+    pub range: Option<[f64; 2]>,
+    /// Whether it is logarithmic.
+    #[serde(default)]
+    pub logarithmic: bool,
 }
 
 /// Kinds of chart.

@@ -58,6 +58,10 @@ pub struct Axis {
 pub enum Mark {
     /// A line through the points in their order, with a marker on each.
     Line,
+    /// Lines without markers, but for the last point of each: a new one begins where x does not grow.
+    Curve,
+    /// A cross on each point, where something ends.
+    Cross,
     /// One bar per category, side by side with the bars of other series.
     Bar,
     /// Hollow diamonds, for published values; in a chart with bars they stand beside the bars of their category. Further
@@ -98,7 +102,7 @@ impl Chart {
 
     /// The chart as a PNG image, at twice the size of the SVG.
     pub fn png(&self) -> Result<Vec<u8>, ChartError> {
-        Sheet { title: String::new(), charts: vec![self.clone()] }.png()
+        Sheet { title: String::new(), charts: vec![self.clone()], columns: None }.png()
     }
 }
 

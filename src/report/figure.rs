@@ -1,5 +1,8 @@
 //! The chart of an experiment, or several side by side, from finished cells.
 
+mod epochs;
+
+use crate::experiment::check::EPOCH;
 use crate::experiment::metric;
 use crate::experiment::plan::{self, Plan};
 use crate::experiment::spec::FigureKind;
@@ -16,6 +19,9 @@ pub fn build(
     finished: &[Finished],
     reference: Option<&Reference>,
 ) -> Option<Sheet> {
+    if spec.x == EPOCH {
+        return epochs::build(plan, spec, finished);
+    }
     let figure = Figure { plan, spec, reference };
     let mut charts = Vec::new();
     match &spec.panels {
@@ -27,17 +33,21 @@ pub fn build(
                     .filter(|cell| cell.label(key).as_ref() == Some(&label))
                     .cloned()
                     .collect();
-                // A number alone says nothing.
-                let title = match label.parse::<f64>() {
-                    Ok(_) => format!("{} {label}", key.rsplit('.').next().unwrap_or_default()),
-                    Err(_) => label,
-                };
-                charts.extend(figure.chart(&part, &title));
+                charts.extend(figure.chart(&part, &panel_title(key, &label)));
             }
         }
     }
     let title = if spec.panels.is_some() { plan.title.clone() } else { String::new() };
-    (!charts.is_empty()).then_some(Sheet { title, charts })
+    (!charts.is_empty()).then_some(Sheet { title, charts, columns: None })
+}
+
+/// What stands above the chart of one label.
+fn panel_title(key: &str, label: &str) -> String {
+    match label.parse::<f64>() {
+        // A number alone says nothing.
+        Ok(_) => format!("{} {label}", key.rsplit('.').next().unwrap_or_default()),
+        Err(_) => label.to_owned(),
+    }
 }
 
 struct Figure<'a> {

@@ -21,6 +21,9 @@ pub struct Record {
     pub repetition: usize,
     /// Results.
     pub metrics: BTreeMap<String, f64>,
+    /// Results by epoch, the first before the training; none where they are not asked for.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub curves: BTreeMap<String, Vec<f64>>,
     /// Rounds, messages, bytes, operations.
     pub counts: BTreeMap<String, u64>,
     /// Security of the parameters by the named table; none where nothing is encrypted.

@@ -283,6 +283,7 @@ fn finish(cell: &Cell<'_>, settings: Option<&Settings>, computed: Computed) -> (
         point: labels(cell.point),
         repetition: cell.repetition,
         metrics: computed.metrics,
+        curves: computed.curves,
         counts: computed.counts,
         security_bits: encrypted.map(|settings| settings.security_bits),
         insecure_paper_parameters: encrypted.is_some_and(|settings| settings.marked),

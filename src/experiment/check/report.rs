@@ -15,6 +15,11 @@ use crate::{
 /// Keys that are not of the file but of the cell.
 const CELL_KEYS: [&str; 2] = ["variant", "repetition"];
 
+/// What charts call the number of passes over the training part.
+pub const EPOCH: &str = "epoch";
+/// The metrics that are recorded epoch by epoch.
+pub const CURVES: [&str; 2] = ["accuracy", "loss"];
+
 /// Reports a key of a table or chart that tells no cells apart.
 fn cell_key(path: &str, key: &str, keys: &[String], checker: &mut Checker<'_>) -> bool {
     let known = CELL_KEYS.contains(&key)
@@ -66,6 +71,7 @@ pub fn figure(spec: &FigureSpec, keys: &[String], checker: &mut Checker<'_>) -> 
             unknown_metric("figure.x", &spec.x, checker);
             false
         }
+        (FigureKind::Line, _) if spec.x == EPOCH => epochs(spec, checker),
         (FigureKind::Bar | FigureKind::Line, _) => cell_key("figure.x", &spec.x, keys, checker),
     };
     for (path, key) in [("figure.series", &spec.series), ("figure.panels", &spec.panels)] {
@@ -103,7 +109,34 @@ pub fn figure(spec: &FigureSpec, keys: &[String], checker: &mut Checker<'_>) -> 
         y_range: spec.y_range.map(|[low, high]| (low, high)),
         y_logarithmic: spec.y_logarithmic,
         x_logarithmic: spec.x_logarithmic,
+        axes: spec.axes.clone(),
     })
+}
+
+/// Checks a chart over epochs.
+fn epochs(spec: &FigureSpec, checker: &mut Checker<'_>) -> bool {
+    let before = checker.found.len();
+    checker.missing("training.curve", "a chart over epochs needs `training.curve = true`");
+    for name in spec.y.as_slice().iter().chain(spec.axes.keys()) {
+        if metric::find(name).is_some() && !CURVES.contains(&name.as_str()) {
+            checker.unknown("figure.y", "metric of an epoch", name, CURVES.into_iter());
+        }
+    }
+    if spec.x_logarithmic {
+        let message = "epochs begin at 0, which has no logarithm".to_owned();
+        checker.error("figure.x_logarithmic", Code::Incompatible, message, "leave it out");
+    }
+    for (name, axis) in &spec.axes {
+        if let Some([low, high]) = axis.range
+            && !(low < high && (!axis.logarithmic || low > 0.0))
+        {
+            let path = format!("figure.axes.{name}.range");
+            let message = format!("`{path}` is [{low}, {high}]");
+            let help = "allowed: a lower bound below the upper; above 0 on a logarithmic axis";
+            checker.error(&path, Code::Range, message, help);
+        }
+    }
+    !checker.has_errors_since(before)
 }
 
 /// Checks the `[[claim]]`s.

@@ -71,6 +71,9 @@ pub struct Settings {
     /// Passes with the polynomial after those with the activation.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub fine_tuning_epochs: Option<usize>,
+    /// Whether the training is recorded epoch by epoch, until it diverges if it does.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub curve: bool,
     /// Bits of security of the cryptosystem by the named table.
     pub security_bits: u32,
     /// Below what is required, and run all the same because the file says `security = "paper"`.

@@ -11,6 +11,8 @@ pub struct Sheet {
     pub title: String,
     /// The charts, row by row.
     pub charts: Vec<Chart>,
+    /// Charts in a row; none: as square as it goes, wider rather than higher.
+    pub columns: Option<usize>,
 }
 
 /// Image pixels per unit of the SVG.
@@ -71,8 +73,10 @@ impl Sheet {
         pixels.encode_png().map_err(|error| ChartError::Drawing { message: error.to_string() })
     }
 
-    /// Charts in a row: as square as it goes, wider rather than higher.
     fn columns(&self) -> usize {
+        if let Some(columns) = self.columns {
+            return columns.max(1);
+        }
         let mut columns = 1;
         while columns * columns < self.charts.len() {
             columns += 1;
@@ -102,13 +106,14 @@ mod tests {
 
     #[test]
     fn a_single_chart_is_its_own_sheet() {
-        let sheet = Sheet { title: String::new(), charts: vec![chart("one")] };
+        let sheet = Sheet { title: String::new(), charts: vec![chart("one")], columns: None };
         assert_eq!(sheet.svg().unwrap(), chart("one").svg().unwrap());
     }
 
     #[test]
     fn charts_stand_side_by_side_under_their_title() {
-        let sheet = Sheet { title: "a < b".to_owned(), charts: ["one", "two", "three"].map(chart).to_vec() };
+        let charts = ["one", "two", "three"].map(chart).to_vec();
+        let sheet = Sheet { title: "a < b".to_owned(), charts, columns: None };
         let svg = sheet.svg().unwrap();
         let size = |svg: &str| text::Measure::new().parse(svg).unwrap().size().to_int_size();
         let one = size(&chart("one").svg().unwrap());
