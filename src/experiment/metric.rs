@@ -54,7 +54,7 @@ impl Metric {
 }
 
 /// All names.
-pub const METRICS: [Metric; 79] = [
+pub const METRICS: [Metric; 84] = [
     metric("accuracy", "accuracy", Kind::Result, Fixed(4)),
     metric("loss", "loss", Kind::Result, Fixed(4)),
     metric("samples", "test samples", Kind::Result, Fixed(0)),
@@ -83,6 +83,11 @@ pub const METRICS: [Metric; 79] = [
     metric("iterations", "iterations", Kind::Result, Fixed(0)),
     metric("diverged", "share that diverged", Kind::Result, Fixed(2)),
     metric("diverged_epoch", "epoch of divergence", Kind::Result, Fixed(1)),
+    metric("psnr", "peak to noise (dB)", Kind::Result, Fixed(2)),
+    metric("correlation", "correlation with the original", Kind::Result, Fixed(4)),
+    metric("correlation_least", "least correlation", Kind::Result, Fixed(4)),
+    metric("correlation_greatest", "greatest correlation", Kind::Result, Fixed(4)),
+    metric("weight_error", "relative error of the weights", Kind::Result, Scientific(1)),
     metric("parameters", "weights", Kind::Result, Fixed(0)),
     metric("degree", "degree", Kind::Result, Fixed(0)),
     metric("degree_requested", "degree asked for", Kind::Result, Fixed(0)),

@@ -15,7 +15,7 @@ use crate::experiment::document::{Document, Node};
 use crate::experiment::metric::{CellExpression, Metric};
 use crate::experiment::spec::{AxisSpec, FigureKind, ProfileName, Randomness, Spec};
 
-pub use self::settings::{Approximation, Data, Local, Rule, Settings, System, Task, input_shape};
+pub use self::settings::{Approximation, Attack, Data, Local, Rule, Settings, System, Task, input_shape};
 
 /// More points than this are a mistake in a sweep.
 const MAX_POINTS: usize = 10_000;

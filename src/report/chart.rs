@@ -7,6 +7,7 @@
 
 mod check;
 mod draw;
+pub mod gallery;
 mod layout;
 mod mark;
 mod scale;

@@ -241,6 +241,7 @@ mod tests {
                 repetition,
                 metrics: BTreeMap::new(),
                 curves: BTreeMap::new(),
+                pictures: Vec::new(),
                 counts: BTreeMap::new(),
                 security_bits: None,
                 insecure_paper_parameters: false,

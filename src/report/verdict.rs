@@ -415,6 +415,7 @@ mod tests {
                 repetition: 0,
                 metrics: metrics.map(|(name, value)| (name.to_owned(), value)).into(),
                 curves: BTreeMap::new(),
+                pictures: Vec::new(),
                 counts: BTreeMap::new(),
                 security_bits: Some(128),
                 insecure_paper_parameters: false,

@@ -13,6 +13,7 @@ use crate::experiment::spec::Randomness;
 use crate::network::argmax;
 use crate::protocol::refresh;
 use crate::runner::conversation::{Conversation, converse};
+use crate::runner::record::Picture;
 use crate::runner::watch::Watch;
 use crate::runner::{RunError, prepared};
 
@@ -46,6 +47,8 @@ pub struct Computed {
     pub metrics: BTreeMap<String, f64>,
     /// Results by epoch.
     pub curves: BTreeMap<String, Vec<f64>>,
+    /// Pictures of an attack.
+    pub pictures: Vec<Picture>,
     /// Counts by name.
     pub counts: BTreeMap<String, u64>,
     /// SHA-256 over outputs and opened integers.

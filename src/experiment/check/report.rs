@@ -65,7 +65,23 @@ pub fn table(spec: &TableSpec, keys: &[String], checker: &mut Checker<'_>) -> Op
 
 /// Checks `[figure]`.
 pub fn figure(spec: &FigureSpec, keys: &[String], checker: &mut Checker<'_>) -> Option<Figure> {
+    let before = checker.found.len();
+    if spec.kind != FigureKind::Images {
+        let needed = [
+            ("figure.x", spec.x.is_empty()),
+            ("figure.y", spec.y.as_slice().is_empty()),
+            ("figure.x_label", spec.x_label.is_empty()),
+            ("figure.y_label", spec.y_label.is_empty()),
+        ];
+        for (path, _) in needed.into_iter().filter(|(_, is_missing)| *is_missing) {
+            checker.missing(path, "only a figure of images does without");
+        }
+    }
+    if checker.has_errors_since(before) {
+        return None;
+    }
     let mut fine = match (spec.kind, metric::find(&spec.x)) {
+        (FigureKind::Images, _) => true,
         (FigureKind::Scatter, Some(_)) => true,
         (FigureKind::Scatter, None) => {
             unknown_metric("figure.x", &spec.x, checker);
@@ -97,7 +113,7 @@ pub fn figure(spec: &FigureSpec, keys: &[String], checker: &mut Checker<'_>) -> 
             None => unknown_metric("figure.y", name, checker),
         }
     }
-    fine &= y.len() == spec.y.as_slice().len() && !y.is_empty();
+    fine &= y.len() == spec.y.as_slice().len() && (!y.is_empty() || spec.kind == FigureKind::Images);
     fine.then(|| Figure {
         kind: spec.kind,
         x: spec.x.clone(),

@@ -4,7 +4,7 @@ use serde::Serialize;
 
 use crate::approximation::{Polynomial, Request as Fit};
 use crate::dataset::{self, Scaling};
-use crate::experiment::spec::{IntervalRule, Precision, Randomness, Stage};
+use crate::experiment::spec::{AttackOn, IntervalRule, Precision, Randomness, Stage};
 use crate::network::{
     Activation, LayerSpec, Loss, Network, Nonlinearity, Optimiser, Shape, Training, architecture,
 };
@@ -26,6 +26,19 @@ pub enum Task {
         /// Its name in the manifest.
         describe: String,
     },
+    /// A party computes what it should not know.
+    Attack(Box<Attack>),
+}
+
+/// An attack, and the network and protocol that it is on.
+#[derive(Debug, Clone, Serialize)]
+pub struct Attack {
+    /// What it starts from.
+    pub on: AttackOn,
+    /// Pictures that are kept of the first repetition.
+    pub shown: usize,
+    /// The network and the protocol.
+    pub settings: Settings,
 }
 
 impl Task {
@@ -35,6 +48,7 @@ impl Task {
             Self::Inference(settings) => Some(&settings.data.name),
             Self::Approximation(_) => None,
             Self::Data { describe } => Some(describe),
+            Self::Attack(attack) => Some(&attack.settings.data.name),
         }
     }
 
@@ -42,7 +56,7 @@ impl Task {
     pub fn inference(&self) -> Option<&Settings> {
         match self {
             Self::Inference(settings) => Some(settings),
-            Self::Approximation(_) | Self::Data { .. } => None,
+            Self::Approximation(_) | Self::Data { .. } | Self::Attack(_) => None,
         }
     }
 }

@@ -63,14 +63,7 @@ impl Sheet {
 
     /// The sheet as a PNG image, at twice the size of the SVG.
     pub fn png(&self) -> Result<Vec<u8>, ChartError> {
-        let tree = text::Measure::new().parse(&self.svg()?)?;
-        let scale = f32::from(RASTER_SCALE);
-        let size = tree.size().to_int_size().scale_by(scale);
-        let (width, height) = size.map_or((u32::MAX, u32::MAX), |size| (size.width(), size.height()));
-        let mut pixels =
-            tiny_skia::Pixmap::new(width, height).ok_or(ChartError::TooLarge { width, height })?;
-        resvg::render(&tree, tiny_skia::Transform::from_scale(scale, scale), &mut pixels.as_mut());
-        pixels.encode_png().map_err(|error| ChartError::Drawing { message: error.to_string() })
+        raster(&self.svg()?)
     }
 
     fn columns(&self) -> usize {
@@ -85,7 +78,18 @@ impl Sheet {
     }
 }
 
-fn escape(text: &str) -> String {
+/// An SVG document as a PNG image, at twice its size.
+pub(super) fn raster(svg: &str) -> Result<Vec<u8>, ChartError> {
+    let tree = text::Measure::new().parse(svg)?;
+    let scale = f32::from(RASTER_SCALE);
+    let size = tree.size().to_int_size().scale_by(scale);
+    let (width, height) = size.map_or((u32::MAX, u32::MAX), |size| (size.width(), size.height()));
+    let mut pixels = tiny_skia::Pixmap::new(width, height).ok_or(ChartError::TooLarge { width, height })?;
+    resvg::render(&tree, tiny_skia::Transform::from_scale(scale, scale), &mut pixels.as_mut());
+    pixels.encode_png().map_err(|error| ChartError::Drawing { message: error.to_string() })
+}
+
+pub(super) fn escape(text: &str) -> String {
     text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;")
 }
 
