@@ -199,7 +199,8 @@ mod tests {
 
     #[test]
     fn a_network_s_own_gradient_gives_its_input_away() {
-        let network = Network::initialise(&[5, 4, 3], Activation::Sigmoid, Loss::CrossEntropy, &Stream::seeded(2));
+        let network =
+            Network::initialise(&[5, 4, 3], Activation::Sigmoid, Loss::CrossEntropy, &Stream::seeded(2));
         let x = array![[0.2, 0.0, 0.9, -0.4, 1.0]];
         let gradient = network.gradients(x.view(), &[1]);
         let weights = ArrayView2::from_shape((4, 5), &gradient[..20]).unwrap();

@@ -162,6 +162,22 @@ mod tests {
     }
 
     #[test]
+    fn a_curve_begins_anew_where_x_does_not_grow_and_crosses_join_nothing() {
+        let mut chart = lines();
+        let count = |chart: &Chart| chart.svg().unwrap().matches("<polyline").count();
+        let points =
+            [(512.0, 0.02), (1024.0, 0.2), (2048.0, 30.0), (512.0, 0.03), (1024.0, 0.1), (512.0, 0.5)];
+        chart.series = vec![series("runs", Mark::Curve, &points[..3])];
+        let one = count(&chart);
+        chart.series = vec![series("runs", Mark::Curve, &points[..5])];
+        assert_eq!(count(&chart), one + 1);
+        let without = count(&chart);
+        chart.series.push(series("ends", Mark::Cross, &points[2..3]));
+        // Two strokes with their rims, on the point and in the legend.
+        assert_eq!(count(&chart), without + 8);
+    }
+
+    #[test]
     fn equal_charts_give_equal_bytes() {
         for chart in [bars(&["Iris", "MNIST"]), lines()] {
             assert_eq!(chart.svg().unwrap(), chart.clone().svg().unwrap());

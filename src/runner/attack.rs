@@ -46,7 +46,9 @@ pub fn run(
     // Charts show one repetition.
     let shown = if repetition == 0 { attack.shown } else { 0 };
     computed.pictures.truncate(shown);
-    computed.metrics.extend(prepared.metrics.get("parameters").map(|count| ("parameters".to_owned(), *count)));
+    computed
+        .metrics
+        .extend(prepared.metrics.get("parameters").map(|count| ("parameters".to_owned(), *count)));
     computed.notes.extend(prepared.notes);
     Ok(computed)
 }
@@ -60,7 +62,8 @@ fn activations(prepared: &Prepared) -> Result<Computed, RunError> {
     };
     let sums = samples.dot(&layer.weights.t()) + &layer.bias;
     let seen = sums.mapv(|z| activation.value(z));
-    let rebuilt = attack::inputs_from_activations(layer, activation, seen.view()).ok_or(RunError::NoProtocol)?;
+    let rebuilt =
+        attack::inputs_from_activations(layer, activation, seen.view()).ok_or(RunError::NoProtocol)?;
     compare(prepared, &samples, &rebuilt)
 }
 
@@ -108,7 +111,8 @@ fn sums(prepared: &Prepared) -> Result<Computed, RunError> {
         // Forward every layer's sums, then back the products of all layers but the first.
         let mut take = |count: usize| -> Array1<f64> { opened.by_ref().take(count).collect() };
         let forward: Vec<Array1<f64>> = shapes.iter().map(|shape| take(shape.outputs)).collect();
-        let products: Vec<Array1<f64>> = shapes.iter().skip(1).rev().map(|shape| take(shape.inputs)).collect();
+        let products: Vec<Array1<f64>> =
+            shapes.iter().skip(1).rev().map(|shape| take(shape.inputs)).collect();
         let (Some(sums), Some(product)) = (forward.first(), products.last()) else { break };
         let error: Array1<f64> = product
             .iter()
@@ -143,7 +147,11 @@ fn protocol(prepared: &Prepared) -> Result<&Protocol, RunError> {
 }
 
 /// How like originals (samples x features) what was rebuilt of them is.
-fn compare(prepared: &Prepared, originals: &Array2<f64>, rebuilt: &Array2<f64>) -> Result<Computed, RunError> {
+fn compare(
+    prepared: &Prepared,
+    originals: &Array2<f64>,
+    rebuilt: &Array2<f64>,
+) -> Result<Computed, RunError> {
     let pairs = || originals.outer_iter().zip(rebuilt.outer_iter());
     let correlations: Vec<f64> = pairs().map(|(x, found)| attack::correlation(found, x)).collect();
     let noise: f64 = pairs().map(|(x, found)| attack::psnr(found, x)).sum();
@@ -231,15 +239,15 @@ impl registry::Visitor for Training<'_> {
                 let observer = Box::new(|opened: &[_]| {
                     steps.push(opened.iter().take(first).map(Number::to_f64).collect());
                 });
-                let server =
-                    Server::accept(&backend, protocol, &mut link, &private, &sessions, models, 0)?;
+                let server = Server::accept(&backend, protocol, &mut link, &private, &sessions, models, 0)?;
                 server.observed_by(observer).serve()?;
                 // The client waits for nothing more, and may be gone.
                 drop(link.send(&Message::new(Kind::Report, Vec::new())));
                 Ok(steps)
             });
             let train = || -> Result<Outcome, RunError> {
-                let (backend, mut link) = (Additive::new(twin, meter()), Link::new(Box::new(near), true, bytes));
+                let (backend, mut link) =
+                    (Additive::new(twin, meter()), Link::new(Box::new(near), true, bytes));
                 let private = prepared.private("client")?;
                 let mut client = Client::connect(&backend, protocol, &mut link, &private, 0)?;
                 let order = prepared.training_order();
@@ -254,5 +262,86 @@ impl registry::Visitor for Training<'_> {
             // The client's error comes first: the server's may only say that the client is gone.
             Ok(Seen { outcome: outcome?, steps: steps? })
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::backend::meter::Interrupt;
+    use crate::experiment::plan::{Plan, Request, Task};
+    use crate::experiment::spec::ProfileName;
+
+    /// The metrics of a cell on the little digits, which are part of the program.
+    fn metrics(on: &str, set: &[&str]) -> BTreeMap<String, f64> {
+        let variant = if on == "activations" { "plain" } else { "simulated" };
+        let text = format!(
+            r#"
+            schema = 1
+            [data]
+            name = "digits"
+            scaling = "min_max"
+            train_limit = 60
+            test_limit = 10
+            [network]
+            hidden = [64]
+            [training]
+            epochs = 1
+            [scheme]
+            name = "paillier"
+            [protocol]
+            name = "split"
+            training_iterations = 6
+            [attack]
+            on = "{on}"
+            [run]
+            task = "attack"
+            variants = ["{variant}"]
+            "#
+        );
+        let set: Vec<String> = set.iter().map(ToString::to_string).collect();
+        let request = Request {
+            name: "test",
+            origin: "test",
+            text: &text,
+            profile: ProfileName::Quick,
+            set: &set,
+            grid: &[],
+        };
+        let (plan, _) = Plan::load(&request).unwrap_or_else(|report| panic!("{report}"));
+        let Task::Attack(attack) = &plan.points[0].task else { panic!("no attack") };
+        let models = Models::none(Interrupt::default());
+        run(attack, 0, &Store::new("absent"), &models).unwrap().metrics
+    }
+
+    #[test]
+    fn as_many_neurons_as_pixels_give_digits_away() {
+        let found = metrics("activations", &[]);
+        assert!(found["correlation_least"] > 0.999, "{found:?}");
+        let fewer = metrics("activations", &["network.hidden=[16]"]);
+        assert!(fewer["correlation"] < 0.95, "{fewer:?}");
+    }
+
+    #[test]
+    fn gradients_give_digits_away_and_masked_ones_do_not() {
+        let open = metrics("gradients", &["protocol.masks=none"]);
+        assert!(open["correlation_least"] > 0.99 && open["psnr"] > 30.0, "{open:?}");
+        let masked = metrics("gradients", &[]);
+        assert!(masked["correlation"].abs() < 0.3 && masked["psnr"] < 15.0, "{masked:?}");
+        assert_eq!(open["samples"].to_bits(), masked["samples"].to_bits());
+    }
+
+    #[test]
+    fn the_client_solves_for_weights_with_two_iterations_more_than_inputs() {
+        let error = |iterations: usize| {
+            let set = [
+                "data.name=iris".to_owned(),
+                "network.hidden=[5]".to_owned(),
+                format!("protocol.training_iterations={iterations}"),
+            ];
+            metrics("sums", &set.each_ref().map(String::as_str))["weight_error"]
+        };
+        assert!(error(4) > 0.01, "{}", error(4));
+        assert!(error(6) < 1e-3, "{}", error(6));
     }
 }

@@ -324,4 +324,31 @@ mod tests {
         }
         assert_eq!(train(5, "training").network, first.network);
     }
+
+    #[test]
+    fn a_training_that_is_followed_is_the_same_and_one_that_diverges_ends_with_the_network_before() {
+        let models = Models::none(Interrupt::default());
+        let features = array![[0.0, 0.0], [0.0, 1.0], [1.0, 0.0], [1.0, 1.0]];
+        let labels = [0, 1, 1, 0];
+        let root = Stream::seeded(1);
+        let follow = |activation, learning_rate| {
+            let network = Network::initialise(&[2, 3, 2], activation, Loss::Squared, &root);
+            let optimiser = crate::network::Optimiser::sgd(learning_rate, 0.0);
+            let training = Training { epochs: 8, optimiser, ..Training::default() };
+            let samples = (features.view(), &labels[..]);
+            let kept = models.follow(network.clone(), samples, samples, &training, &root).unwrap();
+            (kept, models.train(network, samples, &training, (&root, "training")))
+        };
+        let ((trained, curve), alone) = follow(Activation::Tanh, 0.1);
+        assert_eq!((curve.scores.len(), curve.diverged), (9, None));
+        assert_eq!(trained.network, alone.unwrap().network);
+        assert_eq!(curve.scores.last(), Some(&trained.network.score(features.view(), &labels)));
+
+        let ((trained, curve), alone) = follow(Activation::Square, 10.0);
+        assert!(matches!(alone, Err(RunError::Network(NetworkError::Diverged { .. }))));
+        let epoch = curve.diverged.unwrap();
+        assert_eq!((trained.report.epochs, curve.scores.len()), (epoch - 1, epoch));
+        assert_eq!(curve.scores.last(), Some(&trained.network.score(features.view(), &labels)));
+        assert!(curve.scores.iter().all(|score| score.loss.is_finite()));
+    }
 }

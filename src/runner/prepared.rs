@@ -18,7 +18,8 @@ use crate::runner::model::{Curve, Models, Trained};
 /// Training samples that an interval is measured on.
 const MEASURED: usize = 2000;
 /// What stands below a table with trainings that diverged.
-const DIVERGED: &str = "where a training diverges, accuracy and loss are those after its last epoch with finite numbers";
+const DIVERGED: &str =
+    "where a training diverges, accuracy and loss are those after its last epoch with finite numbers";
 
 /// What every variant of a point and repetition shares.
 pub struct Prepared {

@@ -47,12 +47,14 @@ pub(super) fn attack(spec: &Spec, checker: &mut Checker<'_>) -> Option<Attack> {
         return Some(Attack { on, shown: spec.attack.shown, settings });
     }
     match &settings.system {
-        System::Split { protocol, .. } if protocol.training_iterations > 1 && !settings.hidden.is_empty() => {}
+        System::Split { protocol, .. } if protocol.training_iterations > 1 && !settings.hidden.is_empty() => {
+        }
         _ => {
             checker.error(
                 "protocol",
                 Code::Incompatible,
-                "this attack is on training under protocol `split`, of a network with hidden layers".to_owned(),
+                "this attack is on training under protocol `split`, of a network with hidden layers"
+                    .to_owned(),
                 "set `protocol.name` and, to 2 or more, `protocol.training_iterations`",
             );
             return None;

@@ -82,7 +82,8 @@ impl Gallery {
         let mut placed = Vec::new();
         for (row, lines) in self.rows.iter().zip(&names) {
             let height = row.pictures.iter().map(Picture::height).max().unwrap_or(0) * PIXEL;
-            let first = (y + height / 2 + label_size / 3).saturating_sub((lines.len().max(1) - 1) * (label_size + 3) / 2);
+            let first = (y + height / 2 + label_size / 3)
+                .saturating_sub((lines.len().max(1) - 1) * (label_size + 3) / 2);
             for (number, line) in lines.iter().enumerate() {
                 write(line, (left - MARGIN, first + number * (label_size + 3)), "end", label_size);
             }
@@ -140,7 +141,11 @@ fn paint(body: &mut String, (x, y): (usize, usize), picture: &Picture) {
     ));
 }
 
-#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "widths of texts are small and not negative")]
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "widths of texts are small and not negative"
+)]
 fn whole(length: f64) -> usize {
     length.ceil() as usize
 }
@@ -150,11 +155,8 @@ mod tests {
     use super::*;
 
     fn gallery() -> Gallery {
-        let picture = |caption: &str| Picture {
-            width: 2,
-            pixels: vec![0, 255, 128, 128],
-            caption: caption.to_owned(),
-        };
+        let picture =
+            |caption: &str| Picture { width: 2, pixels: vec![0, 255, 128, 128], caption: caption.to_owned() };
         let row = |name: &str, caption| Row { name: name.to_owned(), pictures: vec![picture(caption); 3] };
         Gallery { title: "a < b".to_owned(), rows: vec![row("original", ""), row("rebuilt", "r = 0.99")] }
     }
