@@ -7,6 +7,7 @@ use num_traits::ToPrimitive;
 use sha2::{Digest, Sha256};
 
 use crate::attack::{self, Iteration};
+use crate::backend::meter::Interrupt;
 use crate::backend::{Additive, Meter, Number};
 use crate::dataset::{self, Store};
 use crate::experiment::plan::{Attack, System};
@@ -36,12 +37,13 @@ pub fn run(
     repetition: usize,
     store: &Store,
     models: &Models<'_>,
+    interrupt: &Interrupt,
 ) -> Result<Computed, RunError> {
     let prepared = Prepared::with(&attack.settings, repetition, store, models)?;
     let mut computed = match attack.on {
         AttackOn::Activations => activations(&prepared)?,
-        AttackOn::Gradients => gradients(&prepared)?,
-        AttackOn::Sums => sums(&prepared)?,
+        AttackOn::Gradients => gradients(&prepared, interrupt)?,
+        AttackOn::Sums => sums(&prepared, interrupt)?,
     };
     // Charts show one repetition.
     let shown = if repetition == 0 { attack.shown } else { 0 };
@@ -68,9 +70,9 @@ fn activations(prepared: &Prepared) -> Result<Computed, RunError> {
 }
 
 /// The server, with the steps that it opens in training: those of every iteration but a session's last, of which it learns the sum alone.
-fn gradients(prepared: &Prepared) -> Result<Computed, RunError> {
+fn gradients(prepared: &Prepared, interrupt: &Interrupt) -> Result<Computed, RunError> {
     let protocol = protocol(prepared)?;
-    let seen = converse(prepared)?;
+    let seen = converse(prepared, interrupt)?;
     let order = prepared.training_order();
     let sessions = protocol.sessions(&prepared.sessions()).unwrap_or_default();
     let mut observed = Vec::new();
@@ -92,9 +94,9 @@ fn gradients(prepared: &Prepared) -> Result<Computed, RunError> {
 }
 
 /// The client, with everything that it opens in training.
-fn sums(prepared: &Prepared) -> Result<Computed, RunError> {
+fn sums(prepared: &Prepared, interrupt: &Interrupt) -> Result<Computed, RunError> {
     let protocol = protocol(prepared)?;
-    let seen = converse(prepared)?;
+    let seen = converse(prepared, interrupt)?;
     let order = prepared.training_order();
     let train = &prepared.split.train;
     let activation = &protocol.activation;
@@ -204,17 +206,18 @@ struct Seen {
 }
 
 /// Trains under the protocol on the scheme's twin: the parties' own code, masks included, on numbers in the clear.
-fn converse(prepared: &Prepared) -> Result<Seen, RunError> {
+fn converse(prepared: &Prepared, interrupt: &Interrupt) -> Result<Seen, RunError> {
     let System::Split { scheme, protocol } = &prepared.settings.system else {
         return Err(RunError::NoProtocol);
     };
-    let visitor = Training { prepared, protocol, plaintext_bits: scheme.plaintext_bits() };
+    let visitor = Training { prepared, protocol, interrupt, plaintext_bits: scheme.plaintext_bits() };
     scheme.visit(visitor).map_err(|error| ProtocolError::Backend(error.into()))?
 }
 
 struct Training<'a> {
     prepared: &'a Prepared,
     protocol: &'a split::Settings,
+    interrupt: &'a Interrupt,
     plaintext_bits: u64,
 }
 
@@ -222,12 +225,12 @@ impl registry::Visitor for Training<'_> {
     type Output = Result<Seen, RunError>;
 
     fn visit<S: AdditiveScheme + Clone>(self, scheme: S) -> Self::Output {
-        let Self { prepared, protocol, plaintext_bits } = self;
+        let Self { prepared, protocol, interrupt, plaintext_bits } = self;
         let twin = Twin::of(&scheme, plaintext_bits);
         let (near, far) = pipe();
         let bytes = Some([twin.ciphertext_bytes(); 2]);
         let first = protocol.shapes().first().map_or(0, |shape| shape.parameters());
-        let meter = Meter::default;
+        let meter = || Meter::new(interrupt.clone());
         std::thread::scope(|scope| {
             let twin_there = twin.clone();
             let serving = scope.spawn(move || -> Result<Vec<Vec<f64>>, RunError> {
@@ -268,7 +271,6 @@ impl registry::Visitor for Training<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::backend::meter::Interrupt;
     use crate::experiment::plan::{Plan, Request, Task};
     use crate::experiment::spec::ProfileName;
 
@@ -310,8 +312,9 @@ mod tests {
         };
         let (plan, _) = Plan::load(&request).unwrap_or_else(|report| panic!("{report}"));
         let Task::Attack(attack) = &plan.points[0].task else { panic!("no attack") };
-        let models = Models::none(Interrupt::default());
-        run(attack, 0, &Store::new("absent"), &models).unwrap().metrics
+        let interrupt = Interrupt::default();
+        let models = Models::none(interrupt.clone());
+        run(attack, 0, &Store::new("absent"), &models, &interrupt).unwrap().metrics
     }
 
     #[test]

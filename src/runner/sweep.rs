@@ -130,7 +130,8 @@ pub fn run(plan: &Plan, options: &Options<'_>) -> Result<Outcome, RunError> {
             }
             (Task::Approximation(request), _) => cell::fit(request).map(Work::Done),
             (Task::Attack(attack), _) => {
-                attack::run(attack, cell.repetition, options.store, &models).map(Work::Done)
+                attack::run(attack, cell.repetition, options.store, &models, &options.interrupt)
+                    .map(Work::Done)
             }
             (Task::Data { describe }, _) => cell::describe(describe, options.store).map(Work::Done),
         };
