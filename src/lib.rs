@@ -16,6 +16,8 @@ pub mod backend;
 
 pub mod protocol;
 
+pub mod attack;
+
 pub mod experiment;
 
 pub mod runner;

@@ -1,5 +1,6 @@
 //! Runs the cells of a plan: one (variant, point, repetition) after another, each cached by its content.
 
+pub mod attack;
 pub mod cache;
 pub mod cell;
 mod conversation;

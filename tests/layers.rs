@@ -9,7 +9,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// The chain, lowest first.
-const CHAIN: [&str; 11] = [
+const CHAIN: [&str; 12] = [
     "math",
     "scheme",
     "approximation",
@@ -17,6 +17,7 @@ const CHAIN: [&str; 11] = [
     "network",
     "backend",
     "protocol",
+    "attack",
     "experiment",
     "runner",
     "report",

@@ -85,6 +85,10 @@ fn describe_point(context: &Context, point: &Point) -> Result<(), CliError> {
             say(format!("  {function:?} by {method:?}, degree {degree}, on [{low}, {high}]"));
             return Ok(());
         }
+        Task::Attack(attack) => {
+            say(format!("  {}: an attack on {:?}{present}", attack.settings.data.name, attack.on));
+            return Ok(());
+        }
         Task::Data { describe } => {
             say(format!("  {describe}: the data set as it is found{present}"));
             return Ok(());

@@ -29,7 +29,7 @@ pub(super) fn main(context: &Context, arguments: &Arguments) -> Result<ExitStatu
     let mut differences = 0;
     for a in &left {
         let Some(b) = right.iter().find(|b| same(a, b)) else { continue };
-        for metric in &METRICS {
+        for metric in METRICS {
             let (Some(x), Some(y)) = (a.value(metric), b.value(metric)) else { continue };
             #[expect(clippy::float_cmp, reason = "deterministic values are equal or they are not")]
             let differs = x != y;

@@ -12,13 +12,14 @@ use crate::experiment::plan::{Data, Settings, Task};
 use crate::experiment::spec::{Architecture, Precision, Spec, Stage, TaskName};
 
 mod approximation;
+mod attack;
 mod network;
 mod protocol;
 mod report;
 mod scheme;
 mod training;
 
-pub use self::report::{claims, figure, table};
+pub use self::report::{CURVES, EPOCH, claims, figure, table};
 
 /// Keys of papers.
 const PAPERS: [&str; 5] = ["ppbp", "gelu_net", "crypto_dl", "paillier_cnn", "transfer_mlr"];
@@ -117,6 +118,7 @@ pub fn task(spec: &Spec, checker: &mut Checker<'_>) -> Option<Task> {
     let task = match spec.run.task {
         TaskName::Inference => settings(spec, checker).map(|settings| Task::Inference(Box::new(settings))),
         TaskName::Approximation => approximation::fit(spec, checker).map(Task::Approximation),
+        TaskName::Attack => attack::attack(spec, checker).map(|attack| Task::Attack(Box::new(attack))),
         TaskName::Data => data(spec, checker).map(|entry| Task::Data { describe: entry.name().to_owned() }),
     };
     task.filter(|_| !checker.has_errors_since(before))
@@ -153,6 +155,7 @@ fn settings(spec: &Spec, checker: &mut Checker<'_>) -> Option<Settings> {
             training: training::settings(&spec.training),
             fine_tuning_epochs: (spec.approximation.stage == Stage::FineTuning)
                 .then(|| spec.training.fine_tuning_epochs.unwrap_or(spec.training.epochs)),
+            curve: spec.training.curve,
             security_bits,
             marked,
             system,
@@ -229,10 +232,18 @@ fn run(spec: &Spec, checker: &mut Checker<'_>) {
         );
     }
     for (index, variant) in spec.run.variants.iter().enumerate() {
-        if spec.run.task != TaskName::Inference && *variant != Variant::Plain {
+        let others = match spec.run.task {
+            TaskName::Inference => Variant::ALL.as_slice(),
+            // Its rules are its own.
+            TaskName::Attack => &[Variant::Plain, Variant::Simulated],
+            TaskName::Approximation | TaskName::Data => &[Variant::Plain],
+        };
+        if !others.contains(variant) {
             let path = format!("run.variants.{index}");
             let message = format!("nothing of this task can be {variant}");
-            checker.error(&path, Code::Incompatible, message, "allowed: plain");
+            let names: Vec<&str> = others.iter().map(|variant| variant.name()).collect();
+            let help = format!("allowed: {}", names.join(", "));
+            checker.error(&path, Code::Incompatible, message, &help);
         }
         if spec.run.variants.iter().take(index).any(|earlier| earlier == variant) {
             let path = format!("run.variants.{index}");

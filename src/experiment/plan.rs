@@ -2,6 +2,7 @@
 
 mod settings;
 
+use std::collections::BTreeMap;
 use std::ops::Range;
 
 use toml::de::{DeTable, DeValue};
@@ -12,9 +13,9 @@ use crate::experiment::claim::Relation;
 use crate::experiment::diagnostic::{Code, Diagnostic, Report};
 use crate::experiment::document::{Document, Node};
 use crate::experiment::metric::{CellExpression, Metric};
-use crate::experiment::spec::{FigureKind, ProfileName, Randomness, Spec};
+use crate::experiment::spec::{AxisSpec, FigureKind, ProfileName, Randomness, Spec};
 
-pub use self::settings::{Approximation, Data, Local, Rule, Settings, System, Task, input_shape};
+pub use self::settings::{Approximation, Attack, Data, Local, Rule, Settings, System, Task, input_shape};
 
 /// More points than this are a mistake in a sweep.
 const MAX_POINTS: usize = 10_000;
@@ -106,6 +107,8 @@ pub struct Figure {
     pub y_logarithmic: bool,
     /// Logarithmic x axis.
     pub x_logarithmic: bool,
+    /// Over epochs, where a metric's y axis differs.
+    pub axes: BTreeMap<String, AxisSpec>,
 }
 
 /// A checked claim.

@@ -54,6 +54,9 @@ pub struct Spec {
     /// Who computes what, and what is sent.
     #[serde(default)]
     pub protocol: ProtocolSpec,
+    /// Where the task is an attack: which.
+    #[serde(default)]
+    pub attack: AttackSpec,
     /// Variants, repetitions, seed.
     #[serde(default)]
     pub run: RunSpec,
@@ -391,13 +394,44 @@ pub enum TaskName {
     Approximation,
     /// A data set is read and described.
     Data,
+    /// A party computes from what it sees what it should not know.
+    Attack,
+}
+
+/// What an attack starts from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum AttackOn {
+    /// The server rebuilds test samples from the first layer's activations in the clear.
+    #[default]
+    Activations,
+    /// The server rebuilds training samples from the gradients that it opens under protocol `split`.
+    Gradients,
+    /// The client solves for the first layer's weights from the sums that it opens under protocol `split`.
+    Sums,
+}
+
+/// `[attack]`
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct AttackSpec {
+    /// What it starts from: `activations`, `gradients` or `sums`.
+    pub on: AttackOn,
+    /// So many pictures of the first repetition are kept for charts.
+    pub shown: usize,
+}
+
+impl Default for AttackSpec {
+    fn default() -> Self {
+        Self { on: AttackOn::default(), shown: 6 }
+    }
 }
 
 /// `[run]`
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct RunSpec {
-    /// `inference` (default), `approximation` or `data`.
+    /// `inference` (default), `approximation`, `data` or `attack`.
     pub task: TaskName,
     /// A name for this point, for tables and charts; decides nothing.
     pub label: String,
@@ -441,19 +475,24 @@ pub struct TableSpec {
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct FigureSpec {
-    /// Bars, lines or points.
+    /// Bars, lines, points or images.
     pub kind: FigureKind,
-    /// The key on the x axis: `variant` or a key of the sweep or cases. Of points: a metric or count.
+    /// The key on the x axis: `variant` or a key of the sweep or cases. Of points: a metric or count. Of lines also `epoch`, with
+    /// `training.curve`: one line a repetition.
+    #[serde(default)]
     pub x: String,
-    /// The metric or count on the y axis; of several each is a series of its own.
+    /// The metric or count on the y axis; of several each is a series of its own, and over epochs a chart of its own.
+    #[serde(default)]
     pub y: OneOrMany,
     /// One series a value of this.
     pub series: Option<String>,
     /// One chart a value of this, side by side.
     pub panels: Option<String>,
     /// Label of the x axis, with its unit.
+    #[serde(default)]
     pub x_label: String,
     /// Label of the y axis, with its unit.
+    #[serde(default)]
     pub y_label: String,
     /// Range of the y axis.
     pub y_range: Option<[f64; 2]>,
@@ -463,6 +502,22 @@ pub struct FigureSpec {
     /// Logarithmic x axis, where it is one of numbers.
     #[serde(default)]
     pub x_logarithmic: bool,
+    /// Over epochs: the y axes of single metrics, where they differ from what is said above.
+    #[serde(default)]
+    pub axes: BTreeMap<String, AxisSpec>,
+}
+
+/// The y axis of one metric.
+#[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct AxisSpec {
+    /// Its label, with its unit.
+    pub label: String,
+    /// Its range; values beyond lie on its edge.
+    pub range: Option<[f64; 2]>,
+    /// Whether it is logarithmic.
+    #[serde(default)]
+    pub logarithmic: bool,
 }
 
 /// Kinds of chart.
@@ -475,6 +530,8 @@ pub enum FigureKind {
     Line,
     /// A point a value of every key, one metric against another.
     Scatter,
+    /// Pictures of an attack: a row of originals, and below it one of what was rebuilt for every point, named by `series`.
+    Images,
 }
 
 /// A string or a list of strings.
@@ -485,6 +542,12 @@ pub enum OneOrMany {
     One(String),
     /// Several.
     Many(Vec<String>),
+}
+
+impl Default for OneOrMany {
+    fn default() -> Self {
+        Self::Many(Vec::new())
+    }
 }
 
 impl OneOrMany {

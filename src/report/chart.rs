@@ -7,6 +7,7 @@
 
 mod check;
 mod draw;
+pub mod gallery;
 mod layout;
 mod mark;
 mod scale;
@@ -58,6 +59,10 @@ pub struct Axis {
 pub enum Mark {
     /// A line through the points in their order, with a marker on each.
     Line,
+    /// Lines without markers, but for the last point of each: a new one begins where x does not grow.
+    Curve,
+    /// A cross on each point, where something ends.
+    Cross,
     /// One bar per category, side by side with the bars of other series.
     Bar,
     /// Hollow diamonds, for published values; in a chart with bars they stand beside the bars of their category. Further
@@ -98,7 +103,7 @@ impl Chart {
 
     /// The chart as a PNG image, at twice the size of the SVG.
     pub fn png(&self) -> Result<Vec<u8>, ChartError> {
-        Sheet { title: String::new(), charts: vec![self.clone()] }.png()
+        Sheet { title: String::new(), charts: vec![self.clone()], columns: None }.png()
     }
 }
 
@@ -154,6 +159,22 @@ mod tests {
             _ => None,
         });
         (tree.size(), boxes.collect())
+    }
+
+    #[test]
+    fn a_curve_begins_anew_where_x_does_not_grow_and_crosses_join_nothing() {
+        let mut chart = lines();
+        let count = |chart: &Chart| chart.svg().unwrap().matches("<polyline").count();
+        let points =
+            [(512.0, 0.02), (1024.0, 0.2), (2048.0, 30.0), (512.0, 0.03), (1024.0, 0.1), (512.0, 0.5)];
+        chart.series = vec![series("runs", Mark::Curve, &points[..3])];
+        let one = count(&chart);
+        chart.series = vec![series("runs", Mark::Curve, &points[..5])];
+        assert_eq!(count(&chart), one + 1);
+        let without = count(&chart);
+        chart.series.push(series("ends", Mark::Cross, &points[2..3]));
+        // Two strokes with their rims, on the point and in the legend.
+        assert_eq!(count(&chart), without + 8);
     }
 
     #[test]

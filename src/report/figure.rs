@@ -1,13 +1,51 @@
 //! The chart of an experiment, or several side by side, from finished cells.
 
+mod epochs;
+mod images;
+
+use crate::experiment::check::EPOCH;
 use crate::experiment::metric;
 use crate::experiment::plan::{self, Plan};
 use crate::experiment::spec::FigureKind;
-use crate::report::chart::{Axis, Chart, Mark, Point, Scale, Series, Sheet};
+use crate::report::chart::gallery::Gallery;
+use crate::report::chart::{Axis, Chart, ChartError, Mark, Point, Scale, Series, Sheet};
 use crate::report::reference::Reference;
 use crate::report::summary::Summary;
 use crate::report::table::{combinations, distinct, undetermined};
 use crate::runner::record::Finished;
+
+/// What a figure comes to.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Drawing {
+    /// Charts.
+    Sheet(Sheet),
+    /// Pictures.
+    Gallery(Gallery),
+}
+
+impl Drawing {
+    /// As an SVG document.
+    ///
+    /// # Errors
+    /// Those of [`Sheet::svg`] and [`Gallery::svg`].
+    pub fn svg(&self) -> Result<String, ChartError> {
+        match self {
+            Self::Sheet(sheet) => sheet.svg(),
+            Self::Gallery(gallery) => gallery.svg(),
+        }
+    }
+
+    /// As a PNG image, at twice the size of the SVG.
+    ///
+    /// # Errors
+    /// Those of [`Sheet::png`] and [`Gallery::png`].
+    pub fn png(&self) -> Result<Vec<u8>, ChartError> {
+        match self {
+            Self::Sheet(sheet) => sheet.png(),
+            Self::Gallery(gallery) => gallery.png(),
+        }
+    }
+}
 
 /// Builds the charts; none when there is nothing to draw.
 pub fn build(
@@ -15,7 +53,13 @@ pub fn build(
     spec: &plan::Figure,
     finished: &[Finished],
     reference: Option<&Reference>,
-) -> Option<Sheet> {
+) -> Option<Drawing> {
+    if spec.kind == FigureKind::Images {
+        return images::build(plan, spec, finished).map(Drawing::Gallery);
+    }
+    if spec.x == EPOCH {
+        return epochs::build(plan, spec, finished).map(Drawing::Sheet);
+    }
     let figure = Figure { plan, spec, reference };
     let mut charts = Vec::new();
     match &spec.panels {
@@ -27,17 +71,21 @@ pub fn build(
                     .filter(|cell| cell.label(key).as_ref() == Some(&label))
                     .cloned()
                     .collect();
-                // A number alone says nothing.
-                let title = match label.parse::<f64>() {
-                    Ok(_) => format!("{} {label}", key.rsplit('.').next().unwrap_or_default()),
-                    Err(_) => label,
-                };
-                charts.extend(figure.chart(&part, &title));
+                charts.extend(figure.chart(&part, &panel_title(key, &label)));
             }
         }
     }
     let title = if spec.panels.is_some() { plan.title.clone() } else { String::new() };
-    (!charts.is_empty()).then_some(Sheet { title, charts })
+    (!charts.is_empty()).then_some(Drawing::Sheet(Sheet { title, charts, columns: None }))
+}
+
+/// What stands above the chart of one label.
+fn panel_title(key: &str, label: &str) -> String {
+    match label.parse::<f64>() {
+        // A number alone says nothing.
+        Ok(_) => format!("{} {label}", key.rsplit('.').next().unwrap_or_default()),
+        Err(_) => label.to_owned(),
+    }
 }
 
 struct Figure<'a> {
@@ -58,7 +106,7 @@ impl Place {
         let labels = if spec.kind == FigureKind::Scatter { Vec::new() } else { distinct(finished, &spec.x) };
         let numbers = match spec.kind {
             FigureKind::Line => labels.iter().map(|label| label.parse().ok()).collect(),
-            FigureKind::Bar => None,
+            FigureKind::Bar | FigureKind::Images => None,
             FigureKind::Scatter => Some(Vec::new()),
         };
         Self { labels, numbers }

@@ -240,6 +240,8 @@ mod tests {
                 point: labels.iter().map(|(key, label)| ((*key).to_owned(), (*label).to_owned())).collect(),
                 repetition,
                 metrics: BTreeMap::new(),
+                curves: BTreeMap::new(),
+                pictures: Vec::new(),
                 counts: BTreeMap::new(),
                 security_bits: None,
                 insecure_paper_parameters: false,

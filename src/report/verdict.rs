@@ -414,6 +414,8 @@ mod tests {
                 point: BTreeMap::from([("data.name".to_owned(), "iris".to_owned())]),
                 repetition: 0,
                 metrics: metrics.map(|(name, value)| (name.to_owned(), value)).into(),
+                curves: BTreeMap::new(),
+                pictures: Vec::new(),
                 counts: BTreeMap::new(),
                 security_bits: Some(128),
                 insecure_paper_parameters: false,

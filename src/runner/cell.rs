@@ -13,6 +13,7 @@ use crate::experiment::spec::Randomness;
 use crate::network::argmax;
 use crate::protocol::refresh;
 use crate::runner::conversation::{Conversation, converse};
+use crate::runner::record::Picture;
 use crate::runner::watch::Watch;
 use crate::runner::{RunError, prepared};
 
@@ -44,6 +45,10 @@ pub fn key(task: &Task, variant: Variant, repetition: usize, store: &Store) -> R
 pub struct Computed {
     /// Results by name.
     pub metrics: BTreeMap<String, f64>,
+    /// Results by epoch.
+    pub curves: BTreeMap<String, Vec<f64>>,
+    /// Pictures of an attack.
+    pub pictures: Vec<Picture>,
     /// Counts by name.
     pub counts: BTreeMap<String, u64>,
     /// SHA-256 over outputs and opened integers.
@@ -113,9 +118,11 @@ fn local(prepared: &Prepared) -> Computed {
     let outputs = &prepared.outputs;
     let mut hash = Sha256::new();
     outputs.iter().for_each(|number| hash.update(number.to_le_bytes()));
+    prepared.curves.values().flatten().for_each(|number| hash.update(number.to_le_bytes()));
     let seconds = BTreeMap::from([("seconds_training".to_owned(), prepared.training_seconds)]);
     Computed {
         metrics: quality(prepared, outputs, outputs),
+        curves: prepared.curves.clone(),
         digest: hex::encode(hash.finalize()),
         seconds,
         notes: prepared.notes.clone(),
@@ -258,7 +265,16 @@ fn summarise(
     }
     let digest = digest(run, &published);
     let transcript = (settings.rng == Randomness::Seeded).then(|| run.transcript.clone());
-    Computed { metrics, counts, digest, transcript, seconds, disagrees, notes: prepared.notes.clone() }
+    Computed {
+        metrics,
+        counts,
+        digest,
+        transcript,
+        seconds,
+        disagrees,
+        notes: prepared.notes.clone(),
+        ..Computed::default()
+    }
 }
 
 fn greatest_difference<'a>(left: impl Iterator<Item = &'a f64>, right: impl Iterator<Item = &'a f64>) -> f64 {

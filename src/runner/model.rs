@@ -12,7 +12,7 @@ use sha2::{Digest, Sha256};
 use crate::backend::meter::Interrupt;
 use crate::experiment::plan::Settings;
 use crate::math::stream::Stream;
-use crate::network::{Epoch, Network, NetworkError, Real, Report, Stop, Trainer, Training};
+use crate::network::{Epoch, Network, NetworkError, Real, Report, Score, Stop, Trainer, Training};
 use crate::runner::RunError;
 use crate::runner::cache::build;
 use crate::runner::file::write_atomic;
@@ -49,6 +49,14 @@ impl<T> Trained<T> {
         let report = Report { epochs: 0, kept: 0, stop: Stop::Epochs };
         Self { network, report, accuracy: f64::NAN, seconds: 0.0 }
     }
+}
+
+/// A training, epoch by epoch.
+pub struct Curve {
+    /// Of the network on samples that it is not trained on: before the training, and after every epoch whose numbers are finite.
+    pub scores: Vec<Score>,
+    /// The epoch, counted from 1, in which loss or weights left the finite numbers, if they did: nothing comes after it.
+    pub diverged: Option<usize>,
 }
 
 /// What stands beside a network's file.
@@ -138,6 +146,66 @@ impl<'a> Models<'a> {
             keep(path, &trained)?;
         }
         Ok(trained)
+    }
+
+    /// Trains like [`Models::train`] and looks at the network after every epoch on samples that are held out. A training that diverges ends
+    /// with the network before that epoch. Nothing is kept.
+    ///
+    /// # Errors
+    /// What training refuses, divergence apart, and [`RunError::Interrupted`].
+    pub fn follow<T: Real>(
+        &self,
+        network: Network<T>,
+        (features, labels): (ArrayView2<'_, T>, &[usize]),
+        (test, test_labels): (ArrayView2<'_, T>, &[usize]),
+        training: &Training,
+        root: &Stream,
+    ) -> Result<(Trained<T>, Curve), RunError> {
+        let stream = &root.derive("training");
+        let (start, mut said) = (Instant::now(), Instant::now());
+        let mut trainer = Trainer::new(network, *training)?;
+        let mut curve = Curve { scores: vec![trainer.network().score(test, test_labels)], diverged: None };
+        let mut accuracy = f64::NAN;
+        let mut before = trainer.network().clone();
+        loop {
+            let interrupt = &self.interrupt;
+            let go_on = &mut |_| {
+                if interrupt.is_raised() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+            };
+            let epoch = match trainer.epoch(features, labels, stream, go_on) {
+                Ok(Some(epoch)) => epoch,
+                Ok(None) => break,
+                Err(NetworkError::Diverged { epoch, .. }) => {
+                    curve.diverged = Some(epoch);
+                    break;
+                }
+                Err(error) => return Err(error.into()),
+            };
+            let score = trainer.network().score(test, test_labels);
+            // Finite weights can still be too large for the sums of their products.
+            if !score.loss.is_finite() {
+                curve.diverged = Some(epoch.number);
+                break;
+            }
+            curve.scores.push(score);
+            before.clone_from(trainer.network());
+            accuracy = epoch.accuracy;
+            if said.elapsed() > LONG {
+                said = Instant::now();
+                self.say(&epoch, start.elapsed(), epoch.number);
+            }
+        }
+        if self.interrupt.is_raised() {
+            return Err(RunError::Interrupted);
+        }
+        let (mut network, mut report) = trainer.finish();
+        if let Some(epoch) = curve.diverged {
+            network = before;
+            report.epochs = epoch - 1;
+            report.kept = epoch - 1;
+        }
+        let seconds = start.elapsed().as_secs_f64();
+        Ok((Trained { network, report, accuracy, seconds }, curve))
     }
 
     fn say(&self, epoch: &Epoch, elapsed: Duration, done: usize) {
@@ -255,5 +323,32 @@ mod tests {
             }
         }
         assert_eq!(train(5, "training").network, first.network);
+    }
+
+    #[test]
+    fn a_training_that_is_followed_is_the_same_and_one_that_diverges_ends_with_the_network_before() {
+        let models = Models::none(Interrupt::default());
+        let features = array![[0.0, 0.0], [0.0, 1.0], [1.0, 0.0], [1.0, 1.0]];
+        let labels = [0, 1, 1, 0];
+        let root = Stream::seeded(1);
+        let follow = |activation, learning_rate| {
+            let network = Network::initialise(&[2, 3, 2], activation, Loss::Squared, &root);
+            let optimiser = crate::network::Optimiser::sgd(learning_rate, 0.0);
+            let training = Training { epochs: 8, optimiser, ..Training::default() };
+            let samples = (features.view(), &labels[..]);
+            let kept = models.follow(network.clone(), samples, samples, &training, &root).unwrap();
+            (kept, models.train(network, samples, &training, (&root, "training")))
+        };
+        let ((trained, curve), alone) = follow(Activation::Tanh, 0.1);
+        assert_eq!((curve.scores.len(), curve.diverged), (9, None));
+        assert_eq!(trained.network, alone.unwrap().network);
+        assert_eq!(curve.scores.last(), Some(&trained.network.score(features.view(), &labels)));
+
+        let ((trained, curve), alone) = follow(Activation::Square, 10.0);
+        assert!(matches!(alone, Err(RunError::Network(NetworkError::Diverged { .. }))));
+        let epoch = curve.diverged.unwrap();
+        assert_eq!((trained.report.epochs, curve.scores.len()), (epoch - 1, epoch));
+        assert_eq!(curve.scores.last(), Some(&trained.network.score(features.view(), &labels)));
+        assert!(curve.scores.iter().all(|score| score.loss.is_finite()));
     }
 }

@@ -13,10 +13,13 @@ use crate::math::stream::Stream;
 use crate::network::{Network, Nonlinearity, Real, Training};
 use crate::runner::RunError;
 use crate::runner::estimate::{self, Forecast};
-use crate::runner::model::{Models, Trained};
+use crate::runner::model::{Curve, Models, Trained};
 
 /// Training samples that an interval is measured on.
 const MEASURED: usize = 2000;
+/// What stands below a table with trainings that diverged.
+const DIVERGED: &str =
+    "where a training diverges, accuracy and loss are those after its last epoch with finite numbers";
 
 /// What every variant of a point and repetition shares.
 pub struct Prepared {
@@ -32,6 +35,8 @@ pub struct Prepared {
     pub training_seconds: f64,
     /// What training and approximation came to.
     pub metrics: BTreeMap<String, f64>,
+    /// Accuracy and loss on the test samples by epoch, where they are asked for.
+    pub curves: BTreeMap<String, Vec<f64>>,
     /// What a reader of the numbers must know.
     pub notes: Vec<String>,
     /// The outputs for the test samples of the protocol in plaintext, in the precision of the training; samples x outputs.
@@ -119,9 +124,19 @@ impl Prepared {
         let train = |network: Network<T>, training: &Training, purpose: &str| {
             models.train(network, (features.view(), labels), training, (&root, purpose))
         };
+        let workload = split.test.take(settings.data.test_limit.unwrap_or(usize::MAX));
+        let test = T::nearest(workload.features.view());
+        let mut curve = None;
         let Trained { network: mut trained, report, accuracy, mut seconds } =
             if settings.system.trains_model() {
                 Trained::untouched(initial.clone())
+            } else if settings.curve {
+                let samples = (features.view(), &labels[..]);
+                let held_out = (test.view(), &workload.labels[..]);
+                let (trained, found) =
+                    models.follow(initial.clone(), samples, held_out, &settings.training, &root)?;
+                curve = Some(found);
+                trained
             } else {
                 train(initial.clone(), &settings.training, "training")?
             };
@@ -130,7 +145,8 @@ impl Prepared {
             metrics.insert("iterations".to_owned(), settings.system.training_iterations() as f64);
         } else {
             metrics.insert("iterations".to_owned(), report.epochs as f64);
-            metrics.insert("train_accuracy".to_owned(), accuracy);
+            // Of a training that diverged at once there is none.
+            metrics.extend((!accuracy.is_nan()).then(|| ("train_accuracy".to_owned(), accuracy)));
         }
         if let (None, Some(asked)) = (&chosen, &settings.approximation) {
             let mut request = asked.request.clone();
@@ -143,9 +159,17 @@ impl Prepared {
             let fitted = approximate(&request)?;
             chosen = Some((request, fitted));
         }
-        let workload = split.test.take(settings.data.test_limit.unwrap_or(usize::MAX));
-        let test = T::nearest(workload.features.view());
         let mut notes = Vec::new();
+        let mut curves = BTreeMap::new();
+        if let Some(Curve { scores, diverged }) = curve {
+            metrics.insert("diverged".to_owned(), f64::from(u8::from(diverged.is_some())));
+            if let Some(epoch) = diverged {
+                metrics.insert("diverged_epoch".to_owned(), epoch as f64);
+                notes.push(DIVERGED.to_owned());
+            }
+            curves.insert("accuracy".to_owned(), scores.iter().map(|score| score.accuracy).collect());
+            curves.insert("loss".to_owned(), scores.iter().map(|score| score.loss).collect());
+        }
         if let Some((request, fitted)) = &chosen {
             metrics.extend(polynomial_metrics(fitted));
             notes.extend(polynomial_note(request, fitted));
@@ -174,6 +198,7 @@ impl Prepared {
             trained,
             training_seconds: seconds,
             metrics,
+            curves,
             notes,
             outputs,
             root,

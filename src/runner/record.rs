@@ -21,6 +21,12 @@ pub struct Record {
     pub repetition: usize,
     /// Results.
     pub metrics: BTreeMap<String, f64>,
+    /// Results by epoch, the first before the training; none where they are not asked for.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub curves: BTreeMap<String, Vec<f64>>,
+    /// Pictures of an attack; none elsewhere.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub pictures: Vec<Picture>,
     /// Rounds, messages, bytes, operations.
     pub counts: BTreeMap<String, u64>,
     /// Security of the parameters by the named table; none where nothing is encrypted.
@@ -34,6 +40,19 @@ pub struct Record {
     /// What a reader of the numbers must know.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub notes: Vec<String>,
+}
+
+/// A picture before and after an attack.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Picture {
+    /// Pixels in a row.
+    pub width: usize,
+    /// Brightness of its pixels row by row, two hexadecimal digits each.
+    pub original: String,
+    /// The same as it was rebuilt, what is below 0 or above 1 being cut off.
+    pub rebuilt: String,
+    /// Pearson's correlation of the two, before anything was cut off.
+    pub correlation: f64,
 }
 
 /// One line of `measured.jsonl`: what differs from run to run.

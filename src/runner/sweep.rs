@@ -19,7 +19,7 @@ use crate::runner::provenance::{self, Origin};
 use crate::runner::record::{Finished, Measured, Record};
 use crate::runner::serve::Hello;
 use crate::runner::watch::Watch;
-use crate::runner::{RunError, estimate};
+use crate::runner::{RunError, attack, estimate};
 
 /// How a plan is run.
 #[derive(Debug)]
@@ -129,6 +129,10 @@ pub fn run(plan: &Plan, options: &Options<'_>) -> Result<Outcome, RunError> {
                     .map(|ready| Work::Inference(Rc::new(ready)))
             }
             (Task::Approximation(request), _) => cell::fit(request).map(Work::Done),
+            (Task::Attack(attack), _) => {
+                attack::run(attack, cell.repetition, options.store, &models, &options.interrupt)
+                    .map(Work::Done)
+            }
             (Task::Data { describe }, _) => cell::describe(describe, options.store).map(Work::Done),
         };
         let done = work.and_then(|work| {
@@ -286,6 +290,8 @@ fn finish(cell: &Cell<'_>, settings: Option<&Settings>, computed: Computed) -> (
         point: labels(cell.point),
         repetition: cell.repetition,
         metrics: computed.metrics,
+        curves: computed.curves,
+        pictures: computed.pictures,
         counts: computed.counts,
         security_bits: encrypted.map(|settings| settings.security_bits),
         insecure_paper_parameters: encrypted.is_some_and(|settings| settings.marked),

@@ -15,6 +15,11 @@ use crate::{
 /// Keys that are not of the file but of the cell.
 const CELL_KEYS: [&str; 2] = ["variant", "repetition"];
 
+/// What charts call the number of passes over the training part.
+pub const EPOCH: &str = "epoch";
+/// The metrics that are recorded epoch by epoch.
+pub const CURVES: [&str; 2] = ["accuracy", "loss"];
+
 /// Reports a key of a table or chart that tells no cells apart.
 fn cell_key(path: &str, key: &str, keys: &[String], checker: &mut Checker<'_>) -> bool {
     let known = CELL_KEYS.contains(&key)
@@ -60,12 +65,29 @@ pub fn table(spec: &TableSpec, keys: &[String], checker: &mut Checker<'_>) -> Op
 
 /// Checks `[figure]`.
 pub fn figure(spec: &FigureSpec, keys: &[String], checker: &mut Checker<'_>) -> Option<Figure> {
+    let before = checker.found.len();
+    if spec.kind != FigureKind::Images {
+        let needed = [
+            ("figure.x", spec.x.is_empty()),
+            ("figure.y", spec.y.as_slice().is_empty()),
+            ("figure.x_label", spec.x_label.is_empty()),
+            ("figure.y_label", spec.y_label.is_empty()),
+        ];
+        for (path, _) in needed.into_iter().filter(|(_, is_missing)| *is_missing) {
+            checker.missing(path, "only a figure of images does without");
+        }
+    }
+    if checker.has_errors_since(before) {
+        return None;
+    }
     let mut fine = match (spec.kind, metric::find(&spec.x)) {
+        (FigureKind::Images, _) => true,
         (FigureKind::Scatter, Some(_)) => true,
         (FigureKind::Scatter, None) => {
             unknown_metric("figure.x", &spec.x, checker);
             false
         }
+        (FigureKind::Line, _) if spec.x == EPOCH => epochs(spec, checker),
         (FigureKind::Bar | FigureKind::Line, _) => cell_key("figure.x", &spec.x, keys, checker),
     };
     for (path, key) in [("figure.series", &spec.series), ("figure.panels", &spec.panels)] {
@@ -91,7 +113,7 @@ pub fn figure(spec: &FigureSpec, keys: &[String], checker: &mut Checker<'_>) -> 
             None => unknown_metric("figure.y", name, checker),
         }
     }
-    fine &= y.len() == spec.y.as_slice().len() && !y.is_empty();
+    fine &= y.len() == spec.y.as_slice().len() && (!y.is_empty() || spec.kind == FigureKind::Images);
     fine.then(|| Figure {
         kind: spec.kind,
         x: spec.x.clone(),
@@ -103,7 +125,34 @@ pub fn figure(spec: &FigureSpec, keys: &[String], checker: &mut Checker<'_>) -> 
         y_range: spec.y_range.map(|[low, high]| (low, high)),
         y_logarithmic: spec.y_logarithmic,
         x_logarithmic: spec.x_logarithmic,
+        axes: spec.axes.clone(),
     })
+}
+
+/// Checks a chart over epochs.
+fn epochs(spec: &FigureSpec, checker: &mut Checker<'_>) -> bool {
+    let before = checker.found.len();
+    checker.missing("training.curve", "a chart over epochs needs `training.curve = true`");
+    for name in spec.y.as_slice().iter().chain(spec.axes.keys()) {
+        if metric::find(name).is_some() && !CURVES.contains(&name.as_str()) {
+            checker.unknown("figure.y", "metric of an epoch", name, CURVES.into_iter());
+        }
+    }
+    if spec.x_logarithmic {
+        let message = "epochs begin at 0, which has no logarithm".to_owned();
+        checker.error("figure.x_logarithmic", Code::Incompatible, message, "leave it out");
+    }
+    for (name, axis) in &spec.axes {
+        if let Some([low, high]) = axis.range
+            && !(low < high && (!axis.logarithmic || low > 0.0))
+        {
+            let path = format!("figure.axes.{name}.range");
+            let message = format!("`{path}` is [{low}, {high}]");
+            let help = "allowed: a lower bound below the upper; above 0 on a logarithmic axis";
+            checker.error(&path, Code::Range, message, help);
+        }
+    }
+    !checker.has_errors_since(before)
 }
 
 /// Checks the `[[claim]]`s.

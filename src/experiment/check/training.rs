@@ -4,7 +4,7 @@ use super::Checker;
 use crate::{
     experiment::{
         diagnostic::Code,
-        spec::{OptimiserName, ScheduleName, Spec, TrainingSpec},
+        spec::{OptimiserName, ScheduleName, Spec, Stage, TrainingSpec},
     },
     network::{Optimiser, Schedule, Training, Validation},
 };
@@ -52,6 +52,12 @@ pub(super) fn check(spec: &Spec, checker: &mut Checker<'_>) {
     checker.within("training.epochs", training.epochs, &(1..=1_000_000));
     checker.within("training.batch_size", training.batch_size, &(1..=1_000_000));
     checker.within("training.patience", training.patience, &(1..=1_000_000));
+    let protocol = spec.protocol.name.is_some();
+    if training.curve && (protocol || spec.approximation.stage == Stage::FineTuning) {
+        let message = "a training that is recorded epoch by epoch stands alone".to_owned();
+        let help = "leave `[protocol]` and `[scheme]` and fine tuning out, or `training.curve`";
+        checker.error("training.curve", Code::Incompatible, message, help);
+    }
     if let Some(epochs) = training.fine_tuning_epochs {
         checker.within("training.fine_tuning_epochs", epochs, &(1..=1_000_000));
     }

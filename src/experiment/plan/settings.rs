@@ -4,7 +4,7 @@ use serde::Serialize;
 
 use crate::approximation::{Polynomial, Request as Fit};
 use crate::dataset::{self, Scaling};
-use crate::experiment::spec::{IntervalRule, Precision, Randomness, Stage};
+use crate::experiment::spec::{AttackOn, IntervalRule, Precision, Randomness, Stage};
 use crate::network::{
     Activation, LayerSpec, Loss, Network, Nonlinearity, Optimiser, Shape, Training, architecture,
 };
@@ -27,6 +27,19 @@ pub enum Task {
         /// Its name in the manifest.
         describe: String,
     },
+    /// A party computes what it should not know.
+    Attack(Box<Attack>),
+}
+
+/// An attack, and the network and protocol that it is on.
+#[derive(Debug, Clone, Serialize)]
+pub struct Attack {
+    /// What it starts from.
+    pub on: AttackOn,
+    /// Pictures that are kept of the first repetition.
+    pub shown: usize,
+    /// The network and the protocol.
+    pub settings: Settings,
 }
 
 impl Task {
@@ -36,6 +49,7 @@ impl Task {
             Self::Inference(settings) => Some(&settings.data.name),
             Self::Approximation(_) => None,
             Self::Data { describe } => Some(describe),
+            Self::Attack(attack) => Some(&attack.settings.data.name),
         }
     }
 
@@ -43,7 +57,7 @@ impl Task {
     pub fn inference(&self) -> Option<&Settings> {
         match self {
             Self::Inference(settings) => Some(settings),
-            Self::Approximation(_) | Self::Data { .. } => None,
+            Self::Approximation(_) | Self::Data { .. } | Self::Attack(_) => None,
         }
     }
 }
@@ -72,6 +86,9 @@ pub struct Settings {
     /// Passes with the polynomial after those with the activation.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub fine_tuning_epochs: Option<usize>,
+    /// Whether the training is recorded epoch by epoch, until it diverges if it does.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub curve: bool,
     /// Bits of security of the cryptosystem by the named table.
     pub security_bits: u32,
     /// Below what is required, and run all the same because the file says `security = "paper"`.

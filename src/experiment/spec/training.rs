@@ -63,6 +63,9 @@ pub struct TrainingSpec {
     pub patience: usize,
     /// Passes with the polynomial after those with the activation, where `approximation.stage = "fine_tuning"`; absent: as many.
     pub fine_tuning_epochs: Option<usize>,
+    /// Whether accuracy and loss on the test part are recorded before the training and after every epoch, for charts with `x = "epoch"`. A
+    /// training that diverges is then a result: the cell has what was reached until then. Only without a protocol; default no.
+    pub curve: bool,
 }
 
 impl Default for TrainingSpec {
@@ -81,6 +84,7 @@ impl Default for TrainingSpec {
             validation_share: 0.0,
             patience: 6,
             fine_tuning_epochs: None,
+            curve: false,
         }
     }
 }

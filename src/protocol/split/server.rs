@@ -88,7 +88,11 @@ pub struct Server<'a, B: Backend> {
     training: Vec<Layer<B::Number>>,
     session: Option<Session<B::Number>>,
     answers: u64,
+    observer: Option<Observer<'a, B::Number>>,
 }
+
+/// Is shown every step that the server opens, `ηΔ + r` in the order of [`Layer::parameters`]: what a curious server has to work with.
+pub type Observer<'a, N> = Box<dyn FnMut(&[N]) + 'a>;
 
 /// What the server remembers of a session.
 struct Session<N> {
@@ -133,7 +137,15 @@ impl<'a, B: Backend> Server<'a, B> {
             training: encode_network(initial, settings)?,
             session: None,
             answers: 0,
+            observer: None,
         })
+    }
+
+    /// Shows somebody the steps that are opened.
+    #[must_use]
+    pub fn observed_by(mut self, observer: Observer<'a, B::Number>) -> Self {
+        self.observer = Some(observer);
+        self
     }
 
     /// Answers until the client closes; returns the layers of the model in training.
@@ -269,6 +281,9 @@ impl<'a, B: Backend> Server<'a, B> {
             let part = masked.get(at..at + count).unwrap_or_default();
             steps.extend(self.backend.open_steps(&self.secret, self.settings.rate, part, scale)?);
             at += count;
+        }
+        if let Some(observe) = &mut self.observer {
+            observe(&steps);
         }
         subtract(&mut self.training, &steps)
     }

@@ -50,7 +50,7 @@ struct Drawing<'a> {
 impl Drawing<'_> {
     fn draw(&self) -> Result<(), ChartError> {
         self.grid()?;
-        for mark in [Mark::Bar, Mark::Line, Mark::Point] {
+        for mark in [Mark::Bar, Mark::Curve, Mark::Line, Mark::Point, Mark::Cross] {
             for (index, series) in self.chart.series.iter().enumerate() {
                 if series.mark == mark {
                     self.series(index)?;
@@ -106,6 +106,16 @@ impl Drawing<'_> {
                     look.bar(&self.area, [(left, pixel(layout.down(point.y))), (right, base)])?;
                 }
             }
+            Mark::Curve => {
+                let joined: Vec<_> = series.points.iter().zip(&places).collect();
+                for run in joined.chunk_by(|(one, _), (next, _)| one.x < next.x) {
+                    let run: Vec<Place> = run.iter().map(|(_, place)| **place).collect();
+                    let last = run.last().copied();
+                    path(&self.area, run, look.colour.stroke_width(1))?;
+                    last.map_or(Ok(()), |place| look.marker(&self.area, place))?;
+                }
+            }
+            Mark::Cross => places.iter().try_for_each(|place| look.marker(&self.area, *place))?,
             Mark::Point => {}
         }
         for (point, &(x, y)) in series.points.iter().zip(&places) {

@@ -262,7 +262,7 @@ fn offsets(chart: &Chart, slot: f64) -> Vec<f64> {
     let (mut next_bar, mut next_point) = (0, if bars == 0 && lines > 0 { 1 } else { bars });
     let offset = |series: &super::Series| {
         let next = match series.mark {
-            Mark::Line => return 0.0,
+            Mark::Line | Mark::Curve | Mark::Cross => return 0.0,
             Mark::Bar => &mut next_bar,
             Mark::Point => &mut next_point,
         };

@@ -67,7 +67,7 @@ pub(super) fn looks(series: &[Series]) -> Vec<Look> {
     let look = |series: &Series| {
         let (next, palette, shapes) = match series.mark {
             Mark::Point => (&mut points, &POINT_PALETTE[..], HOLLOW_SHAPES),
-            Mark::Line | Mark::Bar => (&mut others, &PALETTE[..], SHAPES),
+            Mark::Line | Mark::Curve | Mark::Bar | Mark::Cross => (&mut others, &PALETTE[..], SHAPES),
         };
         let index: usize = *next;
         *next += 1;
@@ -84,6 +84,9 @@ pub(super) fn looks(series: &[Series]) -> Vec<Look> {
 impl Look {
     /// Draws the marker on a point.
     pub(super) fn marker(self, area: &Area, place: Place) -> Result<(), ChartError> {
+        if self.mark == Mark::Cross {
+            return cross(area, place);
+        }
         let hollow = self.mark == Mark::Point;
         let radius = if hollow { HOLLOW_RADIUS } else { RADIUS };
         let fill = if hollow { WHITE.filled() } else { self.colour.filled() };
@@ -152,13 +155,23 @@ impl Look {
     pub(super) fn sample(self, area: &Area, (x, y): Place) -> Result<(), ChartError> {
         match self.mark {
             Mark::Bar => self.bar(area, [(x - 14, y - 7), (x + 14, y + 7)]),
-            Mark::Line => {
+            Mark::Line | Mark::Curve => {
                 path(area, vec![(x - 15, y), (x + 15, y)], self.colour.stroke_width(2))?;
                 self.marker(area, (x, y))
             }
-            Mark::Point => self.marker(area, (x, y)),
+            Mark::Point | Mark::Cross => self.marker(area, (x, y)),
         }
     }
+}
+
+/// A cross with a white rim, which shows on every line.
+fn cross(area: &Area, (x, y): Place) -> Result<(), ChartError> {
+    for (colour, width) in [(WHITE, 6), (DARK, 3)] {
+        for rise in [-RADIUS, RADIUS] {
+            path(area, vec![(x - RADIUS, y - rise), (x + RADIUS, y + rise)], colour.stroke_width(width))?;
+        }
+    }
+    Ok(())
 }
 
 /// Corners of a marker, or nothing for a circle.

@@ -11,6 +11,8 @@ pub struct Sheet {
     pub title: String,
     /// The charts, row by row.
     pub charts: Vec<Chart>,
+    /// Charts in a row; none: as square as it goes, wider rather than higher.
+    pub columns: Option<usize>,
 }
 
 /// Image pixels per unit of the SVG.
@@ -61,18 +63,13 @@ impl Sheet {
 
     /// The sheet as a PNG image, at twice the size of the SVG.
     pub fn png(&self) -> Result<Vec<u8>, ChartError> {
-        let tree = text::Measure::new().parse(&self.svg()?)?;
-        let scale = f32::from(RASTER_SCALE);
-        let size = tree.size().to_int_size().scale_by(scale);
-        let (width, height) = size.map_or((u32::MAX, u32::MAX), |size| (size.width(), size.height()));
-        let mut pixels =
-            tiny_skia::Pixmap::new(width, height).ok_or(ChartError::TooLarge { width, height })?;
-        resvg::render(&tree, tiny_skia::Transform::from_scale(scale, scale), &mut pixels.as_mut());
-        pixels.encode_png().map_err(|error| ChartError::Drawing { message: error.to_string() })
+        raster(&self.svg()?)
     }
 
-    /// Charts in a row: as square as it goes, wider rather than higher.
     fn columns(&self) -> usize {
+        if let Some(columns) = self.columns {
+            return columns.max(1);
+        }
         let mut columns = 1;
         while columns * columns < self.charts.len() {
             columns += 1;
@@ -81,7 +78,18 @@ impl Sheet {
     }
 }
 
-fn escape(text: &str) -> String {
+/// An SVG document as a PNG image, at twice its size.
+pub(super) fn raster(svg: &str) -> Result<Vec<u8>, ChartError> {
+    let tree = text::Measure::new().parse(svg)?;
+    let scale = f32::from(RASTER_SCALE);
+    let size = tree.size().to_int_size().scale_by(scale);
+    let (width, height) = size.map_or((u32::MAX, u32::MAX), |size| (size.width(), size.height()));
+    let mut pixels = tiny_skia::Pixmap::new(width, height).ok_or(ChartError::TooLarge { width, height })?;
+    resvg::render(&tree, tiny_skia::Transform::from_scale(scale, scale), &mut pixels.as_mut());
+    pixels.encode_png().map_err(|error| ChartError::Drawing { message: error.to_string() })
+}
+
+pub(super) fn escape(text: &str) -> String {
     text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;")
 }
 
@@ -102,13 +110,14 @@ mod tests {
 
     #[test]
     fn a_single_chart_is_its_own_sheet() {
-        let sheet = Sheet { title: String::new(), charts: vec![chart("one")] };
+        let sheet = Sheet { title: String::new(), charts: vec![chart("one")], columns: None };
         assert_eq!(sheet.svg().unwrap(), chart("one").svg().unwrap());
     }
 
     #[test]
     fn charts_stand_side_by_side_under_their_title() {
-        let sheet = Sheet { title: "a < b".to_owned(), charts: ["one", "two", "three"].map(chart).to_vec() };
+        let charts = ["one", "two", "three"].map(chart).to_vec();
+        let sheet = Sheet { title: "a < b".to_owned(), charts, columns: None };
         let svg = sheet.svg().unwrap();
         let size = |svg: &str| text::Measure::new().parse(svg).unwrap().size().to_int_size();
         let one = size(&chart("one").svg().unwrap());
