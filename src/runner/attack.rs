@@ -171,8 +171,8 @@ fn compare(
     let pictures = width.into_iter().flat_map(|width| {
         pairs().zip(&correlations).map(move |((x, found), correlation)| Picture {
             width,
-            original: grey(x),
-            rebuilt: grey(found),
+            original: grey(&x),
+            rebuilt: grey(&found),
             correlation: *correlation,
         })
     });
@@ -185,7 +185,7 @@ fn compare(
 }
 
 /// Brightness of pixels from 0 to 1, two hexadecimal digits each.
-fn grey(pixels: ArrayView1<'_, f64>) -> String {
+fn grey(pixels: &ArrayView1<'_, f64>) -> String {
     #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "from 0 to 255")]
     let byte = |value: &f64| (value.clamp(0.0, 1.0) * 255.0).round() as u8;
     hex::encode(pixels.iter().map(byte).collect::<Vec<u8>>())

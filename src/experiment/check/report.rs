@@ -81,8 +81,7 @@ pub fn figure(spec: &FigureSpec, keys: &[String], checker: &mut Checker<'_>) -> 
         return None;
     }
     let mut fine = match (spec.kind, metric::find(&spec.x)) {
-        (FigureKind::Images, _) => true,
-        (FigureKind::Scatter, Some(_)) => true,
+        (FigureKind::Images, _) | (FigureKind::Scatter, Some(_)) => true,
         (FigureKind::Scatter, None) => {
             unknown_metric("figure.x", &spec.x, checker);
             false

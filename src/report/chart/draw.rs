@@ -50,7 +50,8 @@ struct Drawing<'a> {
 impl Drawing<'_> {
     fn draw(&self) -> Result<(), ChartError> {
         self.grid()?;
-        for mark in [Mark::Bar, Mark::Curve, Mark::Line, Mark::Point, Mark::Cross] {
+        // The marker that ends a curve stands on the cross, whose arms show around it.
+        for mark in [Mark::Bar, Mark::Cross, Mark::Curve, Mark::Line, Mark::Point] {
             for (index, series) in self.chart.series.iter().enumerate() {
                 if series.mark == mark {
                     self.series(index)?;

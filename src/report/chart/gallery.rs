@@ -4,8 +4,8 @@ use super::layout::{LABEL, TITLE};
 use super::sheet::{escape, raster};
 use super::{ChartError, text};
 
-/// Width and height of a pixel of a picture, in units of the SVG.
-const PIXEL: usize = 3;
+/// Width of the widest picture in units of the SVG, but for what whole pixels leave.
+const PICTURE: usize = 84;
 /// Space around everything, and between pictures.
 const MARGIN: usize = 14;
 /// Height of the text below a picture.
@@ -61,7 +61,8 @@ impl Gallery {
         let names = names.collect::<Result<Vec<_>, ChartError>>()?;
         let left = 2 * MARGIN + whole(measure.widest(names.iter().flatten(), LABEL)?);
         let columns = self.rows.iter().map(|row| row.pictures.len()).max().unwrap_or(0);
-        let pitch = widest * PIXEL + MARGIN;
+        let pixel = (PICTURE / widest.max(1)).max(1);
+        let pitch = widest * pixel + MARGIN;
         let width = left + columns * pitch;
         let title = measure.wrap(&self.title, TITLE, (width - 2 * MARGIN) as f64)?.lines;
         let mut body = String::new();
@@ -81,7 +82,7 @@ impl Gallery {
         y += MARGIN;
         let mut placed = Vec::new();
         for (row, lines) in self.rows.iter().zip(&names) {
-            let height = row.pictures.iter().map(Picture::height).max().unwrap_or(0) * PIXEL;
+            let height = row.pictures.iter().map(Picture::height).max().unwrap_or(0) * pixel;
             let first = (y + height / 2 + label_size / 3)
                 .saturating_sub((lines.len().max(1) - 1) * (label_size + 3) / 2);
             for (number, line) in lines.iter().enumerate() {
@@ -91,7 +92,7 @@ impl Gallery {
                 let x = left + column * pitch;
                 placed.push(((x, y), picture));
                 if !picture.caption.is_empty() {
-                    let middle = x + picture.width * PIXEL / 2;
+                    let middle = x + picture.width * pixel / 2;
                     write(&picture.caption, (middle, y + height + CAPTION_SIZE + 3), "middle", CAPTION_SIZE);
                 }
             }
@@ -99,7 +100,7 @@ impl Gallery {
             y += height + MARGIN + if captioned { CAPTION } else { 0 };
         }
         for ((x, y), picture) in placed {
-            paint(&mut body, (x, y), picture);
+            paint(&mut body, (x, y), pixel, picture);
         }
         Ok(format!(
             "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"{width}\" height=\"{y}\" viewBox=\"0 0 {width} {y}\">\n\
@@ -117,15 +118,15 @@ impl Gallery {
 }
 
 /// A frame, and a path for every brightness: runs of equal pixels within a row are one rectangle each.
-fn paint(body: &mut String, (x, y): (usize, usize), picture: &Picture) {
+fn paint(body: &mut String, (x, y): (usize, usize), pixel: usize, picture: &Picture) {
     let mut paths = vec![String::new(); 256];
     for (row, pixels) in picture.pixels.chunks(picture.width.max(1)).enumerate() {
         let mut at = 0;
         for run in pixels.chunk_by(|a, b| a == b) {
             // White is the paper.
             if let Some(value) = run.first().filter(|value| **value > 0) {
-                let (left, top, wide) = (x + at * PIXEL, y + row * PIXEL, run.len() * PIXEL);
-                paths[usize::from(*value)].push_str(&format!("M{left} {top}h{wide}v{PIXEL}h-{wide}z"));
+                let (left, top, wide) = (x + at * pixel, y + row * pixel, run.len() * pixel);
+                paths[usize::from(*value)].push_str(&format!("M{left} {top}h{wide}v{pixel}h-{wide}z"));
             }
             at += run.len();
         }
@@ -135,7 +136,7 @@ fn paint(body: &mut String, (x, y): (usize, usize), picture: &Picture) {
         let ink = 255 - value;
         body.push_str(&format!("<path fill=\"#{ink:02X}{ink:02X}{ink:02X}\" d=\"{path}\"/>"));
     }
-    let (wide, high) = (picture.width * PIXEL, picture.height() * PIXEL);
+    let (wide, high) = (picture.width * pixel, picture.height() * pixel);
     body.push_str(&format!(
         "<rect x=\"{x}\" y=\"{y}\" width=\"{wide}\" height=\"{high}\" fill=\"none\" stroke=\"#555555\"/></g>\n"
     ));
@@ -166,7 +167,7 @@ mod tests {
         let svg = gallery().svg().unwrap();
         // Three pictures in each of two rows: one black pixel, and one run of two grey ones.
         assert_eq!(svg.matches("fill=\"#000000\"").count(), 6);
-        assert_eq!(svg.matches("h6v3h-6z").count(), 6);
+        assert_eq!(svg.matches("h84v42h-84z").count(), 6);
         assert_eq!(svg.matches("fill=\"#FFFFFF\"").count(), 1, "the paper alone");
         assert!(svg.contains("a &lt; b") && svg.matches("r = 0.99").count() == 3);
     }

@@ -35,6 +35,8 @@ const RADIUS: i32 = 6;
 const HOLLOW_RADIUS: i32 = 7;
 /// Half the width of the cap of an error bar.
 const CAP: i32 = 6;
+/// Half the size of a cross, which a marker may lie on.
+const ARM: i32 = 9;
 /// Distance between the lines of a hatch.
 const HATCH: i32 = 7;
 
@@ -164,11 +166,11 @@ impl Look {
     }
 }
 
-/// A cross with a white rim, which shows on every line.
+/// A cross with a white rim.
 fn cross(area: &Area, (x, y): Place) -> Result<(), ChartError> {
     for (colour, width) in [(WHITE, 6), (DARK, 3)] {
-        for rise in [-RADIUS, RADIUS] {
-            path(area, vec![(x - RADIUS, y - rise), (x + RADIUS, y + rise)], colour.stroke_width(width))?;
+        for rise in [-ARM, ARM] {
+            path(area, vec![(x - ARM, y - rise), (x + ARM, y + rise)], colour.stroke_width(width))?;
         }
     }
     Ok(())
