@@ -167,6 +167,12 @@ mod tests {
         let count = |chart: &Chart| chart.svg().unwrap().matches("<polyline").count();
         let points =
             [(512.0, 0.02), (1024.0, 0.2), (2048.0, 30.0), (512.0, 0.03), (1024.0, 0.1), (512.0, 0.5)];
+        // Without error bars, which are strokes too.
+        let series = |name, mark, points: &[(f64, f64)]| {
+            let mut series = series(name, mark, points);
+            series.points.iter_mut().for_each(|point| point.error = None);
+            series
+        };
         chart.series = vec![series("runs", Mark::Curve, &points[..3])];
         let one = count(&chart);
         chart.series = vec![series("runs", Mark::Curve, &points[..5])];
