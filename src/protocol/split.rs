@@ -1,7 +1,7 @@
 //! The split protocol of GELU-Net (IJCAI-18): linear layers on the server, activations at the client.
 //!
 //! A linear layer is any linear map between two activations: a dense layer, or a convolution and a mean, which together are one map with
-//! sparse rows ([`Linear`](crate::network::Linear)). Classification takes every network of such maps; training takes dense ones.
+//! sparse rows ([`Linear`]). Classification takes every network of such maps; training takes dense ones.
 //!
 //! The client holds the data and a Paillier key, the server the model in the clear and a key of its own. Forward, the
 //! client sends `[a]_c`, the server answers `[W a + b]_c`, the client opens it and applies the activation (Algorithm 1).
