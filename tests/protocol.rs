@@ -58,8 +58,8 @@ fn split_settings(plan: &Plan) -> Settings {
     }
 }
 
-fn plan(set: &[&str]) -> Plan {
-    let set: Vec<String> = set.iter().map(ToString::to_string).collect();
+fn load(set: impl IntoIterator<Item = impl ToString>) -> Result<Plan, String> {
+    let set: Vec<String> = set.into_iter().map(|key| key.to_string()).collect();
     let request = Request {
         name: "test",
         origin: "test",
@@ -68,7 +68,11 @@ fn plan(set: &[&str]) -> Plan {
         set: &set,
         grid: &[],
     };
-    Plan::load(&request).unwrap_or_else(|report| panic!("{report}")).0
+    Plan::load(&request).map(|(plan, _)| plan).map_err(|report| report.to_string())
+}
+
+fn plan(set: &[&str]) -> Plan {
+    load(set).unwrap_or_else(|report| panic!("{report}"))
 }
 
 fn compute(plan: &Plan, variant: Variant) -> Computed {
@@ -184,16 +188,7 @@ fn short_rows_need_fewer_bits() {
 #[test]
 fn training_a_convolutional_network_is_refused_by_place() {
     let is_kept = |set: &&&str| !set.starts_with("protocol.training_iterations");
-    let set: Vec<String> = PICTURES.iter().filter(is_kept).map(ToString::to_string).collect();
-    let request = Request {
-        name: "test",
-        origin: "test",
-        text: FILE,
-        profile: ProfileName::Quick,
-        set: &set,
-        grid: &[],
-    };
-    let report = Plan::load(&request).err().unwrap().to_string();
+    let report = load(PICTURES.iter().filter(is_kept)).unwrap_err();
     let line = FILE.lines().position(|line| line.starts_with("training_iterations")).unwrap() + 1;
     for part in ["trains fully connected networks", &format!("test:{line}:"), "training_iterations = 5"] {
         assert!(report.contains(part), "{part}: {report}");
