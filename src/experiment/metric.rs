@@ -60,6 +60,7 @@ pub const METRICS: &[Metric] = &[
     metric("samples", "test samples", Kind::Result, Fixed(0)),
     metric("disagreements", "labels unlike plain", Kind::Result, Fixed(0)),
     metric("mismatches", "integers unlike exact circuit", Kind::Result, Fixed(0)),
+    metric("label_mismatches", "labels unlike exact circuit", Kind::Result, Fixed(0)),
     metric("max_abs_error", "max output error", Kind::Result, Scientific(1)),
     metric("training_loss", "loss while training", Kind::Result, Fixed(4)),
     metric("training_max_abs_error", "max weight error after training", Kind::Result, Scientific(1)),

@@ -21,7 +21,7 @@ pub use crate::runner::conversation::answer_variant;
 pub use crate::runner::prepared::Prepared;
 
 /// Changes whenever a cell's meaning does, so that older cached cells are not taken for newer ones.
-const FORMAT: u32 = 3;
+const FORMAT: u32 = 4;
 
 /// The content key of a cell: what decides its record, hashed.
 pub fn key(task: &Task, variant: Variant, repetition: usize, store: &Store) -> Result<String, RunError> {
@@ -130,12 +130,16 @@ fn local(prepared: &Prepared) -> Computed {
     }
 }
 
+/// The class that every row of outputs, samples x classes, votes for.
+fn labels(outputs: &Array2<f64>) -> Vec<usize> {
+    outputs.outer_iter().map(|row| argmax(row.iter().copied())).collect()
+}
+
 /// How good outputs are, beside those of the network in plaintext.
 fn quality(prepared: &Prepared, outputs: &Array2<f64>, plain_outputs: &Array2<f64>) -> BTreeMap<String, f64> {
     let workload = prepared.workload();
     let samples = workload.len() as f64;
-    let labels: Vec<usize> = outputs.outer_iter().map(|row| argmax(row.iter().copied())).collect();
-    let plain_labels = plain_outputs.outer_iter().map(|row| argmax(row.iter().copied()));
+    let (labels, plain_labels) = (labels(outputs), labels(plain_outputs));
     let count = |flags: &mut dyn Iterator<Item = bool>| flags.filter(|flag| *flag).count() as f64;
     let losses = outputs.outer_iter().zip(&workload.labels);
     let loss: f64 = losses.map(|(row, &label)| prepared.settings.system.loss().value(row, label)).sum();
@@ -146,7 +150,7 @@ fn quality(prepared: &Prepared, outputs: &Array2<f64>, plain_outputs: &Array2<f6
     put("accuracy", accuracy);
     put("error", 1.0 - accuracy);
     put("loss", loss / samples);
-    put("disagreements", count(&mut labels.iter().copied().zip(plain_labels).map(|(a, b)| a != b)));
+    put("disagreements", unequal(&labels, &plain_labels) as f64);
     put("max_abs_error", greatest_difference(outputs.iter(), plain_outputs.iter()));
     metrics
 }
@@ -199,6 +203,7 @@ fn summarise(
     }
     let mut disagrees = false;
     if let Some(exact) = exact {
+        put("label_mismatches", unequal(&labels(&published), &labels(&exact.outcome.outputs)) as f64);
         let opened = unequal(&run.outcome.trace, &exact.outcome.trace);
         let weights = unequal(&run.integers, &exact.integers);
         // Approximate numbers have no integers that could differ.

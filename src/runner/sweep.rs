@@ -254,6 +254,11 @@ fn run_cell(
         (Some(forecast), Variant::Encrypted) => Some(Costs::of(settings, forecast)?),
         _ => None,
     };
+    // Bounds that are measured on the trained network are known only now.
+    let expected = match (&forecast, &costs) {
+        (Some(forecast), Some(costs)) => costs.predict(settings, forecast),
+        _ => expected,
+    };
     let meters = [watch.client.clone(), watch.server.clone()];
     let plan_settings = settings.clone();
     let done = move || {
@@ -269,7 +274,7 @@ fn run_cell(
     if let (Some(forecast), Variant::Simulated) = (&forecast, cell.variant) {
         let costs = Costs::of(settings, forecast)?;
         computed.seconds.insert("seconds_predicted".to_owned(), costs.predict(settings, forecast));
-    } else if cell.variant == Variant::Encrypted {
+    } else if expected > 0.0 {
         computed.seconds.insert("seconds_predicted".to_owned(), expected);
         if let Some(seconds) = computed.seconds.get("seconds").copied().filter(|seconds| *seconds > 0.0) {
             computed.seconds.insert("prediction_error".to_owned(), expected / seconds - 1.0);
