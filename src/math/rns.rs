@@ -18,7 +18,8 @@ mod products;
 mod rows;
 mod transform;
 
-pub(crate) use rows::for_each;
+pub(crate) use buffer::Buffer;
+pub(crate) use rows::{for_each, in_pool, join};
 
 pub use conversion::Conversion;
 pub use layer::Row;

@@ -15,7 +15,7 @@ use num_bigint::BigInt;
 
 use crate::{
     math::rns::{
-        Basis, Conversion, Polynomial, Prime, for_each, polynomial::Domain, prime::transform_primes,
+        Basis, Conversion, Polynomial, Prime, for_each, in_pool, polynomial::Domain, prime::transform_primes,
     },
     scheme::rlwe::{
         Batching, Borrowed, Ciphertext, Context, Division, ExactScheme, Literal, Pair, Parameters, Plaintext,
@@ -79,22 +79,17 @@ impl Bfv {
     }
 
     /// A part modulo B Q, in values.
-    fn extend(&self, part: &Polynomial) -> Polynomial {
+    fn extend(&self, part: &Polynomial, extended: &mut Polynomial) {
         let Extension { both, enter, .. } = &self.extension;
-        let (degree, count) = (self.slots(), both.len() - self.level());
+        let count = both.len() - self.level();
         let mut weighted = part.clone();
-        let rows = weighted.rows_mut().zip(self.basis().transforms()).zip(enter.weights());
-        for_each(rows, |((row, ntt), weight)| ntt.inverse_times(row, *weight));
-        let mut extended = both.unset(Domain::Values);
-        enter.convert_weighted(weighted.residues(), degree, extended.rows_mut().take(count));
-        let (new, own) = extended
-            .rows_mut()
-            .zip(both.transforms())
-            .enumerate()
-            .partition::<Vec<_>, _>(|(row, _)| *row < count);
-        for_each(new.into_iter(), |(_, (row, ntt))| ntt.forward(row));
-        for_each(own.into_iter().zip(part.rows()), |((_, (row, _)), own)| row.copy_from_slice(own));
-        extended
+        self.basis().inverse_times(&mut weighted, enter.weights());
+        enter.convert_weighted(weighted.residues(), self.slots(), extended.rows_mut().take(count));
+        let rows = extended.rows_mut().zip(both.transforms()).enumerate();
+        for_each(rows, |(index, (row, ntt))| match index.checked_sub(count) {
+            Some(own) => row.copy_from_slice(&part.residues()[own * self.slots()..(own + 1) * self.slots()]),
+            None => ntt.forward(row),
+        });
     }
 }
 
@@ -117,11 +112,19 @@ impl ExactScheme for Bfv {
             .ok_or(missing)?;
         let prime = batching.prime();
         let (from, to): (Vec<_>, Vec<_>) = (modulus.primes().collect(), extension.primes().collect());
+        let leave = Conversion::new(&to, &from);
+        let factors = (1, i64::try_from(prime.value()).unwrap_or(i64::MAX));
         let extension = Extension {
             both: extension.with(modulus),
             enter: Conversion::new(&from, &to),
-            leave: Conversion::new(&to, &from),
-            division: Division::new(extension, modulus.clone(), 1, 1),
+            division: Division::with_factors(
+                extension,
+                modulus.clone(),
+                factors,
+                leave.weights(),
+                Domain::Coefficients,
+            ),
+            leave,
             modulus: prime.reduce_big(&modulus.product()),
             negative_inverses: modulus
                 .primes()
@@ -253,27 +256,34 @@ impl RlweScheme for Bfv {
             }
         }
         let Extension { both, division, leave, .. } = &self.extension;
-        let [left, right] =
-            [left, right].map(|factor| factor.parts.iter().map(|part| self.extend(part)).collect::<Vec<_>>());
-        let mut sums = vec![both.zero(Domain::Values); 3];
-        for (i, a) in left.iter().enumerate() {
-            for (b, sum) in right.iter().zip(&mut sums[i..]) {
-                both.multiply_add(sum, a, b);
-            }
-        }
-        let factor = both.residues(&self.plaintext_modulus().into());
-        let extension = both.part(0..both.len() - self.level());
-        let parts = sums.into_iter().map(|mut sum| {
-            both.scale(&mut sum, &factor);
-            let mut quotient = division.apply(sum);
-            let rows = quotient.rows_mut().zip(extension.transforms()).zip(leave.weights());
-            for_each(rows, |((row, ntt), weight)| ntt.inverse_times(row, *weight));
-            let mut part = self.basis().unset(Domain::Coefficients);
-            leave.convert_weighted(quotient.residues(), self.slots(), part.rows_mut());
-            self.basis().forward(&mut part);
-            part
+        let degree = self.slots();
+        let parts = in_pool(|| {
+            let mut extended = [
+                both.unset(Domain::Values),
+                both.unset(Domain::Values),
+                both.unset(Domain::Values),
+                both.unset(Domain::Values),
+            ];
+            let parts = left.parts.iter().chain(&right.parts);
+            for_each(extended.iter_mut().zip(parts), |(extended, part)| self.extend(part, extended));
+            let [a0, a1, b0, b1] = &extended;
+            let make = |row: usize, [first, second, third]: [&mut [u64]; 3]| {
+                let ntt = &both.transforms()[row];
+                let [a0, a1, b0, b1] =
+                    [a0, a1, b0, b1].map(|x| &x.residues()[row * degree..(row + 1) * degree]);
+                ntt.sums_of_products([first], &[(a0, [b0])]);
+                ntt.sums_of_products([second], &[(a0, [b1]), (a1, [b0])]);
+                ntt.sums_of_products([third], &[(a1, [b1])]);
+            };
+            let quotients = division.apply::<3>(make, |_, _, _| {});
+            let mut parts = quotients.each_ref().map(|_| self.basis().unset(Domain::Values));
+            for_each(parts.iter_mut().zip(&quotients), |(part, quotient)| {
+                leave.convert_weighted(quotient.residues(), degree, part.rows_mut());
+                for_each(part.rows_mut().zip(self.basis().transforms()), |(row, ntt)| ntt.forward(row));
+            });
+            parts
         });
-        Ok(Ciphertext::new(&self.context, parts.collect(), self.level(), Untagged))
+        Ok(Ciphertext::new(&self.context, parts.into(), self.level(), Untagged))
     }
 }
 

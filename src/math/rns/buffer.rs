@@ -55,7 +55,7 @@ impl Shelf {
 
 /// Numbers in memory that goes to the shelf when it is dropped. It is not wiped then, no more than freed memory is: what is secret is
 /// to be zeroized. They start with a line of the cache, so that no vector of theirs is in two.
-pub(super) struct Buffer {
+pub(crate) struct Buffer {
     memory: Vec<u64>,
     start: usize,
     length: usize,
@@ -63,7 +63,7 @@ pub(super) struct Buffer {
 
 impl Buffer {
     /// Numbers that are yet to be written: zeros, or what was left there.
-    pub(super) fn stale(length: usize) -> Self {
+    pub(crate) fn stale(length: usize) -> Self {
         let needed = length + LINE / size_of::<u64>();
         let kept = if needed < LEAST {
             None

@@ -110,6 +110,16 @@ impl Ntt {
         self.products(false, sums, terms);
     }
 
+    /// Adds one row to another.
+    pub fn add(&self, sum: &mut [u64], row: &[u64]) {
+        kernel::combine(self.prime, kernel::Pointwise::Add, sum, row);
+    }
+
+    /// Adds a row times a residue to another.
+    pub fn add_scaled(&self, sum: &mut [u64], row: &[u64], factor: u64) {
+        kernel::add_scaled(self.prime, sum, row, factor);
+    }
+
     /// Adds the products of the terms' factors to a sum, value by value.
     ///
     /// # Panics

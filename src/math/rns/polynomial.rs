@@ -258,19 +258,6 @@ impl Basis {
         for_each(rows, |((row, ntt), factor)| kernel::scale(ntt.prime(), row, *factor));
     }
 
-    /// `sum += polynomial factor`, for rows of a polynomial that may have more than the sum, and a factor that is given in residues, one a
-    /// prime.
-    ///
-    /// # Panics
-    /// Like [`Basis::polynomial`].
-    pub fn add_scaled(&self, sum: &mut Polynomial, polynomial: &Polynomial, factor: &[u64]) {
-        self.check(sum);
-        assert_eq!(sum.domain, polynomial.domain, "the domain");
-        assert!(polynomial.degree == self.degree && polynomial.rows.len() >= sum.rows.len(), "enough rows");
-        let rows = sum.rows_mut().zip(polynomial.rows()).zip(&self.transforms).zip(factor);
-        for_each(rows, |(((sum, row), ntt), factor)| kernel::add_scaled(ntt.prime(), sum, row, *factor));
-    }
-
     /// The residues of an integer.
     pub fn residues(&self, number: &BigUint) -> Vec<u64> {
         self.primes().map(|prime| prime.reduce_big(number)).collect()

@@ -7,7 +7,7 @@ use sha2::{Digest, Sha256};
 
 use super::{Ciphertext, Parameters, RlweError, SwitchingKey};
 use crate::math::rns::{
-    Basis, Conversion, Polynomial, Prime, for_each,
+    Basis, Buffer, Conversion, Polynomial, Prime, for_each, in_pool,
     polynomial::{Domain, automorphism},
 };
 
@@ -100,7 +100,16 @@ impl Context {
         }
         let division = self.by_last(level);
         let last = self.parameters.modulus().primes().nth(level - 1).map_or(1, Prime::value);
-        Ok((ciphertext.parts.iter().map(|part| division.apply(part.clone())).collect(), last))
+        let degree = self.parameters.degree();
+        let parts = &ciphertext.parts;
+        let quotient = |part: &Polynomial| {
+            let make = |row: usize, [number]: [&mut [u64]; 1]| {
+                number.copy_from_slice(&part.residues()[row * degree..(row + 1) * degree]);
+            };
+            let [quotient] = division.apply(make, |_, _, _| {});
+            quotient
+        };
+        Ok((in_pool(|| parts.iter().map(quotient).collect()), last))
     }
 
     /// Division by the last prime of a level above 1.
@@ -147,48 +156,63 @@ impl Context {
         let weights: Vec<u64> = conversions.iter().flat_map(Conversion::weights).copied().collect();
         let mut weighted = polynomial.clone();
         basis.inverse_times(&mut weighted, &weights);
-        // The rows of each digit are shared among threads.
-        conversions
-            .iter()
-            .zip(self.parameters.digits(level))
-            .map(|(conversion, digit)| {
-                let own = digit.start * degree..digit.end * degree;
-                let mut values = extended.unset(Domain::Values);
-                let mut rows: Vec<_> = values.rows_mut().collect();
-                // The digit's own rows are values already.
-                for (row, source) in
-                    rows.drain(digit.clone()).zip(polynomial.residues()[own.clone()].chunks_exact(degree))
-                {
-                    row.copy_from_slice(source);
-                }
-                let others = rows.iter_mut().map(|row| &mut **row);
-                conversion.convert_weighted(&weighted.residues()[own], degree, others);
-                let transforms = extended.transforms();
-                let transforms = transforms[..digit.start].iter().chain(&transforms[digit.end..]);
-                for_each(rows.into_iter().zip(transforms), |(row, ntt)| ntt.forward(row));
-                values
-            })
-            .collect()
+        let mut digits: Vec<Polynomial> =
+            conversions.iter().map(|_| extended.unset(Domain::Values)).collect();
+        let parts = digits.iter_mut().zip(conversions).zip(self.parameters.digits(level));
+        for_each(parts, |((values, conversion), digit)| {
+            let own = digit.start * degree..digit.end * degree;
+            let mut rows: Vec<_> = values.rows_mut().collect();
+            // The digit's own rows are values already.
+            for (row, source) in
+                rows.drain(digit.clone()).zip(polynomial.residues()[own.clone()].chunks_exact(degree))
+            {
+                row.copy_from_slice(source);
+            }
+            let others = rows.iter_mut().map(|row| &mut **row);
+            conversion.convert_weighted(&weighted.residues()[own], degree, others);
+            let transforms = extended.transforms();
+            let transforms = transforms[..digit.start].iter().chain(&transforms[digit.end..]);
+            for_each(rows.into_iter().zip(transforms), |(row, ntt)| ntt.forward(row));
+        });
+        digits
     }
 
-    /// What stands for `c s'` under s: the sum of a polynomial's digits times the key's, divided by the special primes.
-    pub fn switch(&self, digits: &[Polynomial], key: &SwitchingKey, level: usize) -> [Polynomial; 2] {
+    /// What stands for `c s'` under s: the sum of a polynomial's digits times the key's, divided by the special primes; each part added to
+    /// what is given for it, and then put through the automorphism that finds values at these places.
+    pub fn switch(
+        &self,
+        digits: &[Polynomial],
+        key: &SwitchingKey,
+        level: usize,
+        bases: [Option<&Polynomial>; 2],
+        places: Option<&[u32]>,
+    ) -> [Polynomial; 2] {
         let extended = self.extended(level);
         let degree = self.parameters.degree();
         let levels = self.parameters.levels();
-        let mut sums = [extended.unset(Domain::Values), extended.unset(Domain::Values)];
-        let [first, second] = &mut sums;
-        let rows = first.rows_mut().zip(second.rows_mut()).zip(extended.transforms());
-        for_each(rows.enumerate(), |(row, ((first, second), ntt))| {
+        let range = |row: usize| row * degree..(row + 1) * degree;
+        let make = |row: usize, sums: [&mut [u64]; 2]| {
             // The key has the rows of all levels.
             let place = if row < level { row } else { row - level + levels };
-            let range = |row: usize| row * degree..(row + 1) * degree;
             let terms = digits.iter().zip(key.digits()).map(|(digit, key)| {
                 (&digit.residues()[range(row)], key.each_ref().map(|half| &half.residues()[range(place)]))
             });
-            ntt.sums_of_products([first, second], &terms.collect::<Vec<_>>());
-        });
-        sums.map(|sum| self.by_special(level).apply(sum))
+            extended.transforms()[row].sums_of_products(sums, &terms.collect::<Vec<_>>());
+        };
+        let finish = |row: usize, parts: [&mut [u64]; 2], spare: [&mut [u64]; 2]| {
+            for ((part, spare), base) in parts.into_iter().zip(spare).zip(bases) {
+                if let Some(base) = base {
+                    extended.transforms()[row].add(part, &base.residues()[range(row)]);
+                }
+                if let Some(places) = places {
+                    spare.copy_from_slice(part);
+                    for (value, place) in part.iter_mut().zip(places) {
+                        *value = spare[*place as usize];
+                    }
+                }
+            }
+        };
+        self.by_special(level).apply(make, finish)
     }
 
     /// Where the automorphism X -> X^`power` finds values.
@@ -227,14 +251,29 @@ pub struct Division {
     weights: Vec<u64>,
     /// r/D modulo the others
     inverse: Vec<u64>,
+    /// what the quotients are given in
+    domain: Domain,
 }
 
 impl Division {
-    /// Constants for a modulus `keep` times `dropped`, t and r.
+    /// Constants for a modulus `keep` times `dropped`, t and r; quotients are given in values.
     pub fn new(keep: Basis, dropped: Basis, plaintext_modulus: u64, multiplier: i64) -> Self {
+        let times = vec![1; keep.len()];
+        Self::with_factors(keep, dropped, (plaintext_modulus, multiplier), &times, Domain::Values)
+    }
+
+    /// The same for quotients that are multiplied by a factor modulo each prime that is kept, and given in this domain.
+    pub fn with_factors(
+        keep: Basis,
+        dropped: Basis,
+        (plaintext_modulus, multiplier): (u64, i64),
+        times: &[u64],
+        domain: Domain,
+    ) -> Self {
         let (from, to): (Vec<_>, Vec<_>) = (dropped.primes().collect(), keep.primes().collect());
         let product: BigUint = dropped.product();
-        let inverse: Vec<u64> = to.iter().map(|p| p.invert(p.reduce_big(&product))).collect();
+        let inverse = |(p, times): (&Prime, &u64)| p.multiply(p.invert(p.reduce_big(&product)), *times);
+        let inverse: Vec<u64> = to.iter().zip(times).map(inverse).collect();
         let factors = to.iter().zip(&inverse);
         let factors = factors.map(|(p, inverse)| p.negate(p.multiply(p.reduce(plaintext_modulus), *inverse)));
         let conversion = Conversion::with_factors(&from, &to, &factors.collect::<Vec<_>>());
@@ -244,20 +283,55 @@ impl Division {
             .map(|(p, weight)| times(p, p.multiply(p.invert(p.reduce(plaintext_modulus)), *weight)))
             .collect();
         let inverse = to.iter().zip(inverse).map(|(p, inverse)| times(p, inverse)).collect();
-        Self { keep, dropped, conversion, weights, inverse }
+        Self { keep, dropped, conversion, weights, inverse, domain }
     }
 
-    /// The quotient of values.
-    pub fn apply(&self, mut polynomial: Polynomial) -> Polynomial {
-        let degree = self.keep.degree();
-        let rows = polynomial.rows_mut().skip(self.keep.len()).zip(self.dropped.transforms());
-        for_each(rows.zip(&self.weights), |((row, ntt), weight)| ntt.inverse_times(row, *weight));
+    /// The quotients of numbers in values, of which `make` makes a row, of the dropped primes or of the others, in a place that is used
+    /// again: they are never all in memory. `finish` gets every row of the quotients, and the place.
+    pub fn apply<const COUNT: usize>(
+        &self,
+        make: impl Fn(usize, [&mut [u64]; COUNT]) + Send + Sync,
+        finish: impl Fn(usize, [&mut [u64]; COUNT], [&mut [u64]; COUNT]) + Send + Sync,
+    ) -> [Polynomial; COUNT] {
+        let (kept, degree) = (self.keep.len(), self.keep.degree());
+        let mut rests: [_; COUNT] = std::array::from_fn(|_| self.dropped.unset(Domain::Coefficients));
+        let rows = across(&mut rests).into_iter().zip(self.dropped.transforms()).zip(&self.weights);
+        for_each(rows.enumerate(), |(row, ((mut rests, ntt), weight))| {
+            make(kept + row, rests.each_mut().map(|rest| &mut **rest));
+            for rest in rests {
+                ntt.inverse_times(rest, *weight);
+            }
+        });
         // -d / D, to which c / D is then added.
-        let mut quotient = self.keep.unset(Domain::Coefficients);
-        let rest = &polynomial.residues()[degree * self.keep.len()..];
-        self.conversion.convert_weighted(rest, degree, quotient.rows_mut());
-        self.keep.forward(&mut quotient);
-        self.keep.add_scaled(&mut quotient, &polynomial, &self.inverse);
-        quotient
+        let mut quotients: [_; COUNT] = std::array::from_fn(|_| self.keep.unset(self.domain));
+        for_each(quotients.iter_mut().zip(&rests), |(quotient, rest)| {
+            self.conversion.convert_weighted(rest.residues(), degree, quotient.rows_mut());
+        });
+        let rows = across(&mut quotients).into_iter().zip(self.keep.transforms()).zip(&self.inverse);
+        for_each(rows.enumerate(), |(row, ((mut quotients, ntt), inverse))| {
+            let mut scratch: [_; COUNT] = std::array::from_fn(|_| Buffer::stale(degree));
+            make(row, scratch.each_mut().map(|number| &mut **number));
+            for (quotient, number) in quotients.iter_mut().zip(&mut scratch) {
+                match self.domain {
+                    Domain::Values => {
+                        ntt.forward(quotient);
+                        ntt.add_scaled(quotient, number, *inverse);
+                    }
+                    Domain::Coefficients => {
+                        ntt.inverse_times(number, *inverse);
+                        ntt.add(quotient, number);
+                    }
+                }
+            }
+            finish(row, quotients, scratch.each_mut().map(|number| &mut **number));
+        });
+        quotients
     }
+}
+
+/// The rows of polynomials, those of one prime together.
+fn across<const COUNT: usize>(polynomials: &mut [Polynomial; COUNT]) -> Vec<[&mut [u64]; COUNT]> {
+    let mut rows = polynomials.each_mut().map(Polynomial::rows_mut);
+    let count = rows.iter().map(ExactSizeIterator::len).min().unwrap_or(0);
+    (0..count).map(|_| rows.each_mut().map(|rows| rows.next().unwrap_or_default())).collect()
 }

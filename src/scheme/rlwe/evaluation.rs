@@ -3,10 +3,14 @@
 use std::collections::BTreeMap;
 
 use num_bigint::BigInt;
+use rayon::prelude::*;
 use zeroize::Zeroizing;
 
 use super::{Context, RlweError, SecretKey, SwitchingKey};
-use crate::math::{rns::Polynomial, stream::Stream};
+use crate::math::{
+    rns::{Polynomial, in_pool},
+    stream::Stream,
+};
 
 /// Generates, with -1, the odd powers modulo 2N: a rotation by k steps is the automorphism X -> X^(5^k).
 pub(in crate::scheme) const GENERATOR: usize = 5;
@@ -105,7 +109,8 @@ impl Context {
             basis.sum_of_products(&terms.collect::<Vec<_>>())
         };
         let parts = pairs.iter().map(|(left, right)| (left.len() + right.len()).saturating_sub(1));
-        (0..parts.max().unwrap_or(0)).map(part).collect()
+        let count = parts.max().unwrap_or(0);
+        in_pool(|| (0..count).into_par_iter().map(part).collect())
     }
 
     /// The sum of the parts of ciphertexts, which are of this level or a higher one, times integers.
@@ -116,7 +121,7 @@ impl Context {
             let terms = terms.iter().filter_map(|(parts, factor)| Some((parts.get(index)?, *factor)));
             basis.combination(&terms.collect::<Vec<_>>())
         };
-        (0..count).map(part).collect()
+        in_pool(|| (0..count).into_par_iter().map(part).collect())
     }
 
     /// Three parts in two; others as they are.
@@ -127,13 +132,10 @@ impl Context {
         level: usize,
     ) -> Parts {
         match parts {
-            [first, second, third] => {
-                let mut switched = self.switch(&self.decompose(third, level), key, level);
-                for (switched, part) in switched.iter_mut().zip([first, second]) {
-                    self.basis(level).add(switched, part);
-                }
-                switched.into()
-            }
+            [first, second, third] => in_pool(|| {
+                let digits = self.decompose(third, level);
+                self.switch(&digits, key, level, [Some(first), Some(second)], None).into()
+            }),
             _ => parts.to_vec(),
         }
     }
@@ -149,17 +151,17 @@ impl Context {
         let [first, second] = parts else {
             return Err(RlweError::Parts { operation: "a rotation", parts: parts.len() });
         };
-        let digits = self.decompose(second, level);
-        let moved = automorphisms.iter().map(|&automorphism| {
+        let moved = |digits: &[Polynomial], automorphism: Automorphism| {
             let power = self.power(automorphism);
             let (places, key) = keys.keys.get(&power).ok_or(match automorphism {
                 Automorphism::Rotation(steps) => RlweError::Rotation { steps },
                 Automorphism::Inversion => RlweError::Inversion,
             })?;
-            let mut switched = self.switch(&digits, key, level);
-            self.basis(level).add(&mut switched[0], first);
-            Ok(switched.iter().map(|part| self.permute(part, places)).collect())
-        });
-        moved.collect()
+            Ok(self.switch(digits, key, level, [Some(first), None], Some(places)).into())
+        };
+        in_pool(|| {
+            let digits = self.decompose(second, level);
+            automorphisms.par_iter().map(|&automorphism| moved(&digits, automorphism)).collect()
+        })
     }
 }

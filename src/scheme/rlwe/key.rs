@@ -4,7 +4,7 @@ use zeroize::{Zeroize, Zeroizing};
 
 use super::{Context, Seed, ciphertext::expand};
 use crate::math::{
-    rns::{Basis, Polynomial, polynomial::Domain},
+    rns::{Basis, Polynomial, join, polynomial::Domain},
     sampling::{centred_binomial, ternary},
     stream::Stream,
 };
@@ -122,11 +122,12 @@ impl PublicKey {
             polynomial
         };
         let degree = parameters.degree();
-        let mask = Zeroizing::new(small(ternary(degree, &mut randomness.derive("mask").rng()), 1));
-        let mut errors = [0, 1].map(|half| {
+        let error = |half: u64| {
             let mut rng = randomness.derive("error").item(half).rng();
             small(centred_binomial(degree, &mut rng), context.plaintext_modulus())
-        });
+        };
+        let mask = || Zeroizing::new(small(ternary(degree, &mut randomness.derive("mask").rng()), 1));
+        let (mask, mut errors) = join(mask, || <[_; 2]>::from(join(|| error(0), || error(1))));
         for (error, part) in errors.iter_mut().zip(&self.parts) {
             basis.multiply_add(error, &mask, part);
         }
