@@ -3,6 +3,7 @@
 pub mod gemm;
 pub mod modexp;
 pub(crate) mod montgomery;
+pub(crate) mod pool;
 pub mod prime;
 pub mod ring;
 pub mod rns;

@@ -15,11 +15,9 @@ pub mod ntt;
 pub mod polynomial;
 pub mod prime;
 mod products;
-mod rows;
 mod transform;
 
 pub(crate) use buffer::Buffer;
-pub(crate) use rows::{for_each, in_pool, join};
 
 pub use conversion::Conversion;
 pub use layer::Row;

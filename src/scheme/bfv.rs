@@ -14,8 +14,9 @@
 use num_bigint::BigInt;
 
 use crate::{
-    math::rns::{
-        Basis, Conversion, Polynomial, Prime, for_each, in_pool, polynomial::Domain, prime::transform_primes,
+    math::{
+        pool::{for_each, in_pool},
+        rns::{Basis, Conversion, Polynomial, Prime, polynomial::Domain, prime::transform_primes},
     },
     scheme::rlwe::{
         Batching, Borrowed, Ciphertext, Context, Division, ExactScheme, Literal, Pair, Parameters, Plaintext,

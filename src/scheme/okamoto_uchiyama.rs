@@ -31,6 +31,7 @@ use num_traits::One;
 
 use crate::{
     math::{
+        pool::in_pool,
         prime::{PrimeBitsError, proven_prime, small_factor},
         ring::{Arithmetic, Element, Powers, Ring},
         rows::Rows,
@@ -337,24 +338,28 @@ impl AdditiveScheme for OkamotoUchiyama {
         residues: &[BigUint],
         randomness: &Stream,
     ) -> Result<Vec<Ciphertext>, SchemeError> {
-        check_residues(key.modulus(), residues)?;
-        let masks = key.masks(residues.len(), randomness);
-        Ok(ciphertexts(key.0.ring.multiply(&key.message_powers(residues), &masks)))
+        in_pool(|| {
+            check_residues(key.modulus(), residues)?;
+            let masks = key.masks(residues.len(), randomness);
+            Ok(ciphertexts(key.0.ring.multiply(&key.message_powers(residues), &masks)))
+        })
     }
 
     /// Every message is found, whatever its magnitude, but only as one modulo p.
     fn decrypt(&self, key: &SecretKey, ciphertexts: &[Ciphertext]) -> Result<Vec<BigUint>, SchemeError> {
-        let modulus = key.public.modulus();
-        let values = key.public.0.ring.write(&elements(ciphertexts));
-        let powers = key.square.power(&key.square.read(&values.iter().collect::<Vec<_>>()), &key.order);
-        let quotients = key.square.quotients(&powers);
-        let zeros = vec![BigUint::ZERO; quotients.len()];
-        let residue = |message: &BigUint| match centred(message, &key.p).into_parts() {
-            (Sign::Minus, magnitude) => modulus - magnitude,
-            (_, magnitude) => magnitude,
-        };
-        let messages = key.field.scaled_differences(&quotients, &zeros, &key.scale);
-        Ok(messages.iter().map(residue).collect())
+        in_pool(|| {
+            let modulus = key.public.modulus();
+            let values = key.public.0.ring.write(&elements(ciphertexts));
+            let powers = key.square.power(&key.square.read(&values.iter().collect::<Vec<_>>()), &key.order);
+            let quotients = key.square.quotients(&powers);
+            let zeros = vec![BigUint::ZERO; quotients.len()];
+            let residue = |message: &BigUint| match centred(message, &key.p).into_parts() {
+                (Sign::Minus, magnitude) => modulus - magnitude,
+                (_, magnitude) => magnitude,
+            };
+            let messages = key.field.scaled_differences(&quotients, &zeros, &key.scale);
+            Ok(messages.iter().map(residue).collect())
+        })
     }
 
     fn add(
@@ -363,8 +368,10 @@ impl AdditiveScheme for OkamotoUchiyama {
         left: &[Ciphertext],
         right: &[Ciphertext],
     ) -> Result<Vec<Ciphertext>, SchemeError> {
-        check_lengths(left.len(), right.len())?;
-        Ok(ciphertexts(key.0.ring.multiply(&elements(left), &elements(right))))
+        in_pool(|| {
+            check_lengths(left.len(), right.len())?;
+            Ok(ciphertexts(key.0.ring.multiply(&elements(left), &elements(right))))
+        })
     }
 
     fn add_plain(
@@ -373,9 +380,11 @@ impl AdditiveScheme for OkamotoUchiyama {
         left: &[Ciphertext],
         residues: &[BigUint],
     ) -> Result<Vec<Ciphertext>, SchemeError> {
-        check_lengths(left.len(), residues.len())?;
-        let residues: Vec<_> = residues.iter().map(|residue| residue % key.modulus()).collect();
-        Ok(ciphertexts(key.0.ring.multiply(&elements(left), &key.message_powers(&residues))))
+        in_pool(|| {
+            check_lengths(left.len(), residues.len())?;
+            let residues: Vec<_> = residues.iter().map(|residue| residue % key.modulus()).collect();
+            Ok(ciphertexts(key.0.ring.multiply(&elements(left), &key.message_powers(&residues))))
+        })
     }
 
     fn combine(
@@ -393,8 +402,10 @@ impl AdditiveScheme for OkamotoUchiyama {
         ciphertexts: &[Ciphertext],
         randomness: &Stream,
     ) -> Vec<Ciphertext> {
-        let masks = key.masks(ciphertexts.len(), randomness);
-        residue::ciphertexts(key.0.ring.multiply(&elements(ciphertexts), &masks))
+        in_pool(|| {
+            let masks = key.masks(ciphertexts.len(), randomness);
+            residue::ciphertexts(key.0.ring.multiply(&elements(ciphertexts), &masks))
+        })
     }
 
     fn public_key_bytes(&self) -> usize {

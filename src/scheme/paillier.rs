@@ -28,7 +28,10 @@ use num_traits::One;
 use rayon::prelude::*;
 
 use crate::{
-    math::{prime::small_factor, ring::Element, rows::Rows, stream::Stream, uniform, wipe::SecretUint},
+    math::{
+        pool::in_pool, prime::small_factor, ring::Element, rows::Rows, stream::Stream, uniform,
+        wipe::SecretUint,
+    },
     scheme::{
         additive::{AdditiveScheme, SchemeError, check_lengths},
         residue::{self, check_residues, ciphertexts, elements, is_square, whole_bytes, write_padded},
@@ -215,7 +218,7 @@ impl AdditiveScheme for Paillier {
         residues: &[BigUint],
         randomness: &Stream,
     ) -> Result<Vec<Ciphertext>, SchemeError> {
-        Self::masked(key, residues, || self.masks(key, residues.len(), randomness))
+        in_pool(|| Self::masked(key, residues, || self.masks(key, residues.len(), randomness)))
     }
 
     fn encrypt_own(
@@ -224,15 +227,23 @@ impl AdditiveScheme for Paillier {
         residues: &[BigUint],
         randomness: &Stream,
     ) -> Result<Vec<Ciphertext>, SchemeError> {
-        if !self.options.crt_encryption {
-            return self.encrypt(key.public(), residues, randomness);
-        }
-        Self::masked(key.public(), residues, || self.own_masks(key, residues.len(), randomness))
+        in_pool(|| {
+            if !self.options.crt_encryption {
+                return self.encrypt(key.public(), residues, randomness);
+            }
+            Self::masked(key.public(), residues, || self.own_masks(key, residues.len(), randomness))
+        })
     }
 
     fn decrypt(&self, key: &SecretKey, ciphertexts: &[Ciphertext]) -> Result<Vec<BigUint>, SchemeError> {
-        let elements = elements(ciphertexts);
-        Ok(if self.options.crt_decryption { key.decrypt(&elements) } else { key.decrypt_textbook(&elements) })
+        in_pool(|| {
+            let elements = elements(ciphertexts);
+            Ok(if self.options.crt_decryption {
+                key.decrypt(&elements)
+            } else {
+                key.decrypt_textbook(&elements)
+            })
+        })
     }
 
     fn add(
@@ -241,8 +252,10 @@ impl AdditiveScheme for Paillier {
         left: &[Ciphertext],
         right: &[Ciphertext],
     ) -> Result<Vec<Ciphertext>, SchemeError> {
-        check_lengths(left.len(), right.len())?;
-        Ok(ciphertexts(key.ring().multiply(&elements(left), &elements(right))))
+        in_pool(|| {
+            check_lengths(left.len(), right.len())?;
+            Ok(ciphertexts(key.ring().multiply(&elements(left), &elements(right))))
+        })
     }
 
     fn add_plain(
@@ -251,8 +264,10 @@ impl AdditiveScheme for Paillier {
         left: &[Ciphertext],
         residues: &[BigUint],
     ) -> Result<Vec<Ciphertext>, SchemeError> {
-        check_lengths(left.len(), residues.len())?;
-        Ok(ciphertexts(key.ring().multiply(&elements(left), &plain_powers(key, residues))))
+        in_pool(|| {
+            check_lengths(left.len(), residues.len())?;
+            Ok(ciphertexts(key.ring().multiply(&elements(left), &plain_powers(key, residues))))
+        })
     }
 
     fn combine(
@@ -270,8 +285,10 @@ impl AdditiveScheme for Paillier {
         ciphertexts: &[Ciphertext],
         randomness: &Stream,
     ) -> Vec<Ciphertext> {
-        let masks = self.masks(key, ciphertexts.len(), randomness);
-        residue::ciphertexts(key.ring().multiply(&elements(ciphertexts), &masks))
+        in_pool(|| {
+            let masks = self.masks(key, ciphertexts.len(), randomness);
+            residue::ciphertexts(key.ring().multiply(&elements(ciphertexts), &masks))
+        })
     }
 
     fn public_key_bytes(&self) -> usize {

@@ -13,10 +13,9 @@ use zeroize::Zeroizing;
 use super::{
     Prime,
     buffer::Buffer,
-    for_each,
     kernel::{self, Convert, Tables},
 };
-use crate::math::vector::Engine;
+use crate::math::{pool::for_each, vector::Engine};
 
 /// Coefficients that are converted together.
 const BLOCK: usize = 1024;

@@ -10,9 +10,9 @@ use zeroize::Zeroize;
 use super::{
     Ntt, Prime,
     buffer::Buffer,
-    for_each,
     kernel::{self, Pointwise},
 };
+use crate::math::pool::for_each;
 
 /// What the numbers of a polynomial's rows are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -6,9 +6,12 @@ use num_bigint::BigUint;
 use sha2::{Digest, Sha256};
 
 use super::{Ciphertext, Parameters, RlweError, SwitchingKey};
-use crate::math::rns::{
-    Basis, Buffer, Conversion, Polynomial, Prime, for_each, in_pool,
-    polynomial::{Domain, automorphism},
+use crate::math::{
+    pool::{for_each, in_pool},
+    rns::{
+        Basis, Buffer, Conversion, Polynomial, Prime,
+        polynomial::{Domain, automorphism},
+    },
 };
 
 /// Parameters with a plaintext modulus t (1 for schemes without one), and tables that are made when they are first needed.

@@ -7,10 +7,7 @@ use rayon::prelude::*;
 use zeroize::Zeroizing;
 
 use super::{Context, RlweError, SecretKey, SwitchingKey};
-use crate::math::{
-    rns::{Polynomial, in_pool},
-    stream::Stream,
-};
+use crate::math::{pool::in_pool, rns::Polynomial, stream::Stream};
 
 /// Generates, with -1, the odd powers modulo 2N: a rotation by k steps is the automorphism X -> X^(5^k).
 pub(in crate::scheme) const GENERATOR: usize = 5;

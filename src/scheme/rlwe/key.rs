@@ -4,7 +4,8 @@ use zeroize::{Zeroize, Zeroizing};
 
 use super::{Context, Seed, ciphertext::expand};
 use crate::math::{
-    rns::{Basis, Polynomial, join, polynomial::Domain},
+    pool::join,
+    rns::{Basis, Polynomial, polynomial::Domain},
     sampling::{centred_binomial, ternary},
     stream::Stream,
 };

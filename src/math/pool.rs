@@ -1,4 +1,4 @@
-//! Work on rows, shared among threads.
+//! Work that is shared among the pool's threads.
 
 use rayon::prelude::*;
 
