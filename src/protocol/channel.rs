@@ -113,7 +113,11 @@ impl From<rustls::Error> for ChannelError {
             Error::InvalidCertificate(CertificateError::ApplicationVerificationFailure) => {
                 Self::WrongCertificate
             }
-            Error::InvalidMessage(InvalidMessage::InvalidContentType) => Self::WithoutTls,
+            Error::InvalidMessage(
+                InvalidMessage::InvalidContentType
+                | InvalidMessage::UnknownProtocolVersion
+                | InvalidMessage::MessageTooLarge,
+            ) => Self::WithoutTls,
             // What a server that is full says before anything else.
             Error::AlertReceived(AlertDescription::InternalError) => Self::Full,
             other => Self::Tls(other),

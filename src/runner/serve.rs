@@ -104,7 +104,11 @@ impl Shared {
             match served {
                 Ok(Ok(served)) => shared.log.note(&format!("{address}: {served}")),
                 Ok(Err(error)) => {
-                    let about = if let Ended::Crowd(_) = error { About::TurnedAway } else { About::Broken };
+                    let about = match error {
+                        Ended::Crowd(_) => About::TurnedAway,
+                        _ if watched.has_session() => About::Broken,
+                        _ => About::Stranger,
+                    };
                     shared.log.about(address, about, &error.to_string());
                 }
                 Err(_) => shared.log.note(&format!("{address}: {}", RunError::Panicked)),
@@ -176,7 +180,7 @@ pub fn serve(listener: &TcpListener, options: Options, interrupt: &Interrupt) ->
                         parting.turn_away(stream, crowd, shared.identity.is_some());
                         shared.log.about(address, About::TurnedAway, &crowd.to_string());
                     }
-                    (_, Err(error)) => shared.log.about(address, About::Broken, &error.to_string()),
+                    (_, Err(error)) => shared.log.about(address, About::Stranger, &error.to_string()),
                 }
             }
             Err(error) if error.kind() == ErrorKind::WouldBlock => std::thread::sleep(PERIOD),

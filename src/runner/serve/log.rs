@@ -22,8 +22,10 @@ pub type Sink = Box<dyn Fn(&str) + Send + Sync>;
 /// What a line is about.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum About {
-    /// A client that was turned away before it said anything: a flood of them is one line.
+    /// A client that was turned away for want of room: a flood of them is one line.
     TurnedAway,
+    /// A connection that ended before it was let in: a part of the flood, if there is one.
+    Stranger,
     /// A client that broke something, or broke off.
     Broken,
 }
@@ -48,16 +50,26 @@ impl Log {
     pub(super) fn about(&self, address: SocketAddr, about: About, text: &str) {
         let most = match about {
             About::TurnedAway => 1,
-            About::Broken => MOST_BROKEN,
+            About::Stranger | About::Broken => MOST_BROKEN,
         };
         let peer = Peer::of(address);
+        if about == About::Stranger && self.is_flooded_by(peer) {
+            return;
+        }
         let number = self.count(peer, about);
-        if number <= most {
+        if number <= most && about == About::TurnedAway {
+            self.note(&format!("{address}: {text}; no more lines of this kind about it for a minute"));
+        } else if number <= most {
             self.note(&format!("{address}: {text}"));
         }
-        if number == most && about == About::Broken {
+        if number == most && about != About::TurnedAway {
             self.note(&format!("{}: {most} lines within a minute, no more until it is over", address.ip()));
         }
+    }
+
+    fn is_flooded_by(&self, peer: Peer) -> bool {
+        let written = self.written.lock().unwrap_or_else(PoisonError::into_inner);
+        written.get(&(peer, About::TurnedAway)).is_some_and(|(since, _)| since.elapsed() < PERIOD)
     }
 
     /// The number of this line in the present period.
@@ -124,10 +136,14 @@ mod tests {
         }
         assert_eq!(lines.lock().unwrap().len(), 1);
         for &address in &addresses {
+            log.about(address, About::Stranger, "went away");
+        }
+        assert_eq!(lines.lock().unwrap().len(), 1, "a part of the flood");
+        for &address in &addresses {
             log.about(address, About::Broken, "garbage");
         }
         assert_eq!(lines.lock().unwrap().len(), 1 + MOST_BROKEN as usize + 1);
-        log.about(SocketAddr::from(([192, 0, 2, 2], 1)), About::Broken, "another");
+        log.about(SocketAddr::from(([192, 0, 2, 2], 1)), About::Stranger, "another");
         assert!(lines.lock().unwrap().last().unwrap().ends_with("another"));
     }
 }

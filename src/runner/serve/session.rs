@@ -30,6 +30,7 @@ pub(super) struct Watched {
     pub(super) since: Instant,
     pub(super) interrupt: Interrupt,
     is_overdue: AtomicBool,
+    has_session: AtomicBool,
 }
 
 impl Watched {
@@ -39,7 +40,13 @@ impl Watched {
             since: Instant::now(),
             interrupt: Interrupt::default(),
             is_overdue: AtomicBool::new(false),
+            has_session: AtomicBool::new(false),
         }
+    }
+
+    /// Whether it has been let in.
+    pub(super) fn has_session(&self) -> bool {
+        self.has_session.load(Ordering::Relaxed)
     }
 
     /// Ends the session: neither a computation nor a silent client keeps it.
@@ -132,6 +139,7 @@ fn serve_client(
     let (mut tcp, early) = if let Some(identity) = &shared.identity {
         let mut tcp = identity.greet(stream, silence, within)?;
         let session = shared.gate.session(peer);
+        watched.has_session.store(session.is_ok(), Ordering::Relaxed);
         match &session {
             Ok(_) => Identity::admit(&mut tcp)?,
             // The reason is for the log; a client that is gone already needs none.
@@ -156,6 +164,7 @@ fn serve_client(
             return Err(error);
         }
     };
+    watched.has_session.store(true, Ordering::Relaxed);
     drop(handshake);
     tcp.all_within(None);
     let threads = limits.threads.unwrap_or_else(rayon::current_num_threads);
