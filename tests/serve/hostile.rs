@@ -12,11 +12,11 @@ use crate::Cell;
 use crate::raw::{Raw, connect_from};
 
 /// Where it comes from, so that limits of a peer hold it and nobody else.
-pub const SOURCE: Ipv4Addr = Ipv4Addr::new(127, 0, 0, 66);
+pub(crate) const SOURCE: Ipv4Addr = Ipv4Addr::new(127, 0, 0, 66);
 
 /// One thing that it does.
 #[derive(Debug, Clone, Copy)]
-pub enum Attack {
+pub(crate) enum Attack {
     /// Goes away at once.
     Nothing,
     /// Bytes that are no TLS.
@@ -52,7 +52,7 @@ pub enum Attack {
 }
 
 impl Attack {
-    pub const ALL: [Self; 16] = [
+    pub(crate) const ALL: [Self; 16] = [
         Self::Nothing,
         Self::Garbage,
         Self::HalfAHandshake,
@@ -72,7 +72,7 @@ impl Attack {
     ];
 
     /// What the server says of it.
-    pub fn line(self) -> &'static str {
+    pub(crate) fn line(self) -> &'static str {
         match self {
             Self::Nothing | Self::HalfAnAnswer | Self::HalfAHello | Self::HalfAMessage => {
                 "the peer closed the connection"
@@ -90,7 +90,7 @@ impl Attack {
     }
 
     /// Does it over a connection; until the server has closed it where it has to.
-    pub fn run(self, mut stream: TcpStream, token: &str, hello: &[u8]) -> io::Result<()> {
+    pub(crate) fn run(self, mut stream: TcpStream, token: &str, hello: &[u8]) -> io::Result<()> {
         match self {
             Self::Nothing => return Ok(()),
             Self::Garbage => {
@@ -165,7 +165,7 @@ fn until_closed(stream: &mut impl Read) -> io::Result<()> {
 }
 
 /// Attacks in every way, and floods between them, until told to stop; says how many connections it made.
-pub fn torment(address: &str, token: &str, cell: &Cell, done: &Interrupt) -> usize {
+pub(crate) fn torment(address: &str, token: &str, cell: &Cell, done: &Interrupt) -> usize {
     let hello = Message::new(Kind::Hello, cell.hello(Variant::Encrypted)).to_frame();
     let mut connections = 0;
     while !done.is_raised() {

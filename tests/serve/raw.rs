@@ -53,7 +53,7 @@ impl ServerCertVerifier for Anybody {
 }
 
 /// A TCP connection from an address of this machine.
-pub fn connect_from(source: IpAddr, address: &str) -> io::Result<TcpStream> {
+pub(crate) fn connect_from(source: IpAddr, address: &str) -> io::Result<TcpStream> {
     let socket = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None)?;
     socket.bind(&SocketAddr::new(source, 0).into())?;
     let target: SocketAddr = address.parse().map_err(io::Error::other)?;
@@ -64,12 +64,12 @@ pub fn connect_from(source: IpAddr, address: &str) -> io::Result<TcpStream> {
 }
 
 /// A TLS session.
-pub struct Raw {
-    pub tls: StreamOwned<ClientConnection, TcpStream>,
+pub(crate) struct Raw {
+    pub(crate) tls: StreamOwned<ClientConnection, TcpStream>,
 }
 
 impl Raw {
-    pub fn new(mut stream: TcpStream) -> io::Result<Self> {
+    pub(crate) fn new(mut stream: TcpStream) -> io::Result<Self> {
         let mut config = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
             .with_protocol_versions(&[&TLS13])
             .map_err(io::Error::other)?
@@ -85,17 +85,17 @@ impl Raw {
         Ok(Self { tls: StreamOwned::new(session, stream) })
     }
 
-    pub fn send(&mut self, frame: &[u8]) -> io::Result<()> {
+    pub(crate) fn send(&mut self, frame: &[u8]) -> io::Result<()> {
         self.announce(u32::try_from(frame.len()).map_err(io::Error::other)?, frame)
     }
 
     /// A length and other bytes than it says.
-    pub fn announce(&mut self, length: u32, bytes: &[u8]) -> io::Result<()> {
+    pub(crate) fn announce(&mut self, length: u32, bytes: &[u8]) -> io::Result<()> {
         self.tls.write_all(&[&length.to_le_bytes()[..], bytes].concat())?;
         self.tls.flush()
     }
 
-    pub fn receive(&mut self) -> io::Result<Vec<u8>> {
+    pub(crate) fn receive(&mut self) -> io::Result<Vec<u8>> {
         let mut length = [0; 4];
         self.tls.read_exact(&mut length)?;
         let mut frame = vec![0; u32::from_le_bytes(length) as usize];
@@ -104,7 +104,7 @@ impl Raw {
     }
 
     /// The answer to a challenge: BLAKE3 with the token as key, of what it is for, the session's keying material and the challenge.
-    pub fn answer(&self, token: &str, challenge: &[u8]) -> Vec<u8> {
+    pub(crate) fn answer(&self, token: &str, challenge: &[u8]) -> Vec<u8> {
         let mut key = [0; 32];
         hex::decode_to_slice(token.trim(), &mut key).unwrap();
         let label = b"EXPORTER-henn-token-1";
@@ -114,7 +114,7 @@ impl Raw {
     }
 
     /// Is let in; returns what it said for that.
-    pub fn greet(&mut self, token: &str) -> io::Result<Vec<u8>> {
+    pub(crate) fn greet(&mut self, token: &str) -> io::Result<Vec<u8>> {
         let challenge = self.receive()?;
         let answer = self.answer(token, &challenge);
         self.send(&answer)?;
