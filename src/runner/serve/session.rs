@@ -105,7 +105,7 @@ impl Ended {
 
 /// Serves a client, and says in a line how it went.
 pub(super) fn serve(
-    shared: &Arc<Shared>,
+    shared: &Shared,
     watched: &Watched,
     address: SocketAddr,
     handshake: Ticket,
@@ -127,7 +127,7 @@ pub(super) fn serve(
 }
 
 fn serve_client(
-    shared: &Arc<Shared>,
+    shared: &Shared,
     watched: &Watched,
     address: SocketAddr,
     handshake: Ticket,
@@ -186,7 +186,7 @@ fn receive_hello(channel: &mut dyn Channel) -> Result<Hello, Ended> {
     Ok(Hello::from_bytes(&message.body)?)
 }
 
-fn serve_cell(shared: &Arc<Shared>, watched: &Watched, hello: &Hello, mut tcp: Tcp) -> Result<(), Ended> {
+fn serve_cell(shared: &Shared, watched: &Watched, hello: &Hello, mut tcp: Tcp) -> Result<(), Ended> {
     let (prepared, _memory) = match prepare(shared, watched, hello, &mut tcp) {
         Ok(prepared) => prepared,
         Err(error) => {
@@ -205,7 +205,7 @@ fn serve_cell(shared: &Arc<Shared>, watched: &Watched, hello: &Hello, mut tcp: T
 
 /// The cell that a client asks for, and the memory that it has been promised.
 fn prepare(
-    shared: &Arc<Shared>,
+    shared: &Shared,
     watched: &Watched,
     hello: &Hello,
     tcp: &mut Tcp,
