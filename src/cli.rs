@@ -3,6 +3,7 @@
 mod check;
 mod compare;
 mod completions;
+mod credential;
 mod datasets;
 mod doctor;
 mod list;
@@ -27,6 +28,7 @@ use crate::dataset::{DatasetError, Store};
 use crate::experiment::diagnostic::Report as Diagnostics;
 use crate::experiment::plan::{Plan, Request};
 use crate::experiment::spec::ProfileName;
+use crate::protocol::tls::CredentialError;
 use crate::report::ReportError;
 use crate::runner::RunError;
 use crate::runner::progress::Progress;
@@ -123,8 +125,8 @@ enum Verb {
     Schema,
     /// Print completions for a shell
     Completions(completions::Arguments),
-    /// Say what this machine has and lacks
-    Doctor,
+    /// Say what this machine has and lacks; make certificates
+    Doctor(doctor::Arguments),
 }
 
 /// Options that choose and change an experiment.
@@ -166,9 +168,17 @@ enum CliError {
     #[error("{0}")]
     Usage(String),
     #[error(
-        "{0} is no loopback address: there is no authentication yet, so the server keeps to this machine"
+        "{0} is no loopback address: without TLS and a token henn keeps to this machine; `henn doctor --certificates FOLDER` makes what --certificate, --key, --pin and --token take"
     )]
     NotLoopback(String),
+    #[error("{}: {source}", path.display())]
+    Credential { path: PathBuf, source: CredentialError },
+    #[error("{source}")]
+    Generation { source: CredentialError },
+    #[error("{}: others can read it (mode {mode:o}); allowed: 600 or 400", path.display())]
+    Exposed { path: PathBuf, mode: u32 },
+    #[error("{}: it exists, and is not written over", path.display())]
+    Exists { path: PathBuf },
     #[error(transparent)]
     Run(#[from] RunError),
     #[error(transparent)]
@@ -187,12 +197,13 @@ impl CliError {
     fn status(&self) -> ExitStatus {
         match self {
             Self::Invalid(report) if report.only_insecure() => ExitStatus::Insecure,
-            Self::NotLoopback(_) => ExitStatus::Insecure,
+            Self::NotLoopback(_) | Self::Exposed { .. } => ExitStatus::Insecure,
             Self::Run(error) if error.is_interrupt() => ExitStatus::Interrupted,
             Self::Run(_)
             | Self::Dataset(_)
             | Self::Report(_)
             | Self::Threads(_)
+            | Self::Generation { .. }
             | Self::Signals(_)
             | Self::Json(_) => ExitStatus::Failed,
             _ => ExitStatus::Usage,
@@ -252,7 +263,7 @@ fn dispatch(arguments: Arguments) -> Result<ExitStatus, CliError> {
         Verb::Serve(arguments) => serve::main(&context, &arguments),
         Verb::Schema => schema::main(),
         Verb::Completions(arguments) => Ok(completions::main(&arguments)),
-        Verb::Doctor => doctor::main(&context),
+        Verb::Doctor(arguments) => doctor::main(&context, &arguments),
     }
 }
 

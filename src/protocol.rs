@@ -6,6 +6,7 @@ pub mod message;
 pub mod non_interactive;
 pub mod refresh;
 pub mod split;
+pub mod tls;
 pub mod transcript;
 
 use thiserror::Error;

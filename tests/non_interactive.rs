@@ -15,8 +15,8 @@ use henn::experiment::plan::{Plan, Request, System};
 use henn::experiment::spec::ProfileName;
 use henn::protocol::channel::{Channel, Tcp};
 use henn::protocol::message::{Kind, Message};
+use henn::protocol::tls::Remote;
 use henn::runner::cell::{self, Computed, Peer, Prepared};
-use henn::runner::progress::Progress;
 use henn::runner::watch::Watch;
 use henn::runner::{estimate, serve};
 
@@ -193,9 +193,12 @@ fn with_server<T>(connections: usize, client: impl FnOnce(&str) -> T) -> T {
     let address = listener.local_addr().unwrap().to_string();
     std::thread::scope(|scope| {
         scope.spawn(|| {
-            let store = Store::new("absent");
-            let progress = Progress::new(true);
-            serve::serve(&listener, &store, Some(connections), &Interrupt::default(), &progress)
+            let log = Box::new(|_: &str| ());
+            let options = serve::Options {
+                connections: Some(connections),
+                ..serve::Options::new(Store::new("absent"), log)
+            };
+            serve::serve(&listener, options, &Interrupt::default())
         });
         client(&address)
     })
@@ -209,7 +212,9 @@ fn over_tcp_the_bytes_are_those_of_one_process() {
             let near = compute(&plan, variant, Peer::Local);
             let key = cell::key(&plan.points[0].task, variant, 0, &Store::new("absent")).unwrap();
             let hello = serve::Hello::new(&plan, 0, variant, 0, &key).to_bytes();
-            let far = with_server(1, |address| compute(&plan, variant, Peer::Remote(address, &hello)));
+            let far = with_server(1, |address| {
+                compute(&plan, variant, Peer::Remote(&Remote::plain(address), &hello))
+            });
             assert_eq!((near.metrics, near.counts), (far.metrics, far.counts));
             assert_eq!((near.digest, near.transcript), (far.digest, far.transcript));
         }
@@ -233,7 +238,7 @@ fn a_server_survives_keys_and_samples_that_are_none() {
             let answer = Message::from_frame(channel.receive().unwrap()).unwrap();
             assert_eq!(answer.kind, Kind::Fault);
         }
-        let honest = compute(&plan, variant, Peer::Remote(address, &hello));
+        let honest = compute(&plan, variant, Peer::Remote(&Remote::plain(address), &hello));
         assert!(!honest.disagrees);
     });
 }

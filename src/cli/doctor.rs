@@ -1,13 +1,27 @@
 //! `henn doctor`
 
+use std::path::PathBuf;
 use std::process::Command;
 
-use crate::cli::{CliError, Context, ExitStatus, names, say};
+use crate::cli::{CliError, Context, ExitStatus, credential, names, say};
 use crate::dataset::{self, Presence};
 use crate::math::vector::Engine;
 use crate::runner::provenance;
 
-pub(super) fn main(context: &Context) -> Result<ExitStatus, CliError> {
+#[derive(Debug, clap::Args)]
+pub(super) struct Arguments {
+    /// Make a certificate with its key and a token for `henn serve` and `henn run --connect`, in new files of this folder
+    #[arg(long, value_name = "FOLDER")]
+    certificates: Option<PathBuf>,
+}
+
+pub(super) fn main(context: &Context, arguments: &Arguments) -> Result<ExitStatus, CliError> {
+    if let Some(folder) = &arguments.certificates {
+        for path in credential::generate(folder)? {
+            say(path.display());
+        }
+        return Ok(ExitStatus::Success);
+    }
     let mut fine = true;
     let mut line = |name: &str, good: bool, text: String| {
         fine &= good;

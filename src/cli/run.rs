@@ -1,8 +1,13 @@
 //! `henn run`
 
+use std::net::ToSocketAddrs;
+use std::path::PathBuf;
+
 use crate::backend::Variant;
+use crate::cli::credential;
 use crate::cli::{Choice, CliError, Context, ExitStatus, complain, say};
 use crate::experiment::plan::Plan;
+use crate::protocol::tls::Remote;
 use crate::report::reference::Reference;
 use crate::report::{self, ReportError};
 use crate::runner::sweep::{self, Options, Outcome};
@@ -30,9 +35,15 @@ pub(super) struct How {
     /// Exit 1 when a claim fails or a published value is not reproduced
     #[arg(long)]
     strict: bool,
-    /// Address of a serving party (`henn serve`); its own process plays the server
+    /// Address of a serving party (`henn serve`); its own process plays the server. Loopback only, without --pin and --token
     #[arg(long, value_name = "ADDR")]
     connect: Option<String>,
+    /// The server's certificate: TLS with whoever has the key to it, and with nobody else
+    #[arg(long, value_name = "FILE", requires_all = ["connect", "token"])]
+    pin: Option<PathBuf>,
+    /// The token that the server asks for
+    #[arg(long, value_name = "FILE", requires_all = ["connect", "pin"])]
+    token: Option<PathBuf>,
 }
 
 pub(super) fn main(context: &Context, arguments: &Arguments) -> Result<ExitStatus, CliError> {
@@ -44,13 +55,14 @@ pub(super) fn main(context: &Context, arguments: &Arguments) -> Result<ExitStatu
 pub(super) fn execute(context: &Context, plan: &Plan, how: &How) -> Result<ExitStatus, CliError> {
     let reference = reference(context, plan)?;
     let store = context.store();
+    let remote = remote(how)?;
     let outcome = sweep::run(
         plan,
         &Options {
             out: &context.global.out,
             variants: &how.variant,
             fresh: how.fresh,
-            connect: how.connect.as_deref(),
+            connect: remote.as_ref(),
             store: &store,
             memory: how.memory.map(|mebibytes| mebibytes << 20),
             interrupt: context.interrupt.clone(),
@@ -76,6 +88,22 @@ pub(super) fn execute(context: &Context, plan: &Plan, how: &How) -> Result<ExitS
     } else {
         ExitStatus::Success
     })
+}
+
+/// The serving party, where there is one.
+fn remote(how: &How) -> Result<Option<Remote>, CliError> {
+    let Some(address) = &how.connect else { return Ok(None) };
+    Ok(Some(match (&how.pin, &how.token) {
+        (Some(pin), Some(token)) => Remote::secured(address, credential::access(pin, token)?),
+        _ => {
+            // A name that cannot be resolved is named when it is connected to.
+            let mut addresses = address.to_socket_addrs().into_iter().flatten();
+            if addresses.any(|address| !address.ip().is_loopback()) {
+                return Err(CliError::NotLoopback(address.clone()));
+            }
+            Remote::plain(address)
+        }
+    }))
 }
 
 fn closing(context: &Context, outcome: &Outcome) {

@@ -167,10 +167,23 @@ impl Plan {
     /// # Errors
     /// A report of everything that is wrong.
     pub fn load(request: &Request<'_>) -> Result<(Self, Report), Report> {
+        Self::load_points(request, None)
+    }
+
+    /// The same with one point alone, the others neither checked nor planned: for whoever needs no more of a stranger's file. A plan without
+    /// points where there are not so many.
+    ///
+    /// # Errors
+    /// A report of everything that is wrong with it.
+    pub fn load_point(request: &Request<'_>, index: usize) -> Result<(Self, Report), Report> {
+        Self::load_points(request, Some(index))
+    }
+
+    fn load_points(request: &Request<'_>, only: Option<usize>) -> Result<(Self, Report), Report> {
         let document = Document::parse(request.origin, request.text)
             .map_err(|(sources, diagnostics)| Report::new(sources, diagnostics))?;
         let mut found = Vec::new();
-        let (plan, document) = Self::build(request, document, &mut found);
+        let (plan, document) = Self::build(request, document, only, &mut found);
         let report = Report::new(document.sources().clone(), found);
         match plan {
             Some(plan) if !report.has_errors() => Ok((plan, report)),
@@ -181,6 +194,7 @@ impl Plan {
     fn build<'t>(
         request: &Request<'t>,
         mut document: Document<'t>,
+        only: Option<usize>,
         found: &mut Vec<Diagnostic>,
     ) -> (Option<Self>, Document<'t>) {
         apply_profile(&mut document, request.profile, found);
@@ -237,10 +251,16 @@ impl Plan {
             return (None, document);
         }
         let mut points = Vec::new();
+        let mut number = 0;
         for index in 0..total {
-            if let Some(point) = build_point(&document, (&axes, &excluded), index, &keys, found) {
-                points.push(point);
+            let Some(at_point) = lay_out_point(&document, (&axes, &excluded), index, found) else { continue };
+            if only.is_none_or(|only| only == number) {
+                points.extend(read_point(&at_point, &keys, found));
             }
+            if only == Some(number) {
+                break;
+            }
+            number += 1;
         }
         let mut checker = Checker::new(&document, found);
         let table = spec.table.as_ref().and_then(|table| check::table(table, &keys, &mut checker));
@@ -265,13 +285,13 @@ impl Plan {
     }
 }
 
-fn build_point<'t>(
+/// The file as it is at a point; nothing where the point is left out.
+fn lay_out_point<'t>(
     document: &Document<'t>,
     (axes, excluded): (&[Axis<'t>], &[Vec<Override<'t>>]),
     index: usize,
-    keys: &[String],
     found: &mut Vec<Diagnostic>,
-) -> Option<Point> {
+) -> Option<Document<'t>> {
     let mut point = document.clone();
     let mut rest = index;
     // The last axis turns fastest.
@@ -291,11 +311,13 @@ fn build_point<'t>(
     let has = |entry: &Override<'t>| {
         point.get(&entry.key).is_some_and(|value| display(value) == display(&entry.value))
     };
-    if excluded.iter().any(|entries| entries.iter().all(has)) {
-        return None;
-    }
+    let is_excluded = excluded.iter().any(|entries| entries.iter().all(has));
+    (!is_excluded).then_some(point)
+}
+
+fn read_point(point: &Document<'_>, keys: &[String], found: &mut Vec<Diagnostic>) -> Option<Point> {
     let spec: Spec = point.read(found)?;
-    let task = check::task(&spec, &mut Checker::new(&point, found))?;
+    let task = check::task(&spec, &mut Checker::new(point, found))?;
     let labels = keys
         .iter()
         .map(|key| (key.clone(), point.get(key).map_or_else(|| "-".to_owned(), display)))

@@ -12,6 +12,7 @@ use crate::experiment::plan::{System, Task};
 use crate::experiment::spec::Randomness;
 use crate::network::argmax;
 use crate::protocol::refresh;
+use crate::protocol::tls::Remote;
 use crate::runner::conversation::{Conversation, converse};
 use crate::runner::record::Picture;
 use crate::runner::watch::Watch;
@@ -89,8 +90,8 @@ pub fn describe(name: &str, store: &Store) -> Result<Computed, RunError> {
 pub enum Peer<'a> {
     /// In this process.
     Local,
-    /// At an address; the bytes are the hello that tells it which cell to serve.
-    Remote(&'a str, &'a [u8]),
+    /// Elsewhere; the bytes are the hello that tells it which cell to serve.
+    Remote(&'a Remote, &'a [u8]),
 }
 
 /// Computes one cell.

@@ -13,7 +13,7 @@ use crate::backend::{Additive, Backend, BackendError, Meter, Number, OperationCo
 use crate::experiment::plan::System;
 use crate::network::Network;
 use crate::protocol::ProtocolError;
-use crate::protocol::channel::{Channel, Tcp, pipe};
+use crate::protocol::channel::{Channel, pipe};
 use crate::protocol::message::{Kind, Message};
 use crate::protocol::non_interactive::{self, parameters};
 use crate::protocol::refresh;
@@ -521,8 +521,8 @@ impl Visitor for Converse<'_> {
         let Self { prepared, watch, peer } = self;
         let client = make(watch.client.clone());
         match peer {
-            Peer::Remote(address, hello) => {
-                let channel = Tcp::connect(address).map_err(ProtocolError::from)?;
+            Peer::Remote(remote, hello) => {
+                let channel = remote.connect().map_err(ProtocolError::from)?;
                 let mut link = client.link(Box::new(channel), true);
                 link.send(&Message::new(Kind::Hello, hello.to_vec()))?;
                 conclude(&client, prepared, watch, &mut link)

@@ -110,9 +110,66 @@ pub(super) fn forecast(
     })
 }
 
+/// Bytes of the program itself.
+const PROGRAM: usize = 32 << 20;
+
 /// Bytes that a cell is expected to hold at once: the data set three times over (as read, split, scaled), and what its protocol holds.
 pub fn memory(settings: &Settings, entry: &dataset::Entry, variant: Variant) -> usize {
-    const PROGRAM: usize = 32 << 20;
+    PROGRAM.saturating_add(working_memory(settings, entry, variant))
+}
+
+/// Bytes that a server is expected to hold for a cell, the program itself left out.
+pub(super) fn session_memory(settings: &Settings, entry: &dataset::Entry, variant: Variant) -> usize {
+    // Threads, their stacks, buffers, and the experiment.
+    const SESSION: usize = 4 << 20;
+    // The network before and after training, its gradients and what an optimiser keeps, and the same as numbers of the protocol.
+    const WEIGHT: usize = 6 * size_of::<f64>() + 64;
+    let weights: usize = match &settings.system {
+        System::Split { protocol, .. } => {
+            protocol.layers.iter().map(|layer| layer.terms + layer.outputs).sum()
+        }
+        System::NonInteractive { protocol, .. } => {
+            let hollow = protocol.hollow();
+            let linear = hollow.iter().map(|step| match step {
+                Step::Linear(layer) => layer.terms() + layer.rows.len(),
+                Step::Activation(_) => 0,
+            });
+            linear.sum()
+        }
+        System::Refresh { protocol, .. } => {
+            protocol.widths.windows(2).map(|pair| pair[0].saturating_mul(pair[1])).sum()
+        }
+        System::Pending { .. } | System::Local(_) => 0,
+    };
+    let working = working_memory(settings, entry, variant);
+    SESSION.saturating_add(weights.saturating_mul(WEIGHT)).saturating_add(working)
+}
+
+/// Bytes of the longest message that a client has to send at a cell.
+pub(super) fn longest_message(settings: &Settings, forecast: &Forecast, variant: Variant) -> usize {
+    // What the harness says to the protocol's messages.
+    const LEAST: usize = 1 << 16;
+    let longest = match (forecast, &settings.system) {
+        (Forecast::NonInteractive(forecast), _) => forecast.longest_message,
+        (Forecast::Refresh(forecast), _) => forecast.total.longest_message,
+        (Forecast::Split(_), System::Split { scheme, protocol }) => {
+            let (key, ciphertext) = scheme.visit(Sizes).unwrap_or_default();
+            let widest = protocol.layers.iter().map(|layer| layer.inputs.max(layer.outputs)).max();
+            let gradients = match protocol.training_iterations {
+                0 => 0,
+                _ => protocol.layers.iter().map(|shape| shape.parameters()).sum(),
+            };
+            let numbers = protocol.batch.saturating_mul(widest.unwrap_or(0)).max(gradients);
+            key.saturating_add(numbers.saturating_mul(ciphertext.max(size_of::<f64>())))
+        }
+        (Forecast::Split(_), _) => 0,
+    };
+    // Numbers in the clear may be longer than those of very small parameters.
+    let factor = if variant == Variant::Plain { 2 } else { 1 };
+    longest.saturating_mul(factor).saturating_add(LEAST)
+}
+
+fn working_memory(settings: &Settings, entry: &dataset::Entry, variant: Variant) -> usize {
     let data = 3 * entry.rows() * entry.columns() * size_of::<f64>();
     let protocol = match &settings.system {
         System::Split { scheme, protocol } => split_memory(scheme, protocol, variant),
@@ -143,7 +200,7 @@ pub fn memory(settings: &Settings, entry: &dataset::Entry, variant: Variant) -> 
         // Nothing is known of parameters yet, or there are none.
         System::Pending { .. } | System::Local(_) => 0,
     };
-    PROGRAM + data + protocol
+    data.saturating_add(protocol)
 }
 
 /// All weights, the longest message on its way, and what a step makes.

@@ -13,6 +13,7 @@ use crate::dataset;
 use crate::experiment::plan::Plan;
 use crate::experiment::spec::Randomness;
 use crate::math::vector::Engine;
+use crate::protocol::tls::Remote;
 use crate::runner::RunError;
 use crate::runner::sweep::Options;
 
@@ -88,7 +89,7 @@ pub fn manifest(
         "cores": std::thread::available_parallelism().map(std::num::NonZero::get).ok(),
         "threads": rayon::current_num_threads(),
         "memory_bytes": memory_bytes(),
-        "server": options.connect.unwrap_or("in process"),
+        "server": options.connect.map_or("in process", Remote::address),
         "argv": std::env::args().collect::<Vec<_>>(),
         "start": time(origin.started),
         "end": time(now()),

@@ -9,6 +9,7 @@ use crate::backend::meter::Interrupt;
 use crate::dataset::{self, Store};
 use crate::experiment::plan::{Plan, Point, Settings, Task};
 use crate::experiment::spec::Randomness;
+use crate::protocol::tls::Remote;
 use crate::runner::cache::Cache;
 use crate::runner::cell::{self, Computed, Peer, Prepared};
 use crate::runner::cost::Costs;
@@ -30,8 +31,8 @@ pub struct Options<'a> {
     pub variants: &'a [Variant],
     /// Compute cells again that are cached.
     pub fresh: bool,
-    /// Address of the serving party; in this process when absent.
-    pub connect: Option<&'a str>,
+    /// The serving party; in this process when absent.
+    pub connect: Option<&'a Remote>,
     /// Data sets.
     pub store: &'a Store,
     /// Bytes of memory that a cell may take; none: what is free.
@@ -236,9 +237,9 @@ fn run_cell(
     let (prepared, settings) = (&*prepared, &prepared.settings);
     let hello;
     let peer = match options.connect {
-        Some(address) => {
+        Some(remote) => {
             hello = Hello::new(plan, cell.point_index, cell.variant, cell.repetition, &cell.key).to_bytes();
-            Peer::Remote(address, &hello)
+            Peer::Remote(remote, &hello)
         }
         None => Peer::Local,
     };

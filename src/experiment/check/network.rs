@@ -17,6 +17,9 @@ const MAX_WIDTH: usize = 100_000;
 /// Most hidden layers.
 const MAX_LAYERS: usize = 64;
 
+/// Most weights of a fully connected network: whoever reads a stranger's file must not run out of memory over it.
+const MAX_WEIGHTS: usize = 100_000_000;
+
 /// What a network is made of.
 pub(super) enum Layers {
     /// Dense layers, which their widths describe.
@@ -66,6 +69,22 @@ pub(super) fn layers(
     }
     let width = network.width.unwrap_or(16);
     checker.within("network.width", width, &(1..=512));
+    if let (Architecture::Mlp, Some(entry)) = (kind, entry) {
+        let inputs = spec.data.feature_limit.unwrap_or_else(|| entry.columns());
+        let widths: Vec<usize> =
+            [inputs].into_iter().chain(network.hidden.iter().copied()).chain([entry.classes()]).collect();
+        let products = widths.windows(2).map(|pair| pair[0].saturating_mul(pair[1]));
+        let weights = products.fold(0, usize::saturating_add);
+        if weights > MAX_WEIGHTS {
+            checker.error(
+                "network.hidden",
+                Code::Range,
+                format!("the network has {weights} weights; allowed: {MAX_WEIGHTS}"),
+                "lower the widths",
+            );
+            return None;
+        }
+    }
     if kind == Architecture::Mlp && network.bias != Some(false) {
         return Some(Layers::Dense);
     }
