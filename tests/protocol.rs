@@ -85,13 +85,79 @@ fn compute(plan: &Plan, variant: Variant) -> Computed {
 /// The digest covers every output, every integer that the client opened and every trained weight.
 #[test]
 fn masked_training_is_bit_identical_to_training_without_masks() {
-    for variant in [Variant::Simulated, Variant::Encrypted] {
-        let masked = compute(&plan(&[]), variant);
-        let bare = compute(&plan(&["protocol.masks=none"]), variant);
-        assert_eq!(masked.digest, bare.digest);
-        assert_eq!(masked.counts, bare.counts);
-        assert_ne!(masked.transcript, bare.transcript, "the masks must show on the wire");
+    for clients in [&[][..], &["protocol.clients=3", "protocol.training_iterations=13"]] {
+        for variant in [Variant::Simulated, Variant::Encrypted] {
+            let bare = compute(&plan(&[clients, &["protocol.masks=none"]].concat()), variant);
+            for masks in ["protocol.masks=statistical", "protocol.masks=exact"] {
+                let masked = compute(&plan(&[clients, &[masks]].concat()), variant);
+                assert_eq!(masked.digest, bare.digest);
+                assert_eq!(masked.counts, bare.counts);
+                assert_eq!(masked.metrics, bare.metrics);
+                assert_ne!(masked.transcript, bare.transcript, "the masks must show on the wire");
+            }
+        }
     }
+}
+
+/// Training goes on with the same weights whoever holds the samples; another division is another order of samples.
+#[test]
+fn clients_divide_the_samples_among_them() {
+    let trained = |clients: usize| {
+        let set = [format!("protocol.clients={clients}"), "protocol.training_iterations=12".to_owned()];
+        compute(&plan(&set.each_ref().map(String::as_str)), Variant::Simulated)
+    };
+    let [one, two] = [1, 2].map(trained);
+    assert_ne!(one.digest, two.digest);
+    // The same sessions and messages, and keys for one client more.
+    assert_eq!(one.counts["final_messages"], two.counts["final_messages"]);
+    assert_eq!(one.counts["messages"] + 2, two.counts["messages"]);
+    assert_eq!(one.counts["ciphertexts_up"], two.counts["ciphertexts_up"]);
+}
+
+#[test]
+fn exact_masks_and_clients_are_refused_where_they_do_not_fit() {
+    let wrong: [(&[&str], &str); 7] = [
+        (
+            &["protocol.masks=exact", "scheme.name=okamoto_uchiyama", "scheme.modulus_bits=768"],
+            "which scheme `okamoto_uchiyama` keeps secret",
+        ),
+        (&["protocol.clients=0"], "allowed: 1 to 64"),
+        (&["protocol.clients=2"], "allowed there: 1 client, or 8 iterations and more"),
+        (&["protocol.session_limit=1"], "allowed: 2 to 4"),
+        (&["protocol.session_limit=5"], "allowed: 2 to 4"),
+        (&["protocol.session_limit=2"], "even numbers only where sessions last 2"),
+        (
+            &["run.task=attack", "attack.on=sums", "run.variants=[\"simulated\"]", "protocol.clients=2", "protocol.training_iterations=8"],
+            "an attack is on one client",
+        ),
+    ];
+    for (set, expected) in wrong {
+        let report = load(set).unwrap_err();
+        assert!(report.contains(expected), "{set:?}: {report}");
+    }
+}
+
+/// A plan is refused where wraps are too likely, with the size that would do; no size of key that is allowed is so small.
+#[test]
+fn a_modulus_is_long_enough_for_rare_wraps_or_said_to_be_too_short() {
+    let settings = split_settings(&plan(&["protocol.masks=exact", "protocol.mask_security_bits=128"]));
+    // fw + fa + B, d = 4, one bit to spare, 43 numbers in 5 iterations, and the security.
+    assert_eq!(settings.required_server_bits(), (28 + 16 + 8) + 2 + 1 + 2 + 8 + 128);
+    assert!(settings.required_bits() < 512 && settings.required_server_bits() < 512);
+}
+
+#[test]
+fn several_clients_are_refused_over_one_connection() {
+    let plan = plan(&["protocol.clients=2", "protocol.training_iterations=8"]);
+    let settings = plan.points[0].task.inference().unwrap();
+    let prepared = Prepared::new(settings, 0, &Store::new("absent"), &Interrupt::default()).unwrap();
+    let key = cell::key(&plan.points[0].task, Variant::Simulated, 0, &Store::new("absent")).unwrap();
+    let hello = serve::Hello::new(&plan, 0, Variant::Simulated, 0, &key).to_bytes();
+    let error = with_server(1, |address| {
+        let peer = Peer::Remote(address, &hello);
+        cell::compute(&prepared, Variant::Simulated, &Watch::default(), peer).unwrap_err()
+    });
+    assert!(error.to_string().contains("2 clients and 1 channels"), "{error}");
 }
 
 #[test]
@@ -112,6 +178,9 @@ fn encrypted_equals_simulated_in_every_integer_and_every_count() {
         &["scheme.randomisation=short_exponent", "protocol.packing=true", "scheme.precompute=true"],
         &["scheme.arithmetic=num_bigint", "scheme.crt_decryption=false", "scheme.crt_encryption=false"],
         &["scheme.multi_exponentiation=false"],
+        &["protocol.masks=exact", "protocol.packing=true", "scheme.precompute=true"],
+        &["protocol.masks=exact", "scheme.arithmetic=num_bigint", "network.loss=squared"],
+        &["protocol.masks=exact", "protocol.clients=2", "protocol.training_iterations=9", "network.hidden=[3, 4]"],
         &["scheme.name=okamoto_uchiyama", "scheme.modulus_bits=768"],
         &["scheme.name=okamoto_uchiyama", "scheme.modulus_bits=768", "protocol.packing=true"],
         &[&["scheme.name=el_gamal"], SHORT_MESSAGES].concat(),
@@ -244,6 +313,8 @@ fn the_protocol_trains_as_stochastic_gradient_descent_does() {
             rate,
             masks: Masks::Statistical,
             mask_security_bits: 40,
+            clients: 1,
+            session_limit: None,
             activation_bits: 16,
             gradient_bits: 16,
             weight_magnitude_bits: 8,
@@ -270,7 +341,8 @@ fn the_protocol_trains_as_stochastic_gradient_descent_does() {
                 let mut link = Link::server(Box::new(far), 8);
                 let (private, sessions) = (Stream::seeded(5), Stream::seeded(6));
                 let models = (initial, initial);
-                Server::accept(backend, settings, &mut link, &private, &sessions, models, 0)
+                let links = std::slice::from_mut(&mut link);
+                Server::accept(backend, settings, links, &private, &sessions, models, 0)
                     .unwrap()
                     .serve()
                     .unwrap()
@@ -302,6 +374,21 @@ fn one_iteration_of_iris_takes_the_ciphertexts_that_the_closed_form_says() {
     assert_eq!(iteration, 17 + 8 + 43);
 }
 
+/// Algorithm 5 stands apart: in every session the sums of 43 gradients up in one message and a word down, whatever is packed.
+#[test]
+fn a_final_update_of_iris_takes_a_ciphertext_a_parameter() {
+    for packing in ["false", "true"] {
+        let set = ["protocol.training_iterations=4", "protocol.session_limit=2"];
+        let packing = format!("protocol.packing={packing}");
+        let plan = plan(&[&set[..], &[packing.as_str()]].concat());
+        let counts = compute(&plan, Variant::Encrypted).counts;
+        assert_eq!((counts["final_messages"], counts["final_ciphertexts"]), (2 * 2, 2 * 43));
+        // Frames of 4 + 9 bytes, ciphertexts of 128.
+        assert_eq!(counts["final_bytes_up"], 2 * (13 + 43 * 128));
+        assert_eq!(counts["final_bytes_down"], 2 * 13);
+    }
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: 24, failure_persistence: None, ..ProptestConfig::default() })]
 
@@ -313,10 +400,18 @@ proptest! {
         iterations in 2_usize..12,
         seed: u32,
         packing: bool,
+        masks in prop::sample::select(vec!["none", "statistical", "exact"]),
+        clients in 1_usize..4,
+        limit in 2_usize..5,
     ) {
-        // A smallest fan-in of 2 admits sessions of two iterations only, and so even numbers.
-        let iterations = if hidden.contains(&2) { iterations & !1 } else { iterations };
+        let bound = hidden.iter().copied().chain([4, limit]).min().unwrap_or(limit);
+        let iterations = if clients > 1 { iterations.max(clients * bound) } else { iterations };
+        // Sessions of two iterations only admit even numbers.
+        let iterations = if bound == 2 { iterations.next_multiple_of(2) } else { iterations };
         let set = [
+            format!("protocol.masks={masks}"),
+            format!("protocol.clients={clients}"),
+            format!("protocol.session_limit={bound}"),
             format!("network.hidden={hidden:?}"),
             format!("data.test_limit={limit}"),
             format!("protocol.batch={batch}"),
@@ -329,6 +424,13 @@ proptest! {
         let (forecast, samples) = estimate::forecast_ahead(plan.points[0].task.inference().unwrap(), 0).unwrap();
         prop_assert_eq!(samples, limit);
         let counted = compute(&plan, Variant::Simulated).counts;
+        if let Some(estimate::Forecast::Split(forecast)) = &forecast {
+            let last = forecast.final_updates;
+            prop_assert_eq!(counted["final_messages"], last.messages_up + last.messages_down);
+            prop_assert_eq!(counted["final_bytes_up"], last.bytes_up);
+            prop_assert_eq!(counted["final_bytes_down"], last.bytes_down);
+            prop_assert_eq!(counted["final_ciphertexts"], last.ciphertexts_up + last.ciphertexts_down);
+        }
         for (name, value) in forecast.as_ref().unwrap().traffic().by_name() {
             prop_assert_eq!(counted[name], value, "{}", name);
         }
@@ -477,8 +579,9 @@ fn a_server_refuses_what_the_protocol_does_not_allow() {
             let serving = scope.spawn(move || {
                 let mut link = Link::server(Box::new(far), 8);
                 let (private, sessions) = (Stream::seeded(5), Stream::seeded(6));
+                let links = std::slice::from_mut(&mut link);
                 let server =
-                    Server::accept(backend, settings, &mut link, &private, &sessions, (network, network), 0);
+                    Server::accept(backend, settings, links, &private, &sessions, (network, network), 0);
                 server.unwrap().serve().map(|_| ())
             });
             near.send(Message::new(Kind::PublicKey, vec![]).to_frame()).unwrap();
