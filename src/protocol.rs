@@ -58,7 +58,9 @@ pub enum ProtocolError {
         min: u64,
     },
     /// An opened number that no run of the circuit gives: a mask has wrapped, or the peer sent something else.
-    #[error("a number of {bits} bits was opened; the circuit gives at most {max}: a masked weight wrapped, or the peer sent something else")]
+    #[error(
+        "a number of {bits} bits was opened; the circuit gives at most {max}: a masked weight wrapped, or the peer sent something else"
+    )]
     Beyond {
         /// of its magnitude
         bits: u64,
@@ -66,7 +68,9 @@ pub enum ProtocolError {
         max: u64,
     },
     /// Several clients where there is one channel, or the other way round.
-    #[error("{clients} clients and {channels} channels: each client needs one; over TCP there is one, so set `protocol.clients` to 1")]
+    #[error(
+        "{clients} clients and {channels} channels: each client needs one; over TCP there is one, so set `protocol.clients` to 1"
+    )]
     Clients {
         /// as agreed
         clients: usize,

@@ -14,7 +14,7 @@ use henn::protocol::ProtocolError;
 use henn::protocol::channel::{Channel, Pipe, pipe};
 use henn::protocol::message::{Kind, Message};
 use henn::protocol::split::client::Client;
-use henn::protocol::split::server::{Layer, Seen, Server};
+use henn::protocol::split::server::{Layer, Observation, Server};
 use henn::protocol::split::{Arithmetics, Masks, Settings, Shape};
 use henn::protocol::transcript::{Link, Traffic};
 use henn::scheme::okamoto_uchiyama::OkamotoUchiyama;
@@ -97,7 +97,8 @@ fn train<B: Backend>(
     let bytes = keys.client.ciphertext_bytes();
     std::thread::scope(|scope| {
         let serving = scope.spawn(move || {
-            let mut links: Vec<Link> = far.into_iter().map(|end| Link::server(Box::new(end), bytes)).collect();
+            let mut links: Vec<Link> =
+                far.into_iter().map(|end| Link::server(Box::new(end), bytes)).collect();
             let (private, sessions) = (Stream::seeded(5), sessions());
             let server =
                 Server::accept(keys, settings, &mut links, &private, &sessions, (initial, initial), 0)?;
@@ -106,8 +107,10 @@ fn train<B: Backend>(
             Ok::<Vec<BigInt>, ProtocolError>(numbers.filter_map(|number| number.integer().cloned()).collect())
         });
         let drive = || {
-            let mut links: Vec<Link> = near.into_iter().map(|end| Link::client(Box::new(end), bytes)).collect();
-            let private: Vec<Stream> = (0..settings.clients).map(|i| Stream::seeded(70).item(i as u64)).collect();
+            let mut links: Vec<Link> =
+                near.into_iter().map(|end| Link::client(Box::new(end), bytes)).collect();
+            let private: Vec<Stream> =
+                (0..settings.clients).map(|i| Stream::seeded(70).item(i as u64)).collect();
             let mut clients = Vec::new();
             for (link, private) in links.iter_mut().zip(&private) {
                 clients.push(Client::connect(keys, settings, link, private, 0)?);
@@ -160,8 +163,9 @@ fn watch<B: Backend>(
             let (private, sessions) = (Stream::seeded(5), sessions());
             let mut kept: Vec<Vec<BigInt>> = Vec::new();
             let server =
-                Server::accept(keys, settings, &mut links, &private, &sessions, (initial, initial), 0).unwrap();
-            let observer = Box::new(|seen: Seen<'_, B::Number>| {
+                Server::accept(keys, settings, &mut links, &private, &sessions, (initial, initial), 0)
+                    .unwrap();
+            let observer = Box::new(|seen: Observation<'_, B::Number>| {
                 let numbers = seen.layers.iter().flat_map(Layer::parameters);
                 kept.push(numbers.filter_map(|number| number.integer().cloned()).collect());
             });
@@ -382,14 +386,16 @@ fn keys_too_short_for_the_circuit_are_refused_with_what_is_needed() {
     let (initial, parts) = (network(&settings, &widths, 2), parts(&settings, 3));
     let (short, long) = (twin(64), twin(256));
     let min = settings.required_server_bits();
-    let error = train(Arithmetics { client: &long, server: &short }, &settings, &initial, &parts).unwrap_err();
+    let error =
+        train(Arithmetics { client: &long, server: &short }, &settings, &initial, &parts).unwrap_err();
     assert!(
         matches!(error, ProtocolError::Room { whose: "server's", bits: 64, min: m } if m == min),
         "{error}"
     );
     let statistical = Settings { masks: Masks::Statistical, ..settings.clone() };
     let min = statistical.required_bits();
-    let error = train(Arithmetics { client: &short, server: &long }, &statistical, &initial, &parts).unwrap_err();
+    let error =
+        train(Arithmetics { client: &short, server: &long }, &statistical, &initial, &parts).unwrap_err();
     assert!(
         matches!(error, ProtocolError::Room { whose: "client's", bits: 64, min: m } if m == min),
         "{error}"
@@ -455,12 +461,8 @@ fn sums_beyond_the_circuit_end_the_training() {
 
 /// A client's end of a conversation with a server in the clear, after the keys.
 fn with_server(settings: &Settings, client: impl FnOnce(&mut Pipe)) -> ProtocolError {
-    let widths: Vec<usize> = settings
-        .layers
-        .iter()
-        .map(|layer| layer.inputs)
-        .chain([settings.outputs()])
-        .collect();
+    let widths: Vec<usize> =
+        settings.layers.iter().map(|layer| layer.inputs).chain([settings.outputs()]).collect();
     let initial = network(settings, &widths, 1);
     let backend = Plain::new(Meter::default());
     let (mut near, far) = pipe();
@@ -495,7 +497,10 @@ fn a_server_keeps_a_session_in_order() {
         // Gradients before anything else; before the errors are known; sums before the last iteration.
         (vec![message(Kind::MaskedGradients, 0, 0, all)], Kind::Activations),
         ([&forward()[..], &[message(Kind::MaskedGradients, 0, 0, all)]].concat(), Kind::Errors),
-        ([&forward()[..], &[errors(), message(Kind::SummedGradients, 0, 0, all)]].concat(), Kind::MaskedGradients),
+        (
+            [&forward()[..], &[errors(), message(Kind::SummedGradients, 0, 0, all)]].concat(),
+            Kind::MaskedGradients,
+        ),
         // More equations than an iteration has.
         (vec![forward()[0].clone(), forward()[0].clone()], Kind::Activations),
         ([&forward()[..], &[errors(), errors()]].concat(), Kind::MaskedGradients),

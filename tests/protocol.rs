@@ -127,7 +127,13 @@ fn exact_masks_and_clients_are_refused_where_they_do_not_fit() {
         (&["protocol.session_limit=5"], "allowed: 2 to 4"),
         (&["protocol.session_limit=2"], "even numbers only where sessions last 2"),
         (
-            &["run.task=attack", "attack.on=sums", "run.variants=[\"simulated\"]", "protocol.clients=2", "protocol.training_iterations=8"],
+            &[
+                "run.task=attack",
+                "attack.on=sums",
+                "run.variants=[\"simulated\"]",
+                "protocol.clients=2",
+                "protocol.training_iterations=8",
+            ],
             "an attack is on one client",
         ),
     ];
@@ -180,7 +186,12 @@ fn encrypted_equals_simulated_in_every_integer_and_every_count() {
         &["scheme.multi_exponentiation=false"],
         &["protocol.masks=exact", "protocol.packing=true", "scheme.precompute=true"],
         &["protocol.masks=exact", "scheme.arithmetic=num_bigint", "network.loss=squared"],
-        &["protocol.masks=exact", "protocol.clients=2", "protocol.training_iterations=9", "network.hidden=[3, 4]"],
+        &[
+            "protocol.masks=exact",
+            "protocol.clients=2",
+            "protocol.training_iterations=9",
+            "network.hidden=[3, 4]",
+        ],
         &["scheme.name=okamoto_uchiyama", "scheme.modulus_bits=768"],
         &["scheme.name=okamoto_uchiyama", "scheme.modulus_bits=768", "protocol.packing=true"],
         &[&["scheme.name=el_gamal"], SHORT_MESSAGES].concat(),

@@ -269,11 +269,8 @@ impl<S: AdditiveScheme> Backend for Additive<S> {
         packing: Option<Packing>,
         scale: Scale,
     ) -> Result<Vec<Fixed>, BackendError> {
-        let shape = |found| BackendError::Shape {
-            what: "numbers to correct",
-            found,
-            expected: corrections.len(),
-        };
+        let shape =
+            |found| BackendError::Shape { what: "numbers to correct", found, expected: corrections.len() };
         if let Some(wrong) = corrections.iter().find(|correction| correction.scale != scale) {
             return Err(EncodingError::ScaleMismatch { left: scale.0, right: wrong.scale.0 }.into());
         }
@@ -283,7 +280,9 @@ impl<S: AdditiveScheme> Backend for Additive<S> {
                 return Err(shape(opened.len()));
             }
             let pairs = opened.iter().zip(corrections);
-            return Ok(pairs.map(|(number, correction)| number.checked_sub(correction)).collect::<Result<_, _>>()?);
+            return Ok(pairs
+                .map(|(number, correction)| number.checked_sub(correction))
+                .collect::<Result<_, _>>()?);
         }
         if ciphertexts.len() != corrections.len() {
             return Err(shape(ciphertexts.len()));

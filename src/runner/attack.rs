@@ -17,7 +17,7 @@ use crate::protocol::ProtocolError;
 use crate::protocol::channel::pipe;
 use crate::protocol::message::{Kind, Message};
 use crate::protocol::split::client::{Client, Outcome};
-use crate::protocol::split::server::{Seen, Server};
+use crate::protocol::split::server::{Observation, Server};
 use crate::protocol::split::{self, Settings as Protocol};
 use crate::protocol::transcript::Link;
 use crate::runner::RunError;
@@ -239,7 +239,7 @@ impl registry::Visitor for Training<'_> {
                 let (private, sessions) = (prepared.private("server")?, prepared.sessions());
                 let models = (&prepared.trained, &prepared.initial);
                 let mut steps = Vec::new();
-                let observer = Box::new(|seen: Seen<'_, _>| {
+                let observer = Box::new(|seen: Observation<'_, _>| {
                     steps.push(seen.steps.iter().take(first).map(Number::to_f64).collect());
                 });
                 let links = std::slice::from_mut(&mut link);

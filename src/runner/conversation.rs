@@ -6,12 +6,11 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Instant;
 
-use ndarray::{Array2, ArrayView2, Axis};
-use num_bigint::BigInt;
+use ndarray::{Array2, ArrayView2};
 use serde::{Deserialize, Serialize};
 
 use crate::backend::slots::{Engine, Reals, SlotError, Slots};
-use crate::backend::{Additive, Backend, BackendError, Meter, Number, OperationCounts, Plain, Variant};
+use crate::backend::{Additive, BackendError, Meter, Number, OperationCounts, Plain, Variant};
 use crate::experiment::plan::System;
 use crate::network::Network;
 use crate::protocol::ProtocolError;

@@ -441,7 +441,9 @@ fn ranges(protocol: &ProtocolSpec, checker: &mut Checker<'_>) {
             checker.error(
                 &format!("protocol.{key}"),
                 Code::Incompatible,
-                format!("`protocol.{key}` is one of protocol `split`: there are sessions of training there alone"),
+                format!(
+                    "`protocol.{key}` is one of protocol `split`: there are sessions of training there alone"
+                ),
                 "leave it out",
             );
         }

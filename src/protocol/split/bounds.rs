@@ -100,7 +100,9 @@ impl Settings {
         let bits = match self.masks {
             _ if self.training_iterations == 0 => 0,
             Masks::Statistical | Masks::None => self.mask_bits(bias) + 2,
-            Masks::Exact => self.trained_bits(bias) + 2 + log2(self.masked_numbers()) + self.mask_security_bits,
+            Masks::Exact => {
+                self.trained_bits(bias) + 2 + log2(self.masked_numbers()) + self.mask_security_bits
+            }
         };
         u64::from(bits)
     }
@@ -115,10 +117,8 @@ impl Settings {
     /// # Errors
     /// [`ProtocolError::Room`].
     pub(super) fn check_room(&self, client: Option<u64>, server: Option<u64>) -> Result<(), ProtocolError> {
-        let spaces = [
-            ("client's", client, self.required_bits()),
-            ("server's", server, self.required_server_bits()),
-        ];
+        let spaces =
+            [("client's", client, self.required_bits()), ("server's", server, self.required_server_bits())];
         for (whose, bits, min) in spaces {
             if let Some(bits) = bits.filter(|bits| *bits < min) {
                 return Err(ProtocolError::Room { whose, bits, min });

@@ -175,7 +175,10 @@ impl<'a, B: Backend> Client<'a, B> {
         };
         for iteration in 0..length {
             let Some((x, label)) = samples.next() else {
-                return Err(unexpected(&format!("{iteration} samples"), "a sample an iteration of the session"));
+                return Err(unexpected(
+                    &format!("{iteration} samples"),
+                    "a sample an iteration of the session",
+                ));
             };
             self.iterate(x, label, &mut session, iteration + 1 == length)?;
         }

@@ -39,15 +39,16 @@ impl Settings {
             counts.add(Operation::Addition, count(layer.terms - layer.inputs));
         };
         // The answers to so many numbers a message, and what packing them takes.
-        let answers = |counts: &mut OperationCounts, packing: Option<Packing>, messages: usize, numbers: usize| {
-            let packed = messages * packing.map_or(numbers, |packing| packing.plaintexts(numbers));
-            let shifts = (messages * numbers - packed) as u64;
-            counts.add(Operation::ScalarProduct, shifts);
-            counts.add(Operation::Addition, shifts);
-            counts.add(Operation::Rerandomisation, packed as u64);
-            counts.add(Operation::Decryption, packed as u64);
-            packed
-        };
+        let answers =
+            |counts: &mut OperationCounts, packing: Option<Packing>, messages: usize, numbers: usize| {
+                let packed = messages * packing.map_or(numbers, |packing| packing.plaintexts(numbers));
+                let shifts = (messages * numbers - packed) as u64;
+                counts.add(Operation::ScalarProduct, shifts);
+                counts.add(Operation::Addition, shifts);
+                counts.add(Operation::Rerandomisation, packed as u64);
+                counts.add(Operation::Decryption, packed as u64);
+                packed
+            };
         let batches = samples.div_ceil(self.batch.max(1));
         for shape in &self.layers {
             exchange.request(batches, samples * shape.inputs, 0);

@@ -46,7 +46,7 @@ struct Peer<'a, B: Backend> {
 
 /// What the server has in the clear after an update within a session: what a curious server has to work with.
 #[derive(Debug, Clone, Copy)]
-pub struct Seen<'s, N> {
+pub struct Observation<'s, N> {
     /// Every step that it opened, `ηΔ + r` in the order of [`Layer::parameters`].
     pub steps: &'s [N],
     /// The weights that it keeps, after these steps.
@@ -54,7 +54,7 @@ pub struct Seen<'s, N> {
 }
 
 /// Is shown what the server sees.
-pub type Observer<'a, N> = Box<dyn FnMut(Seen<'_, N>) + 'a>;
+pub type Observer<'a, N> = Box<dyn FnMut(Observation<'_, N>) + 'a>;
 
 /// What the server remembers of a session.
 struct Session<N> {
@@ -268,11 +268,12 @@ impl<'a, B: Backend> Server<'a, B> {
             return Err(unexpected("masked gradients", "a session that has begun"));
         }
         let (backend, rate) = (self.arithmetics.server, self.settings.rate);
-        let steps = self.open(message, |part, scale| Ok(backend.open_steps(&self.secret, rate, part, scale)?))?;
+        let steps =
+            self.open(message, |part, scale| Ok(backend.open_steps(&self.secret, rate, part, scale)?))?;
         let key = backend.public_key(&self.secret);
         update(backend, key, self.settings.masks, &mut self.training, &steps)?;
         if let Some(observe) = &mut self.observer {
-            observe(Seen { steps: &steps, layers: &self.training });
+            observe(Observation { steps: &steps, layers: &self.training });
         }
         Ok(())
     }

@@ -95,7 +95,10 @@ mod tests {
                 }
                 assert!(turn.take(&message(kind, layer + 1, 1)).is_err());
                 if layer + 1 < due.len() && kind != last {
-                    assert!(turn.take(&message(kind, layer, 2)).is_err(), "a session's equations are counted");
+                    assert!(
+                        turn.take(&message(kind, layer, 2)).is_err(),
+                        "a session's equations are counted"
+                    );
                 }
                 assert_eq!(turn, before, "what was refused has moved the session on");
                 turn.take(&message(kind, layer, 1)).unwrap();
