@@ -7,12 +7,11 @@
     reason = "a test; the exemption for tests does not reach its helper functions"
 )]
 
-use henn::backend::{Additive, Backend, Meter, Number, Plain, Rate};
+use henn::backend::{Additive, Backend, Meter, Number, Rate};
 use henn::math::stream::Stream;
-use henn::network::{Activation, Loss, Network, Nonlinearity};
+use henn::network::{Activation, Loss, Network};
 use henn::protocol::ProtocolError;
-use henn::protocol::channel::{Channel, Pipe, pipe};
-use henn::protocol::message::{Kind, Message};
+use henn::protocol::channel::{Pipe, pipe};
 use henn::protocol::split::client::Client;
 use henn::protocol::split::server::{Layer, Observation, Server};
 use henn::protocol::split::{Arithmetics, Masks, Settings, Shape};
@@ -20,10 +19,17 @@ use henn::protocol::transcript::{Link, Traffic};
 use henn::scheme::okamoto_uchiyama::OkamotoUchiyama;
 use henn::scheme::paillier::Paillier;
 use henn::scheme::twin::Twin;
-use ndarray::{Array1, Array2};
+use ndarray::Array2;
 use num_bigint::{BigInt, BigUint};
 use num_traits::ToPrimitive;
 use proptest::prelude::*;
+
+#[path = "masks/oracle.rs"]
+mod oracle;
+#[path = "masks/order.rs"]
+mod order;
+
+use oracle::{Order, oracle};
 
 const MASKS: [Masks; 3] = [Masks::None, Masks::Statistical, Masks::Exact];
 
@@ -182,97 +188,6 @@ fn watch<B: Backend>(
         client.close().unwrap();
         serving.join().unwrap()
     })
-}
-
-/// When the gradients of a layer move its weights.
-#[derive(Debug, Clone, Copy, PartialEq)]
-enum Order {
-    /// When all errors are known.
-    BackPropagation,
-    /// As soon as its own errors are known, before those of the layer below (Algorithm 2 as printed).
-    Printed,
-}
-
-/// Stochastic gradient descent in fixed point, without any protocol: the integers of all layers, weights row by row and then biases.
-fn oracle(settings: &Settings, initial: &Network, parts: &[Part], order: Order) -> Vec<BigInt> {
-    let (fa, fg) = (settings.activation_bits, settings.gradient_bits);
-    let fw = fg + settings.rate.bits;
-    let step = i128::from(settings.rate.mantissa);
-    let fixed = |value: f64, bits: u32| (value * libm::exp2(f64::from(bits))).round_ties_even() as i128;
-    let real = |integer: i128| integer as f64 / libm::exp2(f64::from(fw + fa));
-    let mut layers: Vec<(Vec<Vec<i128>>, Vec<i128>)> = initial
-        .dense_layers()
-        .map(|layer| {
-            let rows = layer.weights.outer_iter();
-            let weights = rows.map(|row| row.iter().map(|w| fixed(*w, fw)).collect()).collect();
-            (weights, layer.bias.iter().map(|b| fixed(*b, fw + fa)).collect())
-        })
-        .collect();
-    let activation: &Nonlinearity = &settings.activation;
-    let mut taken = vec![0; parts.len()];
-    let lengths = settings.sessions(&sessions()).unwrap();
-    for (session, length) in lengths.into_iter().enumerate() {
-        let client = session % parts.len();
-        for _ in 0..length {
-            let (features, labels) = &parts[client];
-            let row = taken[client] % labels.len();
-            taken[client] += 1;
-            let (mut values, label) = (features.row(row).to_vec(), labels[row]);
-            let (mut inputs, mut sums) = (Vec::new(), Vec::<Vec<f64>>::new());
-            for (weights, bias) in &layers {
-                let numbers: Vec<i128> = values.iter().map(|a| fixed(*a, fa)).collect();
-                let dot = |row: &Vec<i128>| row.iter().zip(&numbers).map(|(w, a)| w * a).sum::<i128>();
-                let z: Vec<f64> = weights.iter().zip(bias).map(|(row, b)| real(dot(row) + b)).collect();
-                inputs.push(values);
-                values = z.iter().map(|z| activation.value(*z)).collect();
-                sums.push(z);
-            }
-            let mut error = Array1::from(sums.last().unwrap().clone());
-            settings.loss.differentiate(error.view_mut(), label);
-            let mut errors = error.to_vec();
-            let mut steps = Vec::new();
-            for at in (0..layers.len()).rev() {
-                let gradient = |e: f64| inputs[at].iter().map(|a| fixed(e * a, fg)).collect::<Vec<_>>();
-                let weights: Vec<Vec<i128>> = errors.iter().map(|e| gradient(*e)).collect();
-                let bias: Vec<i128> = errors.iter().map(|e| fixed(*e, fg + fa)).collect();
-                let step = (at, weights, bias);
-                if order == Order::Printed {
-                    apply(&mut layers, &step, i128::from(settings.rate.mantissa));
-                }
-                steps.push(step);
-                if at > 0 {
-                    let numbers: Vec<i128> = errors.iter().map(|e| fixed(*e, fa)).collect();
-                    let product = |column: usize| {
-                        let rows = layers[at].0.iter().zip(&numbers);
-                        real(rows.map(|(row, e)| row[column] * e).sum::<i128>())
-                    };
-                    errors = (0..inputs[at].len())
-                        .map(|l| product(l) * activation.derivative(sums[at - 1][l], inputs[at][l]))
-                        .collect();
-                }
-            }
-            if order == Order::BackPropagation {
-                steps.iter().for_each(|gradients| apply(&mut layers, gradients, step));
-            }
-        }
-    }
-    layers
-        .into_iter()
-        .flat_map(|(weights, bias)| weights.into_iter().flatten().chain(bias).collect::<Vec<_>>())
-        .map(BigInt::from)
-        .collect()
-}
-
-type Gradients = (usize, Vec<Vec<i128>>, Vec<i128>);
-
-fn apply(layers: &mut [(Vec<Vec<i128>>, Vec<i128>)], (at, weights, bias): &Gradients, step: i128) {
-    let layer = &mut layers[*at];
-    for (w, g) in layer.0.iter_mut().flatten().zip(weights.iter().flatten()) {
-        *w -= step * g;
-    }
-    for (b, g) in layer.1.iter_mut().zip(bias) {
-        *b -= step * g;
-    }
 }
 
 fn twin(bits: u64) -> Additive<Twin> {
@@ -457,138 +372,4 @@ fn sums_beyond_the_circuit_end_the_training() {
     });
     let max = exact.unmasked_bits();
     assert!(matches!(error, ProtocolError::Beyond { bits, max: m } if m == max && bits > max), "{error}");
-}
-
-/// A client's end of a conversation with a server in the clear, after the keys.
-fn with_server(settings: &Settings, client: impl FnOnce(&mut Pipe)) -> ProtocolError {
-    let widths: Vec<usize> =
-        settings.layers.iter().map(|layer| layer.inputs).chain([settings.outputs()]).collect();
-    let initial = network(settings, &widths, 1);
-    let backend = Plain::new(Meter::default());
-    let (mut near, far) = pipe();
-    std::thread::scope(|scope| {
-        let (backend, initial) = (&backend, &initial);
-        let serving = scope.spawn(move || {
-            let mut links = [Link::server(Box::new(far), 8)];
-            let (private, sessions) = (Stream::seeded(5), sessions());
-            let models = (initial, initial);
-            let server = Server::accept(backend, settings, &mut links, &private, &sessions, models, 0);
-            server.unwrap().serve().map(|_| ()).unwrap_err()
-        });
-        near.send(Message::new(Kind::PublicKey, vec![]).to_frame()).unwrap();
-        near.receive().unwrap();
-        client(&mut near);
-        drop(near);
-        serving.join().unwrap()
-    })
-}
-
-fn message(kind: Kind, layer: u32, count: u32, numbers: usize) -> Vec<u8> {
-    Message { kind, layer, count, body: vec![0; 8 * numbers] }.to_frame()
-}
-
-#[test]
-fn a_server_keeps_a_session_in_order() {
-    let settings = settings(&[3, 4, 2], 4);
-    let forward = || [message(Kind::Activations, 0, 1, 3), message(Kind::Activations, 1, 1, 4)];
-    let errors = || message(Kind::Errors, 1, 1, 2);
-    let all = settings.parameters();
-    let wrong: Vec<(Vec<Vec<u8>>, Kind)> = vec![
-        // Gradients before anything else; before the errors are known; sums before the last iteration.
-        (vec![message(Kind::MaskedGradients, 0, 0, all)], Kind::Activations),
-        ([&forward()[..], &[message(Kind::MaskedGradients, 0, 0, all)]].concat(), Kind::Errors),
-        (
-            [&forward()[..], &[errors(), message(Kind::SummedGradients, 0, 0, all)]].concat(),
-            Kind::MaskedGradients,
-        ),
-        // More equations than an iteration has.
-        (vec![forward()[0].clone(), forward()[0].clone()], Kind::Activations),
-        ([&forward()[..], &[errors(), errors()]].concat(), Kind::MaskedGradients),
-        ([&forward()[..], &[errors(), forward()[0].clone()]].concat(), Kind::MaskedGradients),
-        // A second session within the first, and the end within it.
-        (vec![message(Kind::Begin, 0, 2, 0)], Kind::Activations),
-        (vec![Message::new(Kind::Close, vec![]).to_frame()], Kind::Activations),
-    ];
-    for (messages, expected) in wrong {
-        let error = with_server(&settings, |near| {
-            near.send(message(Kind::Begin, 0, 4, 0)).unwrap();
-            near.receive().unwrap();
-            let (last, before) = messages.split_last().unwrap();
-            for message in before {
-                near.send(message.clone()).unwrap();
-                near.receive().unwrap();
-            }
-            near.send(last.clone()).unwrap();
-            // Waits for the end, so that the server does not see the channel closed first.
-            drop(near.receive());
-        });
-        assert!(
-            matches!(&error, ProtocolError::OutOfOrder { expected: found, .. } if *found == expected),
-            "{error}, expected {expected:?}"
-        );
-    }
-    // Two samples in an iteration, and a number of iterations that is not the one left.
-    let two = with_server(&settings, |near| {
-        near.send(message(Kind::Begin, 0, 4, 0)).unwrap();
-        near.receive().unwrap();
-        near.send(message(Kind::Activations, 0, 2, 6)).unwrap();
-        drop(near.receive());
-    });
-    assert!(matches!(two, ProtocolError::Unexpected { .. }), "{two}");
-    for left in [0, 2, 3, 5, u32::MAX] {
-        let error = with_server(&settings, |near| {
-            near.send(message(Kind::Begin, 0, left, 0)).unwrap();
-            drop(near.receive());
-        });
-        assert!(error.to_string().contains(&format!("{left} iterations left, where there are 4")), "{error}");
-    }
-}
-
-#[test]
-fn a_client_refuses_sessions_and_answers_that_the_protocol_does_not_allow() {
-    let settings = settings(&[3, 4, 2], 4);
-    let session = |count| Message { kind: Kind::Session, layer: 0, count, body: vec![0; 8] };
-    let wrong: [&[Message]; 7] = [
-        &[Message::new(Kind::Updated, vec![])],
-        &[session(0)],
-        &[session(1)],
-        &[session(4)],
-        &[Message { body: vec![], ..session(2) }],
-        &[session(2), Message { kind: Kind::Products, layer: 0, count: 1, body: vec![0; 32] }],
-        &[session(2), Message { kind: Kind::Sums, layer: 1, count: 1, body: vec![0; 32] }],
-    ];
-    for answers in wrong {
-        let (near, mut far) = pipe();
-        let error = std::thread::scope(|scope| {
-            scope.spawn(move || {
-                far.receive().unwrap();
-                far.send(Message::new(Kind::PublicKey, vec![]).to_frame()).unwrap();
-                for answer in answers {
-                    far.receive().unwrap();
-                    far.send(answer.to_frame()).unwrap();
-                }
-            });
-            let backend = Plain::new(Meter::default());
-            let mut link = Link::client(Box::new(near), 8);
-            let private = Stream::seeded(7);
-            let mut client = Client::connect(&backend, &settings, &mut link, &private, 0).unwrap();
-            client.train(Array2::zeros((4, 3)).view(), &[0, 1, 0, 1]).unwrap_err()
-        });
-        assert!(matches!(error, ProtocolError::Unexpected { .. }), "{answers:?}: {error}");
-    }
-}
-
-/// Clients that are not as many as channels, and a client whose samples end within a session.
-#[test]
-fn clients_channels_and_samples_have_to_be_enough() {
-    let mut settings = settings(&[3, 4, 2], 6);
-    settings.clients = 2;
-    let backend = Plain::new(Meter::default());
-    let (_near, far) = pipe();
-    let mut links = [Link::server(Box::new(far), 8)];
-    let (private, sessions) = (Stream::seeded(5), sessions());
-    let initial = network(&settings, &[3, 4, 2], 1);
-    let error =
-        Server::accept(&backend, &settings, &mut links, &private, &sessions, (&initial, &initial), 0).err();
-    assert!(matches!(error, Some(ProtocolError::Clients { clients: 2, channels: 1 })), "{error:?}");
 }
