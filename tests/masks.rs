@@ -209,7 +209,7 @@ fn check_masks<B: Backend>(keys: Arithmetics<'_, B>, settings: &Settings, widths
     for (masks, found) in MASKS.iter().zip(&found) {
         assert_eq!(found.weights, expected, "{masks:?}");
     }
-    assert!(found.iter().all(|other| other == &found[0]));
+    assert!(found.iter().all(|other| *other == found[0]));
     let lengths = settings.sessions(&sessions()).unwrap();
     let forecast = settings.forecast(0, &lengths, 0, keys.client.ciphertext_bytes());
     assert_eq!(forecast.final_updates.messages_up, lengths.len() as u64);

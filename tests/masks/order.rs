@@ -47,7 +47,7 @@ fn a_server_keeps_a_session_in_order() {
     let forward = || [message(Kind::Activations, 0, 1, 3), message(Kind::Activations, 1, 1, 4)];
     let errors = || message(Kind::Errors, 1, 1, 2);
     let all = settings.parameters();
-    let wrong: Vec<(Vec<Vec<u8>>, Kind)> = vec![
+    let wrong: [(Vec<Vec<u8>>, Kind); 8] = [
         // Gradients before anything else; before the errors are known; sums before the last iteration.
         (vec![message(Kind::MaskedGradients, 0, 0, all)], Kind::Activations),
         ([&forward()[..], &[message(Kind::MaskedGradients, 0, 0, all)]].concat(), Kind::Errors),

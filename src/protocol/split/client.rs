@@ -151,10 +151,10 @@ impl<'a, B: Backend> Client<'a, B> {
     ///
     /// # Errors
     /// [`ProtocolError::Unexpected`] when the server chooses a length that is not allowed, or the samples end.
-    pub fn session<'s>(
+    pub fn session(
         &mut self,
         left: usize,
-        samples: &mut dyn Iterator<Item = Sample<'s>>,
+        samples: &mut dyn Iterator<Item = Sample<'_>>,
     ) -> Result<usize, ProtocolError> {
         let count = u32::try_from(left).unwrap_or(u32::MAX);
         self.link.send(&Message { kind: Kind::Begin, layer: 0, count, body: Vec::new() })?;
