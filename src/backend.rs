@@ -152,6 +152,17 @@ pub trait Backend: Send + Sync + 'static {
         scale: Scale,
     ) -> Result<Vec<Self::Number>, BackendError>;
 
+    /// Opens a number a correction, which [`affine`](Self::affine) has packed if asked for, and takes the corrections off:
+    /// modulo the plaintext space where numbers are not packed, so that only what is left must fit into it.
+    fn decrypt_corrected(
+        &self,
+        key: &Self::SecretKey,
+        ciphertexts: &[Self::Ciphertext],
+        corrections: &[Self::Number],
+        packing: Option<Packing>,
+        scale: Scale,
+    ) -> Result<Vec<Self::Number>, BackendError>;
+
     /// `weights · x + bias` for every sample x: `inputs` holds samples x columns ciphertexts, the answer samples x rows,
     /// packed if asked for, freshly re-randomised so that nothing but the result leaves.
     fn affine(
@@ -167,6 +178,17 @@ pub trait Backend: Send + Sync + 'static {
     /// A uniform mask below 2^`bits` (as an integer at `scale`); zero where the backend has none.
     fn random_mask(&self, bits: u32, scale: Scale, randomness: &Stream) -> Self::Number;
 
+    /// A mask that is uniform among the residues of a key's plaintext space, as an integer from 0 at `scale`; zero where
+    /// the backend has none.
+    fn uniform_mask(&self, key: &Self::PublicKey, scale: Scale, randomness: &Stream) -> Self::Number;
+
+    /// The least integer from 0 that is congruent to a number in a key's plaintext space (the canonical lift); the number
+    /// itself where nothing wraps.
+    fn residue(&self, key: &Self::PublicKey, number: &Self::Number) -> Self::Number;
+
+    /// Bits of a key's plaintext space; none where it has no end.
+    fn plaintext_bits(&self, key: &Self::PublicKey) -> Option<u64>;
+
     /// The server's learning rate as it gives it away: `[1/η]` under its own key (GELU-Net, Algorithm 2, line 1).
     ///
     /// 1/η is the inverse of η's integer modulo the plaintext modulus: an integer division does not exist there.
@@ -177,13 +199,14 @@ pub trait Backend: Send + Sync + 'static {
         randomness: &Stream,
     ) -> Result<Self::Ciphertext, BackendError>;
 
-    /// `[Δ + r/η]` for every gradient Δ and mask r (GELU-Net, Algorithm 3), re-randomised.
+    /// `[Δ + r/η]` for every gradient Δ and mask r (GELU-Net, Algorithm 3), re-randomised. Masks are integers from 0 and
+    /// below 2 to the power that comes with them, which is public: nothing else of them shows in times.
     fn mask_gradients(
         &self,
         key: &Self::PublicKey,
         hidden_rate: &Self::Ciphertext,
         gradients: &[Self::Number],
-        masks: &[Self::Number],
+        masks: (&[Self::Number], u64),
         randomness: &Stream,
     ) -> Result<Vec<Self::Ciphertext>, BackendError>;
 
@@ -253,6 +276,20 @@ pub enum BackendError {
         what: &'static str,
         /// position in it
         index: usize,
+    },
+    /// A learning rate that has no inverse in a plaintext space.
+    #[error("learning rate of mantissa {mantissa}: it must have no factor in common with the modulus")]
+    NoInverse {
+        /// as asked
+        mantissa: u32,
+    },
+    /// A mask that is no integer from 0 below its bound.
+    #[error("mask {index}: must be from 0 and have at most {bits} bits")]
+    Mask {
+        /// position in the list
+        index: usize,
+        /// as agreed
+        bits: u64,
     },
     /// The user asked to stop.
     #[error("interrupted")]

@@ -14,6 +14,7 @@ use thiserror::Error;
 use crate::backend::BackendError;
 use crate::backend::slots::SlotError;
 use crate::protocol::channel::ChannelError;
+use crate::protocol::message::Kind;
 
 /// Why a protocol ended before its time.
 #[derive(Debug, Error)]
@@ -32,6 +33,58 @@ pub enum ProtocolError {
         found: String,
         /// what should have come
         expected: &'static str,
+    },
+    /// A message that the protocol knows and does not allow yet, or no longer.
+    #[error(
+        "message out of order: {found:?} of layer {found_layer}, expected {expected:?} of layer {expected_layer}"
+    )]
+    OutOfOrder {
+        /// what came
+        found: Kind,
+        /// counted from 0
+        found_layer: usize,
+        /// what should have come
+        expected: Kind,
+        /// counted from 0
+        expected_layer: usize,
+    },
+    /// A plaintext space that does not hold the circuit.
+    #[error("the {whose} plaintext space has {bits} bits: at least {min} are needed")]
+    Room {
+        /// the client's or the server's
+        whose: &'static str,
+        /// as it is
+        bits: u64,
+        /// as the circuit needs
+        min: u64,
+    },
+    /// An opened number that no run of the circuit gives: a mask has wrapped, or the peer sent something else.
+    #[error(
+        "a number of {bits} bits was opened; the circuit gives at most {max}: a masked weight wrapped, or the peer sent something else"
+    )]
+    Beyond {
+        /// of its magnitude
+        bits: u64,
+        /// of the greatest magnitude
+        max: u64,
+    },
+    /// Several clients where there is one channel, or the other way round.
+    #[error(
+        "{clients} clients and {channels} channels: each client needs one; over TCP there is one, so set `protocol.clients` to 1"
+    )]
+    Clients {
+        /// as agreed
+        clients: usize,
+        /// as there are
+        channels: usize,
+    },
+    /// Fewer training samples than clients.
+    #[error("{samples} training samples for {clients} clients: each needs one at least")]
+    Samples {
+        /// as agreed
+        clients: usize,
+        /// as there are
+        samples: usize,
     },
     /// The peer gave up.
     #[error("the peer gave up: {0}")]

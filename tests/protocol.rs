@@ -31,6 +31,9 @@ use henn::runner::watch::Watch;
 use ndarray::Axis;
 use proptest::prelude::*;
 
+#[path = "protocol/turns.rs"]
+mod turns;
+
 const FILE: &str = r#"
 schema = 1
 [data]
@@ -85,12 +88,17 @@ fn compute(plan: &Plan, variant: Variant) -> Computed {
 /// The digest covers every output, every integer that the client opened and every trained weight.
 #[test]
 fn masked_training_is_bit_identical_to_training_without_masks() {
-    for variant in [Variant::Simulated, Variant::Encrypted] {
-        let masked = compute(&plan(&[]), variant);
-        let bare = compute(&plan(&["protocol.masks=none"]), variant);
-        assert_eq!(masked.digest, bare.digest);
-        assert_eq!(masked.counts, bare.counts);
-        assert_ne!(masked.transcript, bare.transcript, "the masks must show on the wire");
+    for clients in [&[][..], &["protocol.clients=3", "protocol.training_iterations=13"]] {
+        for variant in [Variant::Simulated, Variant::Encrypted] {
+            let bare = compute(&plan(&[clients, &["protocol.masks=none"]].concat()), variant);
+            for masks in ["protocol.masks=statistical", "protocol.masks=exact"] {
+                let masked = compute(&plan(&[clients, &[masks]].concat()), variant);
+                assert_eq!(masked.digest, bare.digest);
+                assert_eq!(masked.counts, bare.counts);
+                assert_eq!(masked.metrics, bare.metrics);
+                assert_ne!(masked.transcript, bare.transcript, "the masks must show on the wire");
+            }
+        }
     }
 }
 
@@ -112,6 +120,14 @@ fn encrypted_equals_simulated_in_every_integer_and_every_count() {
         &["scheme.randomisation=short_exponent", "protocol.packing=true", "scheme.precompute=true"],
         &["scheme.arithmetic=num_bigint", "scheme.crt_decryption=false", "scheme.crt_encryption=false"],
         &["scheme.multi_exponentiation=false"],
+        &["protocol.masks=exact", "protocol.packing=true", "scheme.precompute=true"],
+        &["protocol.masks=exact", "scheme.arithmetic=num_bigint", "network.loss=squared"],
+        &[
+            "protocol.masks=exact",
+            "protocol.clients=2",
+            "protocol.training_iterations=9",
+            "network.hidden=[3, 4]",
+        ],
         &["scheme.name=okamoto_uchiyama", "scheme.modulus_bits=768"],
         &["scheme.name=okamoto_uchiyama", "scheme.modulus_bits=768", "protocol.packing=true"],
         &[&["scheme.name=el_gamal"], SHORT_MESSAGES].concat(),
@@ -244,6 +260,8 @@ fn the_protocol_trains_as_stochastic_gradient_descent_does() {
             rate,
             masks: Masks::Statistical,
             mask_security_bits: 40,
+            clients: 1,
+            session_limit: None,
             activation_bits: 16,
             gradient_bits: 16,
             weight_magnitude_bits: 8,
@@ -270,7 +288,8 @@ fn the_protocol_trains_as_stochastic_gradient_descent_does() {
                 let mut link = Link::server(Box::new(far), 8);
                 let (private, sessions) = (Stream::seeded(5), Stream::seeded(6));
                 let models = (initial, initial);
-                Server::accept(backend, settings, &mut link, &private, &sessions, models, 0)
+                let links = std::slice::from_mut(&mut link);
+                Server::accept(backend, settings, links, &private, &sessions, models, 0)
                     .unwrap()
                     .serve()
                     .unwrap()
@@ -313,10 +332,18 @@ proptest! {
         iterations in 2_usize..12,
         seed: u32,
         packing: bool,
+        masks in prop::sample::select(vec!["none", "statistical", "exact"]),
+        clients in 1_usize..4,
+        limit in 2_usize..5,
     ) {
-        // A smallest fan-in of 2 admits sessions of two iterations only, and so even numbers.
-        let iterations = if hidden.contains(&2) { iterations & !1 } else { iterations };
+        let bound = hidden.iter().copied().chain([4, limit]).min().unwrap_or(limit);
+        let iterations = if clients > 1 { iterations.max(clients * bound) } else { iterations };
+        // Sessions of two iterations only admit even numbers.
+        let iterations = if bound == 2 { iterations.next_multiple_of(2) } else { iterations };
         let set = [
+            format!("protocol.masks={masks}"),
+            format!("protocol.clients={clients}"),
+            format!("protocol.session_limit={bound}"),
             format!("network.hidden={hidden:?}"),
             format!("data.test_limit={limit}"),
             format!("protocol.batch={batch}"),
@@ -329,6 +356,13 @@ proptest! {
         let (forecast, samples) = estimate::forecast_ahead(plan.points[0].task.inference().unwrap(), 0).unwrap();
         prop_assert_eq!(samples, limit);
         let counted = compute(&plan, Variant::Simulated).counts;
+        if let Some(estimate::Forecast::Split(forecast)) = &forecast {
+            let last = forecast.final_updates;
+            prop_assert_eq!(counted["final_messages"], last.messages_up + last.messages_down);
+            prop_assert_eq!(counted["final_bytes_up"], last.bytes_up);
+            prop_assert_eq!(counted["final_bytes_down"], last.bytes_down);
+            prop_assert_eq!(counted["final_ciphertexts"], last.ciphertexts_up + last.ciphertexts_down);
+        }
         for (name, value) in forecast.as_ref().unwrap().traffic().by_name() {
             prop_assert_eq!(counted[name], value, "{}", name);
         }
@@ -477,8 +511,9 @@ fn a_server_refuses_what_the_protocol_does_not_allow() {
             let serving = scope.spawn(move || {
                 let mut link = Link::server(Box::new(far), 8);
                 let (private, sessions) = (Stream::seeded(5), Stream::seeded(6));
+                let links = std::slice::from_mut(&mut link);
                 let server =
-                    Server::accept(backend, settings, &mut link, &private, &sessions, (network, network), 0);
+                    Server::accept(backend, settings, links, &private, &sessions, (network, network), 0);
                 server.unwrap().serve().map(|_| ())
             });
             near.send(Message::new(Kind::PublicKey, vec![]).to_frame()).unwrap();

@@ -74,6 +74,7 @@ fn the_simulated_twin_obeys_the_laws_of_arithmetic() {
     let bench = Bench { scheme: &twin, secret: key(), other: key() };
     bench.arithmetic(64);
     bench.edges_of_the_plaintext_space();
+    bench.multiples();
     bench.bounds();
     bench.serialisation();
     bench.batches_are_their_items();
@@ -96,6 +97,7 @@ fn laws<S: AdditiveScheme>(scheme: &S, cases: u32) {
     let bench = Bench { scheme, secret: key(1), other: key(2) };
     bench.arithmetic(cases);
     bench.edges_of_the_plaintext_space();
+    bench.multiples();
     bench.bounds();
     bench.randomisation();
     bench.wrong_key();
@@ -280,6 +282,25 @@ impl<S: AdditiveScheme> Bench<'_, S> {
             let expected = weights.clone().map(|weight| weight * &samples[i]);
             assert!(expected[2..].iter().all(|value| self.is_found(value)));
             self.check(&self.linear(&ciphertexts[i..=i], &rows), &expected);
+        }
+    }
+
+    /// Many products of one ciphertext are the products one by one, byte for byte: none, one, and factors of every length.
+    fn multiples(&self) {
+        let factors: Vec<BigUint> = [0_u32, 1, 2, 63, 64, 100]
+            .into_iter()
+            .map(|bits| (BigUint::one() << bits) - 1u8)
+            .chain([BigUint::one() << 99_u32, self.modulus() - 1u8])
+            .collect();
+        let bits = factors.iter().map(BigUint::bits).max().unwrap();
+        let ciphertexts = self.encrypt(&[3.into(), BigInt::ZERO], 30);
+        for ciphertext in &ciphertexts {
+            let factors: Vec<&BigUint> = factors.iter().collect();
+            let many = self.scheme.multiples(self.public(), ciphertext, &factors, bits).unwrap();
+            let rows: Vec<_> = factors.iter().map(|factor| vec![BigInt::from((*factor).clone())]).collect();
+            let each = self.linear(std::slice::from_ref(ciphertext), &rows);
+            assert!(self.bytes(&many) == self.bytes(&each));
+            assert!(self.scheme.multiples(self.public(), ciphertext, &[], 1).unwrap().is_empty());
         }
     }
 

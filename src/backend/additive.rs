@@ -3,13 +3,14 @@
 use std::collections::VecDeque;
 use std::sync::{Mutex, PoisonError};
 
-use num_bigint::{BigInt, BigUint};
+use num_bigint::{BigInt, BigUint, Sign};
 use num_integer::Integer;
 use rand::RngCore;
 
 use crate::backend::{Backend, BackendError, Matrix, Meter, Operation, Rate};
 use crate::math::rows::Rows;
 use crate::math::stream::Stream;
+use crate::math::uniform;
 use crate::scheme::additive::{AdditiveScheme, SchemeError};
 use crate::scheme::encoding::{EncodingError, Fixed, Scale, centred, decode_signed, encode_signed};
 use crate::scheme::packing::Packing;
@@ -18,6 +19,8 @@ use crate::scheme::packing::Packing;
 const PIECE: usize = 64;
 /// Scalar products of a large layer that are computed in one piece: every piece makes tables of its inputs anew.
 const PIECE_PRODUCTS: usize = 1 << 18;
+/// Masks that share a table of the hidden rate's powers: far more than what it costs, and soon done all the same.
+const PIECE_MASKS: usize = 1 << 12;
 
 /// The backend over an additive scheme.
 pub struct Additive<S: AdditiveScheme> {
@@ -143,6 +146,15 @@ impl<S: AdditiveScheme> Additive<S> {
         };
         Ok(numbers.iter().map(encode).collect::<Result<_, _>>()?)
     }
+
+    /// Numbers that are added to ciphertexts. Like factors they may be of any magnitude where every residue is found: it
+    /// is the sum that must not wrap, or, with exact masks, what is left of it.
+    fn summands(&self, key: &S::PublicKey, numbers: &[Fixed]) -> Result<Vec<BigUint>, BackendError> {
+        if self.scheme.message_bound().is_some() {
+            return self.encode(key, numbers);
+        }
+        Ok(numbers.iter().map(|number| self.residue(key, number).mantissa.magnitude().clone()).collect())
+    }
 }
 
 /// Rows of fixed-point numbers as the scheme takes them.
@@ -249,6 +261,45 @@ impl<S: AdditiveScheme> Backend for Additive<S> {
         Ok(numbers)
     }
 
+    fn decrypt_corrected(
+        &self,
+        key: &S::SecretKey,
+        ciphertexts: &[S::Ciphertext],
+        corrections: &[Fixed],
+        packing: Option<Packing>,
+        scale: Scale,
+    ) -> Result<Vec<Fixed>, BackendError> {
+        let shape =
+            |found| BackendError::Shape { what: "numbers to correct", found, expected: corrections.len() };
+        if let Some(wrong) = corrections.iter().find(|correction| correction.scale != scale) {
+            return Err(EncodingError::ScaleMismatch { left: scale.0, right: wrong.scale.0 }.into());
+        }
+        if packing.is_some() {
+            let opened = self.decrypt_packed(key, ciphertexts, corrections.len(), packing, scale)?;
+            if opened.len() != corrections.len() {
+                return Err(shape(opened.len()));
+            }
+            let pairs = opened.iter().zip(corrections);
+            return Ok(pairs
+                .map(|(number, correction)| number.checked_sub(correction))
+                .collect::<Result<_, _>>()?);
+        }
+        if ciphertexts.len() != corrections.len() {
+            return Err(shape(ciphertexts.len()));
+        }
+        let public = self.scheme.public_key(key);
+        let modulus = self.scheme.plaintext_modulus(public);
+        self.decrypt_residues(key, ciphertexts)?
+            .into_iter()
+            .zip(corrections)
+            .map(|(residue, correction)| {
+                let opened = Fixed { mantissa: residue.into(), scale };
+                let number = self.residue(public, &opened.checked_sub(correction)?);
+                Ok(Fixed { mantissa: decode_signed(number.mantissa.magnitude(), modulus)?, scale })
+            })
+            .collect()
+    }
+
     fn affine(
         &self,
         key: &S::PublicKey,
@@ -262,7 +313,7 @@ impl<S: AdditiveScheme> Backend for Additive<S> {
         if columns == 0 || inputs.len() % columns != 0 {
             return Err(BackendError::Shape { what: "inputs", found: inputs.len(), expected: columns });
         }
-        let bias = bias.map(|bias| self.encode(key, bias)).transpose()?;
+        let bias = bias.map(|bias| self.summands(key, bias)).transpose()?;
         if let Some(bias) = &bias
             && bias.len() != rows
         {
@@ -304,15 +355,31 @@ impl<S: AdditiveScheme> Backend for Additive<S> {
         Fixed { mantissa: value.into(), scale }
     }
 
+    fn uniform_mask(&self, key: &S::PublicKey, scale: Scale, randomness: &Stream) -> Fixed {
+        let mask = uniform::below(self.scheme.plaintext_modulus(key), &mut randomness.rng());
+        Fixed { mantissa: mask.into(), scale }
+    }
+
+    fn residue(&self, key: &S::PublicKey, number: &Fixed) -> Fixed {
+        let modulus = BigInt::from(self.scheme.plaintext_modulus(key).clone());
+        Fixed { mantissa: number.mantissa.mod_floor(&modulus), scale: number.scale }
+    }
+
+    fn plaintext_bits(&self, key: &S::PublicKey) -> Option<u64> {
+        // A bound is one of magnitude: a sign and the middle third go on top.
+        let bound = self.scheme.message_bound().map(|bound| bound.bits() + 2);
+        Some(bound.unwrap_or_else(|| self.scheme.plaintext_modulus(key).bits()))
+    }
+
     fn hide_rate(
         &self,
         key: &S::SecretKey,
         rate: Rate,
         randomness: &Stream,
     ) -> Result<S::Ciphertext, BackendError> {
-        // The mantissa is far below every prime factor of the modulus, so the inverse exists.
-        let inverse =
-            BigUint::from(rate.mantissa).modinv(self.scheme.opening_modulus(key)).unwrap_or_default();
+        // The mantissa is far below every prime factor of a real key's modulus, so the inverse exists there.
+        let inverse = BigUint::from(rate.mantissa).modinv(self.scheme.opening_modulus(key));
+        let inverse = inverse.ok_or(BackendError::NoInverse { mantissa: rate.mantissa })?;
         let hidden =
             self.in_pieces(self.scheme.public_key(key), &[inverse], randomness, |piece, randomness| {
                 self.scheme.encrypt_own(key, piece, randomness)
@@ -325,18 +392,22 @@ impl<S: AdditiveScheme> Backend for Additive<S> {
         key: &S::PublicKey,
         hidden_rate: &S::Ciphertext,
         gradients: &[Fixed],
-        masks: &[Fixed],
+        (masks, bits): (&[Fixed], u64),
         randomness: &Stream,
     ) -> Result<Vec<S::Ciphertext>, BackendError> {
         if gradients.len() != masks.len() {
             return Err(BackendError::Shape { what: "masks", found: masks.len(), expected: gradients.len() });
         }
         let residues = self.encode(key, gradients)?;
-        let masks: Vec<&[BigInt]> = masks.iter().map(|mask| std::slice::from_ref(&mask.mantissa)).collect();
+        let is_wrong = |mask: &Fixed| mask.mantissa.sign() == Sign::Minus || mask.mantissa.bits() > bits;
+        if let Some(index) = masks.iter().position(is_wrong) {
+            return Err(BackendError::Mask { index, bits });
+        }
+        let masks: Vec<&BigUint> = masks.iter().map(|mask| mask.mantissa.magnitude()).collect();
         let mut masked = Vec::with_capacity(masks.len());
-        for (residues, masks) in residues.chunks(PIECE).zip(masks.chunks(PIECE)) {
+        for (residues, masks) in residues.chunks(PIECE_MASKS).zip(masks.chunks(PIECE_MASKS)) {
             self.meter.check()?;
-            let noise = self.scheme.linear(key, std::slice::from_ref(hidden_rate), masks)?;
+            let noise = self.scheme.multiples(key, hidden_rate, masks, bits)?;
             masked.extend(self.scheme.add_plain(key, &noise, residues)?);
             self.meter.add(Operation::ScalarProduct, masks.len());
             self.meter.add(Operation::PlainAddition, masks.len());

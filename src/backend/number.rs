@@ -4,6 +4,7 @@ use num_bigint::BigInt;
 use num_traits::Zero;
 use serde::Serialize;
 
+use crate::math::wipe::wipe;
 use crate::scheme::encoding::{EncodingError, Fixed, Scale};
 
 /// A number that a party computes with in the clear.
@@ -24,6 +25,8 @@ pub trait Number: Clone + PartialEq + Send + Sync + Sized + 'static {
     /// The product with the learning rate, whose scale is added.
     #[must_use]
     fn times_rate(&self, rate: Rate) -> Self;
+    /// Overwrites it with zero, in its own buffer where it has one: for masks.
+    fn wipe(&mut self);
     /// The exact integer behind it, for comparisons bit by bit; `None` for real numbers.
     fn integer(&self) -> Option<&BigInt>;
 }
@@ -73,6 +76,10 @@ impl Number for f64 {
         self * rate.value()
     }
 
+    fn wipe(&mut self) {
+        *self = 0.0;
+    }
+
     fn integer(&self) -> Option<&BigInt> {
         None
     }
@@ -105,6 +112,12 @@ impl Number for Fixed {
 
     fn times_rate(&self, rate: Rate) -> Self {
         Self { mantissa: &self.mantissa * rate.mantissa, scale: Scale(self.scale.0 + rate.bits) }
+    }
+
+    fn wipe(&mut self) {
+        // Taking a big integer apart moves its digits, and copies none.
+        let (_, mut magnitude) = std::mem::take(&mut self.mantissa).into_parts();
+        wipe(&mut magnitude);
     }
 
     fn integer(&self) -> Option<&BigInt> {

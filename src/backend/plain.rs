@@ -67,6 +67,21 @@ impl Backend for Plain {
         self.decrypt(key, ciphertexts, scale)
     }
 
+    fn decrypt_corrected(
+        &self,
+        _key: &(),
+        ciphertexts: &[f64],
+        corrections: &[f64],
+        _packing: Option<Packing>,
+        _scale: Scale,
+    ) -> Result<Vec<f64>, BackendError> {
+        if ciphertexts.len() != corrections.len() {
+            let (found, expected) = (ciphertexts.len(), corrections.len());
+            return Err(BackendError::Shape { what: "numbers to correct", found, expected });
+        }
+        Ok(ciphertexts.iter().zip(corrections).map(|(number, correction)| number - correction).collect())
+    }
+
     fn affine(
         &self,
         _key: &(),
@@ -96,6 +111,18 @@ impl Backend for Plain {
         0.0
     }
 
+    fn uniform_mask(&self, _key: &(), _scale: Scale, _randomness: &Stream) -> f64 {
+        0.0
+    }
+
+    fn residue(&self, _key: &(), number: &f64) -> f64 {
+        *number
+    }
+
+    fn plaintext_bits(&self, _key: &()) -> Option<u64> {
+        None
+    }
+
     fn hide_rate(&self, _key: &(), rate: Rate, _randomness: &Stream) -> Result<f64, BackendError> {
         Ok(1.0 / rate.value())
     }
@@ -105,7 +132,7 @@ impl Backend for Plain {
         _key: &(),
         _hidden_rate: &f64,
         gradients: &[f64],
-        _masks: &[f64],
+        _masks: (&[f64], u64),
         _randomness: &Stream,
     ) -> Result<Vec<f64>, BackendError> {
         Ok(gradients.to_vec())

@@ -310,8 +310,13 @@ pub struct ProtocolSpec {
     pub training_iterations: usize,
     /// How gradients are hidden from the server.
     pub masks: Masks,
-    /// Statistical security of the masks in bits, 40 to 128.
+    /// Statistical security of the masks in bits, 40 to 128; of exact masks, how rarely (2 to minus this) a training meets one that
+    /// wraps and ends.
     pub mask_security_bits: u32,
+    /// Of `split`: clients that take turns in training, 1 to 64, a session each; the training samples are divided among them.
+    pub clients: usize,
+    /// Of `split`: most iterations of a session, from 2 to the smallest fan-in of a layer; absent: that fan-in.
+    pub session_limit: Option<usize>,
     /// Fraction bits of activations and errors; of inputs where the server computes alone (CKKS: of all its numbers).
     pub activation_bits: u32,
     /// Fraction bits of gradients.
@@ -354,6 +359,8 @@ impl Default for ProtocolSpec {
             training_iterations: 0,
             masks: Masks::default(),
             mask_security_bits: 40,
+            clients: 1,
+            session_limit: None,
             activation_bits: 16,
             gradient_bits: 16,
             learning_rate_bits: 12,

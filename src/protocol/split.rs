@@ -1,20 +1,33 @@
-//! The split protocol of GELU-Net (IJCAI-18): linear layers on the server, activations at the client.
+//! The split protocol of GELU-Net (IJCAI-18): linear layers on the server, activations at the clients.
 //!
 //! A linear layer is any linear map between two activations: a dense layer, or a convolution and a mean, which together are one map with
 //! sparse rows ([`Linear`]). Classification takes every network of such maps; training takes dense ones.
 //!
-//! The client holds the data and a Paillier key, the server the model in the clear and a key of its own. Forward, the
+//! A client holds data and a Paillier key, the server the model in the clear and a key of its own. Forward, the
 //! client sends `[a]_c`, the server answers `[W a + b]_c`, the client opens it and applies the activation (Algorithm 1).
 //! Backward, it sends `[δ]_c` and gets `[Wᵀ δ]_c` (Algorithm 2). Gradients go to the server under the server's key, hidden
 //! by masks whose sum the client remembers and takes out of whatever it opens (Algorithms 3 and 4); a session ends with
-//! the sums of the true gradients, which put the server's weights right (Algorithm 5).
+//! the sums of the true gradients, which put the server's weights right (Algorithm 5). Clients take turns, one session each; each has a
+//! channel, a key and masks of its own.
 //!
-//! What differs from the paper, and why:
-//! * Masks are uniform integers `mask_security_bits` longer than what they hide, not elements of `Z_N`, so that masked
-//!   weights stay short: every value is a signed integer that never wraps, which [`Settings::required_bits`] proves.
+//! # Masks
+//! * [`Masks::Exact`], the paper's: uniform in `Z_{N_s}`, so that a masked gradient is a uniform residue whatever the gradient
+//!   (perfect hiding). The server's masked weights are residues too. As factors under the client's key, modulo `N_c`, they stand
+//!   for their canonical lifts from 0 to `N_s`; a session begins with signed weights. The client follows what the server's weights
+//!   would be if the true ones were zero, by the same steps ([`update`](layer::update)): that lift is `κ(r) = N_s - r`, 0 before
+//!   the first mask, and what it makes of a sum is subtracted modulo `N_c` from what was opened. `κ` is off by `N_s` if a residue
+//!   comes too near to 0, of which [`Settings::required_server_bits`] bounds the probability. Exponents are as long as the modulus.
+//! * [`Masks::Statistical`]: uniform integers `mask_security_bits` longer than what they hide, so that masked weights stay short:
+//!   every value is a signed integer that never wraps, which [`Settings::required_bits`] proves. `κ(r) = -r`.
+//!
+//! With either, 1/η is an inverse modulo `N_s` that the client has encrypted only, and training is the same bit for bit.
+//!
+//! # What differs from the paper, and why
+//! * An integer division by η does not exist in `Z_N`; the paper's real numbers would lose weights of 2^-20 beside masks of 2^2048.
 //! * Masked gradients of *all* layers, the last included, are sent after the backward pass. As printed, the last layer
 //!   is never updated within a session and lower layers see weights that are already updated, which is not
-//!   back-propagation. With this order training equals the same training without masks bit for bit.
+//!   back-propagation. With this order training equals the same training without masks bit for bit. The server insists on it: in a
+//!   session it answers each layer once an iteration, in this order, and nothing else.
 //! * Sessions last 2 to [`Settings::session_bound`] iterations (the paper: up to m + 1). One opened pre-activation per
 //!   neuron and iteration is a linear equation in its fan-in + 1 unknowns, so a session may not be longer than the
 //!   smallest fan-in. A session of one iteration would show the server that iteration's gradient.
@@ -22,34 +35,38 @@
 //! What stays open in the protocol itself, masks or no masks:
 //! * The client also opens `Wᵀ δ`, one equation per *column*, so it learns the last layer up to a shift that softmax
 //!   ignores after (outputs - 1) iterations; with two outputs, after one.
-//! * The bound is one session's. Clients must take turns, as in the paper: one that trains session after session and
-//!   knows the learning rate collects equations across them. henn's runs have one client.
+//! * The bound is one session's. One that trains session after session and knows the learning rate collects equations across them;
+//!   what other clients train between them is unknown to it, but a few iterations change a layer by a matrix of low rank only.
 //! * Classification is not limited: after fan-in + 1 queries a client can solve for a dense layer. All positions of a
 //!   convolution share its weights, so that one query has equations enough to solve for a whole convolution.
 //!
 //! Scales (fraction bits): activations and errors `fa`, gradients `fg`, learning rate `k`, weights `fw = fg + k`, biases
 //! and sums `fw + fa`, bias gradients `fg + fa`.
 
+mod bounds;
 pub mod client;
+mod forecast;
+pub mod layer;
 pub mod server;
+mod turn;
 
-use rand::Rng;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::backend::{Operation, OperationCounts, Rate};
-use crate::math::stream::Stream;
+use crate::backend::{Backend, Rate};
 use crate::network::{Linear, Loss, Nonlinearity};
-use crate::protocol::channel::LENGTH_BYTES;
-use crate::protocol::message::HEADER_BYTES;
-use crate::protocol::transcript::Traffic;
 use crate::scheme::encoding::Scale;
 use crate::scheme::packing::Packing;
+
+pub use forecast::Forecast;
 
 /// How gradients are hidden from the server during a session.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Masks {
+    /// Uniform modulo the server's modulus, as in the paper: masked gradients say nothing of the true ones. Takes a scheme that
+    /// shows what messages wrap around at (`paillier`), and exponents of the modulus's length.
+    Exact,
     /// Uniform integers `mask_security_bits` longer than what they hide.
     #[default]
     Statistical,
@@ -74,8 +91,14 @@ pub struct Settings {
     pub rate: Rate,
     /// How gradients are hidden.
     pub masks: Masks,
-    /// Statistical security of the masks.
+    /// σ: statistical masks are so much longer than what they hide; with exact ones, a training in which one wraps is as rare as 2^-σ.
     pub mask_security_bits: u32,
+    /// Clients that take turns in training, a session each. The first of them classifies.
+    #[serde(skip_serializing_if = "is_one")]
+    pub clients: usize,
+    /// Most iterations of a session, where fewer are asked for than the bound allows.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub session_limit: Option<usize>,
     /// fa.
     pub activation_bits: u32,
     /// fg.
@@ -90,6 +113,35 @@ pub struct Settings {
     /// Whether both parties make encryptions of zero in advance, enough for the inference.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub precompute: bool,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "what serde asks for")]
+fn is_one(count: &usize) -> bool {
+    *count == 1
+}
+
+/// A party's arithmetic under the two kinds of key, whose sizes may differ. It counts into one meter.
+#[derive(Debug)]
+pub struct Arithmetics<'a, B> {
+    /// Under a client's key.
+    pub client: &'a B,
+    /// Under the server's key.
+    pub server: &'a B,
+}
+
+impl<B> Clone for Arithmetics<'_, B> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<B> Copy for Arithmetics<'_, B> {}
+
+impl<'a, B: Backend> From<&'a B> for Arithmetics<'a, B> {
+    /// Keys of one size.
+    fn from(backend: &'a B) -> Self {
+        Self { client: backend, server: backend }
+    }
 }
 
 /// What is known of a linear layer without its weights.
@@ -137,6 +189,11 @@ impl Shape {
 }
 
 impl Settings {
+    /// Weights and biases of all layers.
+    pub fn parameters(&self) -> usize {
+        self.layers.iter().map(|layer| layer.parameters()).sum()
+    }
+
     /// Outputs of the last layer.
     pub fn outputs(&self) -> usize {
         self.layers.last().map_or(0, |layer| layer.outputs)
@@ -167,201 +224,8 @@ impl Settings {
         Scale(self.weight_scale().0 + self.activation_bits)
     }
 
-    /// Bits of a mask for a step at `scale`.
+    /// Bits of a statistical mask for a step at `scale`.
     pub fn mask_bits(&self, scale: Scale) -> u32 {
         scale.0 + self.weight_magnitude_bits + self.mask_security_bits
-    }
-
-    /// Encryptions by the client, and re-randomisations by the server, that classifying so many samples takes.
-    pub fn inference_masks(&self, samples: usize) -> (usize, usize) {
-        let counts = self.forecast(samples, &[], 0, 0).inference;
-        let count = |operation| usize::try_from(counts.get(operation)).unwrap_or(usize::MAX);
-        (count(Operation::Encryption), count(Operation::Rerandomisation))
-    }
-
-    /// The longest session that leaves every layer with at least one unknown a neuron: the smallest fan-in.
-    pub fn session_bound(&self) -> usize {
-        self.layers.iter().map(|layer| layer.shortest).min().unwrap_or(0)
-    }
-
-    /// Bits that the plaintext modulus must have so that no value of the circuit wraps, masks included.
-    ///
-    /// A masked weight is below `2^(fw + B) + d (2^(fw + B) + 2^(fw + B + σ)) < 2^(fw + B + σ + ⌈log2 d⌉ + 1)`; a sum has
-    /// fan-in products of it with an activation below `2^(fa + A)`, and a bias; the fan-in is that of the longest row, or on
-    /// the way back of the longest column. Two more bits hold the sign and the unused middle third. Where nothing is
-    /// trained, weights are below `2^(fw + B)` and nothing is masked.
-    pub fn required_bits(&self) -> u64 {
-        self.magnitude_bits() + 2
-    }
-
-    /// Bits of the greatest magnitude that the client opens.
-    pub fn magnitude_bits(&self) -> u64 {
-        let log2 = |n: usize| n.max(1).next_power_of_two().trailing_zeros();
-        let session = self.session_bound().max(2);
-        let longest = self.layers.iter().map(|layer| layer.longest).max().unwrap_or(1);
-        let (weight, fan_in) = if self.training_iterations == 0 {
-            (self.weight_scale().0 + self.weight_magnitude_bits, longest)
-        } else {
-            let back = self.layers.iter().map(|layer| layer.outputs).max().unwrap_or(1);
-            (self.mask_bits(self.weight_scale()) + log2(session) + 1, longest.max(back))
-        };
-        let sum = weight + self.activation_bits + self.activation_magnitude_bits + log2(fan_in + 1);
-        u64::from(sum) + 1
-    }
-
-    /// The length of the next session when `left` iterations are left: uniform in 2 ..= bound, but never so that a single
-    /// iteration stays over for a last session. `None` when that cannot be had.
-    pub fn next_session(&self, left: usize, randomness: &Stream) -> Option<usize> {
-        let bound = self.session_bound();
-        if left < 2 || bound < 2 {
-            return None;
-        }
-        let allowed: Vec<usize> = (2..=bound.min(left)).filter(|length| left - length != 1).collect();
-        let allowed: Vec<usize> = if bound == 2 && left % 2 == 1 { Vec::new() } else { allowed };
-        let index = randomness.rng().random_range(0..allowed.len().max(1));
-        allowed.get(index).copied()
-    }
-
-    /// All sessions of a training run.
-    pub fn sessions(&self, randomness: &Stream) -> Option<Vec<usize>> {
-        let mut left = self.training_iterations;
-        let mut sessions = Vec::new();
-        while left > 0 {
-            let next = self.next_session(left, &randomness.item(left as u64))?;
-            sessions.push(next);
-            left -= next;
-        }
-        Some(sessions)
-    }
-
-    /// What the protocol will compute and send, in closed form: for estimates before anything runs, and as a second
-    /// opinion on what the channel counts.
-    pub fn forecast(
-        &self,
-        samples: usize,
-        sessions: &[usize],
-        public_key_bytes: usize,
-        ciphertext_bytes: usize,
-    ) -> Forecast {
-        let mut forecast = Forecast::default();
-        let mut exchange = Exchange { traffic: &mut forecast.traffic, ciphertext_bytes };
-        exchange.request(1, 0, public_key_bytes);
-        exchange.answer(1, 0, public_key_bytes);
-        let counts = &mut forecast.inference;
-        let forward = |counts: &mut OperationCounts, samples: usize, layer: &Shape| {
-            let count = |each: usize| (samples * each) as u64;
-            counts.add(Operation::Encryption, count(layer.inputs));
-            counts.add(Operation::ScalarProduct, count(layer.terms));
-            counts.add(Operation::Addition, count(layer.terms - layer.outputs));
-            counts.add(Operation::PlainAddition, count(layer.outputs));
-        };
-        // Every input of a layer that is trained has a weight.
-        let backward = |counts: &mut OperationCounts, samples: usize, layer: &Shape| {
-            let count = |each: usize| (samples * each) as u64;
-            counts.add(Operation::Encryption, count(layer.outputs));
-            counts.add(Operation::ScalarProduct, count(layer.terms));
-            counts.add(Operation::Addition, count(layer.terms - layer.inputs));
-        };
-        // The answers to so many numbers a message, and what packing them takes.
-        let answers = |counts: &mut OperationCounts, messages: usize, numbers: usize| {
-            let packed = messages * self.packing.map_or(numbers, |packing| packing.plaintexts(numbers));
-            let shifts = (messages * numbers - packed) as u64;
-            counts.add(Operation::ScalarProduct, shifts);
-            counts.add(Operation::Addition, shifts);
-            counts.add(Operation::Rerandomisation, packed as u64);
-            counts.add(Operation::Decryption, packed as u64);
-            packed
-        };
-        let batches = samples.div_ceil(self.batch.max(1));
-        for shape in &self.layers {
-            exchange.request(batches, samples * shape.inputs, 0);
-            forward(counts, samples, shape);
-            let (full, last) = (samples / self.batch.max(1), samples % self.batch.max(1));
-            let sent = answers(counts, full, self.batch * shape.outputs)
-                + answers(counts, usize::from(last > 0), last * shape.outputs);
-            exchange.answer(batches, sent, 0);
-        }
-        let parameters: usize = self.layers.iter().map(|shape| shape.parameters()).sum();
-        let counts = &mut forecast.training;
-        for &iterations in sessions {
-            exchange.request(1, 0, 0);
-            exchange.answer(1, 1, 0);
-            counts.add(Operation::Encryption, 1);
-            for shape in &self.layers {
-                exchange.request(iterations, iterations * shape.inputs, 0);
-                forward(counts, iterations, shape);
-                let sent = answers(counts, iterations, shape.outputs);
-                exchange.answer(iterations, sent, 0);
-            }
-            for shape in self.layers.iter().skip(1) {
-                exchange.request(iterations, iterations * shape.outputs, 0);
-                backward(counts, iterations, shape);
-                let sent = answers(counts, iterations, shape.inputs);
-                exchange.answer(iterations, sent, 0);
-            }
-            let masked = (iterations - 1) * parameters;
-            exchange.one_way(iterations - 1, masked);
-            for operation in [
-                Operation::ScalarProduct,
-                Operation::PlainAddition,
-                Operation::Rerandomisation,
-                Operation::Decryption,
-            ] {
-                counts.add(operation, masked as u64);
-            }
-            exchange.request(1, parameters, 0);
-            exchange.answer(1, 0, 0);
-            counts.add(Operation::Encryption, parameters as u64);
-            counts.add(Operation::Decryption, parameters as u64);
-        }
-        forecast
-    }
-}
-
-/// What a run of the protocol takes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Forecast {
-    /// Operations of both parties while classifying.
-    pub inference: OperationCounts,
-    /// Operations of both parties while training; weights are masked, so products cost more.
-    pub training: OperationCounts,
-    /// What goes over the channel.
-    pub traffic: Traffic,
-}
-
-impl Forecast {
-    /// Operations of both parties.
-    pub fn operations(&self) -> OperationCounts {
-        self.inference.plus(&self.training)
-    }
-}
-
-/// Adds up messages that are alike.
-struct Exchange<'a> {
-    traffic: &'a mut Traffic,
-    ciphertext_bytes: usize,
-}
-
-impl Exchange<'_> {
-    fn bytes(&self, messages: usize, ciphertexts: usize, other: usize) -> u64 {
-        (messages * (LENGTH_BYTES + HEADER_BYTES) + ciphertexts * self.ciphertext_bytes + other) as u64
-    }
-
-    fn one_way(&mut self, messages: usize, ciphertexts: usize) {
-        self.traffic.bytes_up += self.bytes(messages, ciphertexts, 0);
-        self.traffic.messages_up += messages as u64;
-        self.traffic.ciphertexts_up += ciphertexts as u64;
-    }
-
-    fn request(&mut self, messages: usize, ciphertexts: usize, other: usize) {
-        self.one_way(messages, ciphertexts);
-        self.traffic.bytes_up += other as u64;
-    }
-
-    fn answer(&mut self, messages: usize, ciphertexts: usize, other: usize) {
-        self.traffic.bytes_down += self.bytes(messages, ciphertexts, other);
-        self.traffic.messages_down += messages as u64;
-        self.traffic.ciphertexts_down += ciphertexts as u64;
-        self.traffic.rounds += messages as u64;
     }
 }

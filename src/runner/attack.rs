@@ -17,7 +17,7 @@ use crate::protocol::ProtocolError;
 use crate::protocol::channel::pipe;
 use crate::protocol::message::{Kind, Message};
 use crate::protocol::split::client::{Client, Outcome};
-use crate::protocol::split::server::Server;
+use crate::protocol::split::server::{Observation, Server};
 use crate::protocol::split::{self, Settings as Protocol};
 use crate::protocol::transcript::Link;
 use crate::runner::RunError;
@@ -239,10 +239,11 @@ impl registry::Visitor for Training<'_> {
                 let (private, sessions) = (prepared.private("server")?, prepared.sessions());
                 let models = (&prepared.trained, &prepared.initial);
                 let mut steps = Vec::new();
-                let observer = Box::new(|opened: &[_]| {
-                    steps.push(opened.iter().take(first).map(Number::to_f64).collect());
+                let observer = Box::new(|seen: Observation<'_, _>| {
+                    steps.push(seen.steps.iter().take(first).map(Number::to_f64).collect());
                 });
-                let server = Server::accept(&backend, protocol, &mut link, &private, &sessions, models, 0)?;
+                let links = std::slice::from_mut(&mut link);
+                let server = Server::accept(&backend, protocol, links, &private, &sessions, models, 0)?;
                 server.observed_by(observer).serve()?;
                 // The client waits for nothing more, and may be gone.
                 drop(link.send(&Message::new(Kind::Report, Vec::new())));

@@ -10,9 +10,10 @@ use crate::backend::Variant;
 use crate::dataset::{self, Store};
 use crate::experiment::plan::{System, Task};
 use crate::experiment::spec::Randomness;
-use crate::network::argmax;
+use crate::network::{Layer, Network, argmax};
 use crate::protocol::refresh;
 use crate::protocol::tls::Remote;
+use crate::protocol::transcript::Traffic;
 use crate::runner::conversation::{Conversation, converse};
 use crate::runner::record::Picture;
 use crate::runner::watch::Watch;
@@ -193,6 +194,13 @@ fn summarise(
         put("training_loss", losses.iter().sum::<f64>() / losses.len() as f64);
         put("training_max_abs_error", greatest_difference(run.weights.iter(), reference.weights.iter()));
     }
+    // What `refresh` trains it classifies with; what `split` trains is looked at here.
+    if let (System::Split { .. }, false) = (&settings.system, losses.is_empty())
+        && let Some(trained) = with_weights(&prepared.initial, &run.weights)
+    {
+        let workload = prepared.workload();
+        put("trained_accuracy", trained.accuracy(workload.features.view(), &workload.labels));
+    }
     if let System::Refresh { protocol, .. } = &settings.system
         && protocol.iterations > 0
     {
@@ -214,6 +222,7 @@ fn summarise(
         disagrees = opened + weights > 0
             || run.operations != exact.operations
             || run.traffic != exact.traffic
+            || run.outcome.final_updates != exact.outcome.final_updates
             || run.refreshes != exact.refreshes;
         if let Some(errors) = &errors {
             // To a tenth of a bit: more would say something of the errors themselves.
@@ -234,6 +243,16 @@ fn summarise(
     for (name, value) in run.traffic.by_name() {
         counts.insert(name.to_owned(), value);
     }
+    let last = run.outcome.final_updates;
+    if last != Traffic::default() {
+        let parts = [
+            ("final_messages", last.messages_up + last.messages_down),
+            ("final_bytes_up", last.bytes_up),
+            ("final_bytes_down", last.bytes_down),
+            ("final_ciphertexts", last.ciphertexts_up + last.ciphertexts_down),
+        ];
+        counts.extend(parts.map(|(name, count)| (name.to_owned(), count)));
+    }
     let [first, then] = run.refreshes.unwrap_or_default();
     counts.insert("refreshes".to_owned(), first.refreshed);
     let others = [("reforms", first.reformed), ("refreshes_inference", then.refreshed)];
@@ -249,6 +268,9 @@ fn summarise(
         ]
         .map(|(name, value)| (name.to_owned(), value)),
     );
+    if last != Traffic::default() {
+        seconds.insert("seconds_final_update".to_owned(), run.outcome.final_seconds);
+    }
     if run.encryption_seconds > 0.0 {
         seconds.insert("seconds_encryption".to_owned(), run.encryption_seconds);
     }
@@ -281,6 +303,20 @@ fn summarise(
         notes: prepared.notes.clone(),
         ..Computed::default()
     }
+}
+
+/// A fully connected network with other weights and biases, layer after layer, each row by row; nothing if they are not as many.
+fn with_weights(network: &Network, weights: &[f64]) -> Option<Network> {
+    let mut network = network.clone();
+    let mut weights = weights.iter().copied();
+    for layer in &mut network.layers {
+        if let Layer::Dense(dense) = layer {
+            for value in dense.weights.iter_mut().chain(&mut dense.bias) {
+                *value = weights.next()?;
+            }
+        }
+    }
+    weights.next().is_none().then_some(network)
 }
 
 fn greatest_difference<'a>(left: impl Iterator<Item = &'a f64>, right: impl Iterator<Item = &'a f64>) -> f64 {

@@ -1,15 +1,16 @@
 //! One conversation of client and server: the two sides of every protocol over every arithmetic.
 
+mod split_side;
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Instant;
 
-use ndarray::{Array2, ArrayView2, Axis};
-use num_bigint::BigInt;
+use ndarray::{Array2, ArrayView2};
 use serde::{Deserialize, Serialize};
 
 use crate::backend::slots::{Engine, Reals, SlotError, Slots};
-use crate::backend::{Additive, Backend, BackendError, Meter, Number, OperationCounts, Plain, Variant};
+use crate::backend::{Additive, BackendError, Meter, Number, OperationCounts, Plain, Variant};
 use crate::experiment::plan::System;
 use crate::network::Network;
 use crate::protocol::ProtocolError;
@@ -18,11 +19,11 @@ use crate::protocol::message::{Kind, Message};
 use crate::protocol::non_interactive::{self, parameters};
 use crate::protocol::refresh;
 use crate::protocol::split;
-use crate::protocol::split::client::{Client, Outcome};
-use crate::protocol::split::server::{Layer, Server};
-use crate::protocol::transcript::{Link, Traffic};
+use crate::protocol::split::client::Outcome;
+use crate::protocol::transcript::{Chain, Link, Traffic};
 use crate::runner::RunError;
 use crate::runner::cell::{Peer, Prepared};
+use crate::runner::conversation::split_side::SplitSide;
 use crate::runner::watch::{Saved, Watch};
 use crate::scheme::additive::AdditiveScheme;
 use crate::scheme::registry;
@@ -112,14 +113,27 @@ impl Conversation {
     }
 }
 
+/// The channel of a protocol with one client.
+fn the_one(links: &mut [Link]) -> Result<&mut Link, ProtocolError> {
+    match links {
+        [link] => Ok(link),
+        links => Err(ProtocolError::Clients { clients: 1, channels: links.len() }),
+    }
+}
+
 /// One side's arithmetic under a protocol.
 trait Side: Send + Sync {
+    /// Clients, each of which has a channel.
+    fn clients(&self) -> usize {
+        1
+    }
     /// Its end of a channel.
     fn link(&self, channel: Box<dyn Channel>, is_client: bool) -> Link;
-    /// The client's part.
-    fn drive(&self, prepared: &Prepared, watch: &Watch, link: &mut Link) -> Result<Driven, RunError>;
+    /// The clients' part.
+    fn drive(&self, prepared: &Prepared, watch: &Watch, links: &mut [Link]) -> Result<Driven, RunError>;
     /// The server's part.
-    fn serve(&self, prepared: &Prepared, watch: &Watch, link: &mut Link) -> Result<ServerReport, RunError>;
+    fn serve(&self, prepared: &Prepared, watch: &Watch, links: &mut [Link])
+    -> Result<ServerReport, RunError>;
     /// What it has computed.
     fn counts(&self) -> OperationCounts;
     /// See [`Conversation`].
@@ -136,70 +150,6 @@ trait Side: Send + Sync {
     }
 }
 
-/// A side of the split protocol.
-struct SplitSide<'a, B> {
-    backend: B,
-    protocol: &'a split::Settings,
-}
-
-impl<B: Backend> Side for SplitSide<'_, B> {
-    fn link(&self, channel: Box<dyn Channel>, is_client: bool) -> Link {
-        Link::new(channel, is_client, Some([self.backend.ciphertext_bytes(); 2]))
-    }
-
-    fn drive(&self, prepared: &Prepared, _watch: &Watch, link: &mut Link) -> Result<Driven, RunError> {
-        let private = prepared.private("client")?;
-        let workload = prepared.workload();
-        let start = Instant::now();
-        let mut client = Client::connect(&self.backend, self.protocol, link, &private, workload.len())?;
-        let keys_seconds = start.elapsed().as_secs_f64();
-        let before = client.traffic();
-        let start = Instant::now();
-        client.infer(workload.features.view())?;
-        let inference_seconds = start.elapsed().as_secs_f64();
-        let count = workload.len().div_ceil(self.protocol.batch.max(1));
-        let classification = Some(Batches { count, traffic: client.traffic().since(&before) });
-        let start = Instant::now();
-        let order = prepared.training_order();
-        let features = prepared.split.train.features.select(Axis(0), &order);
-        let labels: Vec<usize> = order.iter().map(|&index| prepared.split.train.labels[index]).collect();
-        client.train(features.view(), &labels)?;
-        let training_seconds = start.elapsed().as_secs_f64();
-        let outcome = client.close()?;
-        let capacity = Some(workload.len());
-        Ok(Driven {
-            outcome,
-            keys_seconds,
-            inference_seconds,
-            training_seconds,
-            capacity,
-            classification,
-            ..Driven::default()
-        })
-    }
-
-    fn serve(&self, prepared: &Prepared, _watch: &Watch, link: &mut Link) -> Result<ServerReport, RunError> {
-        let private = prepared.private("server")?;
-        let sessions = prepared.sessions();
-        let models = (&prepared.trained, &prepared.initial);
-        let samples = prepared.workload().len();
-        let (backend, protocol) = (&self.backend, self.protocol);
-        let server = Server::accept(backend, protocol, link, &private, &sessions, models, samples)?;
-        let layers = server.serve()?;
-        let numbers = || layers.iter().flat_map(Layer::parameters);
-        Ok(ServerReport {
-            operations: self.counts().by_name(),
-            weights: numbers().map(|number| number.to_f64().to_bits()).collect(),
-            integers: numbers().filter_map(|number| number.integer().map(BigInt::to_string)).collect(),
-            phases: None,
-        })
-    }
-
-    fn counts(&self) -> OperationCounts {
-        self.backend.meter().counts()
-    }
-}
-
 /// A side of the protocol in which the server computes alone.
 struct SlotSide<'a, E> {
     slots: Slots<E>,
@@ -212,7 +162,8 @@ impl<E: Engine> Side for SlotSide<'_, E> {
         Link::new(channel, is_client, Some(self.forecast.ciphertext_bytes))
     }
 
-    fn drive(&self, prepared: &Prepared, _watch: &Watch, link: &mut Link) -> Result<Driven, RunError> {
+    fn drive(&self, prepared: &Prepared, _watch: &Watch, links: &mut [Link]) -> Result<Driven, RunError> {
+        let link = the_one(links)?;
         let private = prepared.private("client")?;
         let workload = prepared.workload();
         let start = Instant::now();
@@ -235,7 +186,13 @@ impl<E: Engine> Side for SlotSide<'_, E> {
         Ok(Driven { outcome, keys_seconds, inference_seconds, capacity, classification, ..Driven::default() })
     }
 
-    fn serve(&self, prepared: &Prepared, _watch: &Watch, link: &mut Link) -> Result<ServerReport, RunError> {
+    fn serve(
+        &self,
+        prepared: &Prepared,
+        _watch: &Watch,
+        links: &mut [Link],
+    ) -> Result<ServerReport, RunError> {
+        let link = the_one(links)?;
         non_interactive::serve(&self.slots, self.protocol, link, &prepared.trained)?;
         Ok(ServerReport { operations: self.counts().by_name(), ..ServerReport::default() })
     }
@@ -266,7 +223,8 @@ impl<E: Engine> Side for RefreshSide<'_, E> {
         Link::new(channel, is_client, None)
     }
 
-    fn drive(&self, prepared: &Prepared, watch: &Watch, link: &mut Link) -> Result<Driven, RunError> {
+    fn drive(&self, prepared: &Prepared, watch: &Watch, links: &mut [Link]) -> Result<Driven, RunError> {
+        let link = the_one(links)?;
         let private = prepared.private("client")?;
         let mut driven = Driven::default();
         let seconds = |start: Instant| start.elapsed().as_secs_f64();
@@ -322,7 +280,7 @@ impl<E: Engine> Side for RefreshSide<'_, E> {
         client.classify(prepared.workload().features.view())?;
         driven.inference_seconds = seconds(start);
         let refresh::Opened { outputs, losses, trace, training, classification } = client.close()?;
-        driven.outcome = Outcome { outputs, losses, trace };
+        driven.outcome = Outcome { outputs, losses, trace, ..Outcome::default() };
         driven.refreshes = Some(if self.protocol.iterations > 0 {
             [training, classification]
         } else {
@@ -331,7 +289,13 @@ impl<E: Engine> Side for RefreshSide<'_, E> {
         Ok(driven)
     }
 
-    fn serve(&self, prepared: &Prepared, watch: &Watch, link: &mut Link) -> Result<ServerReport, RunError> {
+    fn serve(
+        &self,
+        prepared: &Prepared,
+        watch: &Watch,
+        links: &mut [Link],
+    ) -> Result<ServerReport, RunError> {
+        let link = the_one(links)?;
         let samples = prepared.workload().len();
         let iterations = watch.saved().map_or(0, |saved| saved.training.iterations());
         let course = refresh::Course { iterations, phases: &watch.phases };
@@ -525,17 +489,19 @@ impl Visitor for Converse<'_> {
                 let channel = remote.connect().map_err(ProtocolError::from)?;
                 let mut link = client.link(Box::new(channel), true);
                 link.send(&Message::new(Kind::Hello, hello.to_vec()))?;
-                conclude(&client, prepared, watch, &mut link)
+                conclude(&client, prepared, watch, &mut [link])
             }
             Peer::Local => {
                 let server = make(watch.server.clone());
-                let (near, far) = pipe();
+                let (near, far): (Vec<_>, Vec<_>) = (0..client.clients()).map(|_| pipe()).unzip();
                 std::thread::scope(|scope| {
-                    let serving = scope.spawn(|| answer(&server, prepared, watch, Box::new(far)));
-                    let mut link = client.link(Box::new(near), true);
-                    let driven = conclude(&client, prepared, watch, &mut link);
-                    // Closes the pipe, so that a server that still waits ends too.
-                    drop(link);
+                    let far: Vec<Box<dyn Channel>> = far.into_iter().map(|end| Box::new(end) as _).collect();
+                    let serving = scope.spawn(|| answer(&server, prepared, watch, far));
+                    let mut links: Vec<Link> =
+                        near.into_iter().map(|end| client.link(Box::new(end), true)).collect();
+                    let driven = conclude(&client, prepared, watch, &mut links);
+                    // Closes the pipes, so that a server that still waits ends too.
+                    drop(links);
                     let served = serving.join().map_err(|_| RunError::Panicked)?;
                     match (driven, served) {
                         // The server's reason is the better one when the client only saw it go away.
@@ -556,9 +522,11 @@ fn conclude<S: Side>(
     side: &S,
     prepared: &Prepared,
     watch: &Watch,
-    link: &mut Link,
+    links: &mut [Link],
 ) -> Result<Conversation, RunError> {
-    let driven = side.drive(prepared, watch, link)?;
+    let driven = side.drive(prepared, watch, links)?;
+    let (channels, clients) = (links.len(), side.clients());
+    let link = links.first_mut().ok_or(ProtocolError::Clients { clients, channels })?;
     let report = link.expect(Kind::Report, "the server's report")?;
     let report: ServerReport =
         serde_json::from_slice(&report.body).map_err(|error| ProtocolError::Unexpected {
@@ -567,8 +535,8 @@ fn conclude<S: Side>(
         })?;
     Ok(Conversation {
         outcome: driven.outcome,
-        traffic: link.traffic(),
-        transcript: hex::encode(link.chain().as_bytes()),
+        traffic: links.iter().fold(Traffic::default(), |sum, link| sum.plus(&link.traffic(), 1)),
+        transcript: hex::encode(chain(links).as_bytes()),
         operations: side.counts().plus(&OperationCounts::from_names(&report.operations)),
         weights: if driven.weights.is_empty() {
             report.weights.into_iter().map(f64::from_bits).collect()
@@ -590,23 +558,39 @@ fn conclude<S: Side>(
     })
 }
 
-/// The server's side of a cell; a failure is told to the client before it is returned.
+/// The chain of the one channel, or one over those of all.
+fn chain(links: &[Link]) -> Chain {
+    match links {
+        [link] => link.chain(),
+        links => {
+            let mut all = Chain::default();
+            all.extend(links.iter().map(|link| *link.chain().as_bytes()));
+            all
+        }
+    }
+}
+
+/// The server's side of a cell; a failure is told to the clients before it is returned.
 fn answer<S: Side>(
     side: &S,
     prepared: &Prepared,
     watch: &Watch,
-    channel: Box<dyn Channel>,
+    channels: Vec<Box<dyn Channel>>,
 ) -> Result<(), RunError> {
-    let mut link = side.link(channel, false);
-    let served = side.serve(prepared, watch, &mut link);
+    let mut links: Vec<Link> = channels.into_iter().map(|channel| side.link(channel, false)).collect();
+    let served = side.serve(prepared, watch, &mut links);
     let message = match &served {
         Ok(report) => Message::new(Kind::Report, serde_json::to_vec(report).unwrap_or_default()),
         Err(RunError::Protocol(error)) => Message::new(Kind::Fault, error.for_peer().into_bytes()),
         Err(error) => Message::new(Kind::Fault, error.to_string().into_bytes()),
     };
-    // The client may be gone already; then nobody is left to be told.
-    let told = link.send(&message);
-    served.and_then(|_| Ok(told?))
+    // A client may be gone already; then it is not there to be told. The report goes to the first alone.
+    let told: Vec<_> = match &served {
+        Ok(_) => links.iter_mut().take(1).map(|link| link.send(&message)).collect(),
+        Err(_) => links.iter_mut().map(|link| link.send(&message)).collect(),
+    };
+    served?;
+    Ok(told.into_iter().collect::<Result<(), _>>()?)
 }
 
 /// Serves one variant of a cell to a client at the other end of `channel`.
@@ -630,6 +614,6 @@ impl Visitor for Answer<'_> {
     type Output = Result<(), RunError>;
 
     fn visit<S: Side>(self, make: impl Fn(Meter) -> S + Sync) -> Self::Output {
-        answer(&make(self.watch.server.clone()), self.prepared, self.watch, self.channel)
+        answer(&make(self.watch.server.clone()), self.prepared, self.watch, vec![self.channel])
     }
 }

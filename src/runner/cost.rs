@@ -44,8 +44,8 @@ impl Costs {
     /// Seconds that the encrypted variant of a cell will take.
     pub fn predict(&self, settings: &Settings, forecast: &Forecast) -> f64 {
         match (self, &settings.system, forecast) {
-            (Self::Split(costs), System::Split { protocol, .. }, Forecast::Split(forecast)) => {
-                costs.predict(protocol, forecast)
+            (Self::Split(costs), System::Split { protocol, scheme }, Forecast::Split(forecast)) => {
+                costs.predict(protocol, scheme.plaintext_bits(), forecast)
             }
             (Self::Slots(costs), _, forecast) => forecast
                 .work()
@@ -182,11 +182,15 @@ impl UnitCosts {
             .sum()
     }
 
-    fn predict(&self, protocol: &split::Settings, forecast: &split::Forecast) -> f64 {
+    fn predict(&self, protocol: &split::Settings, plaintext_bits: u64, forecast: &split::Forecast) -> f64 {
         let weight = protocol.weight_scale();
         // A trained weight is a few units at most.
-        let inference = self.seconds_of(&forecast.inference, weight.0 + 2);
-        let masked = protocol.mask_bits(weight) + 2;
-        2.0 * self.keys + inference + self.seconds_of(&forecast.training, masked)
+        let unmasked = self.seconds_of(&forecast.inference.plus(&forecast.opening), weight.0 + 2);
+        let masked = match protocol.masks {
+            split::Masks::Exact => u32::try_from(plaintext_bits).unwrap_or(u32::MAX),
+            split::Masks::Statistical | split::Masks::None => protocol.mask_bits(weight) + 2,
+        };
+        let keys = (1 + protocol.clients) as f64 * self.keys;
+        keys + unmasked + self.seconds_of(&forecast.training, masked)
     }
 }

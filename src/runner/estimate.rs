@@ -237,5 +237,13 @@ fn split_memory(scheme: &Parameters, protocol: &split::Settings, variant: Varian
         Variant::Plain => size_of::<f64>(),
         Variant::Simulated | Variant::Encrypted => scheme.visit(Sizes).unwrap_or_default().1,
     };
-    6 * number * batch.max(gradients)
+    // The table of [1/η]'s powers: 64 for every six bits of a mask.
+    let table = match protocol.masks {
+        _ if gradients == 0 || variant != Variant::Encrypted => 0,
+        split::Masks::Exact => 64 * scheme.plaintext_bits().div_ceil(6),
+        split::Masks::Statistical | split::Masks::None => {
+            64 * u64::from(protocol.mask_bits(protocol.sum_scale())).div_ceil(6)
+        }
+    };
+    number * (6 * batch.max(gradients) + usize::try_from(table).unwrap_or(usize::MAX / number.max(1)))
 }

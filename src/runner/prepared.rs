@@ -11,6 +11,7 @@ use crate::experiment::plan::{Rule, Settings, input_shape};
 use crate::experiment::spec::{IntervalRule, Precision, Randomness, Stage};
 use crate::math::stream::Stream;
 use crate::network::{Network, Nonlinearity, Real, Training};
+use crate::protocol::ProtocolError;
 use crate::runner::RunError;
 use crate::runner::estimate::{self, Forecast};
 use crate::runner::model::{Curve, Models, Trained};
@@ -216,6 +217,19 @@ impl Prepared {
         let mut order: Vec<usize> = (0..self.split.train.len()).collect();
         order.shuffle(&mut self.root.derive("protocol-training").rng());
         order.into_iter().cycle().take(self.settings.system.training_iterations()).collect()
+    }
+
+    /// The training samples divided among so many clients, each with its part of the same seeded order, to go round and round in.
+    pub(super) fn training_parts(&self, clients: usize) -> Result<Vec<Vec<usize>>, ProtocolError> {
+        use rand::seq::SliceRandom;
+        let samples = self.split.train.len();
+        if samples < clients {
+            return Err(ProtocolError::Samples { clients, samples });
+        }
+        let mut order: Vec<usize> = (0..samples).collect();
+        order.shuffle(&mut self.root.derive("protocol-training").rng());
+        let part = |client| order.iter().copied().skip(client).step_by(clients.max(1)).collect();
+        Ok((0..clients).map(part).collect())
     }
 
     /// Batches of training samples, one an iteration, round and round in a seeded order: features and labels.

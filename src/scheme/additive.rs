@@ -124,6 +124,26 @@ pub trait AdditiveScheme: Send + Sync + 'static {
         self.combine(key, inputs, &Rows::dense(rows))
     }
 
+    /// The products of one encrypted message with many secret factors, each below 2^`bits`. Deterministic, so re-randomise
+    /// before they leave. Time must not depend on the factors where the scheme's encryption does not on its randomness.
+    ///
+    /// All factors share their base, so that schemes with tables of a fixed base need no squarings; this default has none.
+    ///
+    /// # Errors
+    /// Those of [`linear`](Self::linear).
+    fn multiples(
+        &self,
+        key: &Self::PublicKey,
+        ciphertext: &Self::Ciphertext,
+        factors: &[&BigUint],
+        bits: u64,
+    ) -> Result<Vec<Self::Ciphertext>, SchemeError> {
+        debug_assert!(factors.iter().all(|factor| factor.bits() <= bits), "a factor beyond its bound");
+        let factors: Vec<BigInt> = factors.iter().map(|factor| BigInt::from((*factor).clone())).collect();
+        let rows: Vec<&[BigInt]> = factors.iter().map(std::slice::from_ref).collect();
+        self.linear(key, std::slice::from_ref(ciphertext), &rows)
+    }
+
     /// Ciphertexts of the same messages with fresh randomness; item `i` draws from `randomness.item(i)`.
     fn rerandomise(
         &self,

@@ -396,6 +396,16 @@ impl AdditiveScheme for OkamotoUchiyama {
         residue::combine(&key.0.ring, key.modulus(), inputs, rows, true)
     }
 
+    fn multiples(
+        &self,
+        key: &PublicKey,
+        ciphertext: &Ciphertext,
+        factors: &[&BigUint],
+        bits: u64,
+    ) -> Result<Vec<Ciphertext>, SchemeError> {
+        Ok(residue::multiples(&key.0.ring, ciphertext, factors, bits))
+    }
+
     fn rerandomise(
         &self,
         key: &PublicKey,

@@ -279,6 +279,16 @@ impl AdditiveScheme for Paillier {
         residue::combine(key.ring(), key.modulus(), inputs, rows, self.options.multi_exponentiation)
     }
 
+    fn multiples(
+        &self,
+        key: &PublicKey,
+        ciphertext: &Ciphertext,
+        factors: &[&BigUint],
+        bits: u64,
+    ) -> Result<Vec<Ciphertext>, SchemeError> {
+        Ok(residue::multiples(key.ring(), ciphertext, factors, bits))
+    }
+
     fn rerandomise(
         &self,
         key: &PublicKey,

@@ -134,6 +134,12 @@ impl AdditiveName {
         matches!(self, Self::Paillier | Self::OkamotoUchiyama)
     }
 
+    /// Whether messages are all residues modulo a public number, so that anybody can draw uniform ones: Okamoto-Uchiyama keeps what
+    /// messages wrap around at secret, the others find short ones only.
+    pub fn has_uniform_messages(self) -> bool {
+        self == Self::Paillier
+    }
+
     /// The greatest number of bits of a message, where decryption has to search for it.
     pub fn max_message_bits(self) -> Option<u32> {
         match self {

@@ -51,6 +51,18 @@ pub(crate) fn combine(
     })
 }
 
+/// See [`AdditiveScheme::multiples`](crate::scheme::additive::AdditiveScheme::multiples): one table of the ciphertext's
+/// powers, read in constant time.
+pub(crate) fn multiples(
+    ring: &Ring,
+    ciphertext: &Ciphertext,
+    factors: &[&BigUint],
+    bits: u64,
+) -> Vec<Ciphertext> {
+    let powers = ring.powers_of(&ciphertext.0, bits);
+    ciphertexts(ring.power_of_fixed(&powers, factors, bits))
+}
+
 fn one_by_one(ring: &Ring, inputs: &[Element], rows: &Rows<'_>) -> Result<Vec<Element>, NotAUnit> {
     let columns = rows.columns();
     let jobs: Vec<(&[Element], &[Term<'_>])> = (0..rows.samples(inputs.len()))

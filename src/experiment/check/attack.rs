@@ -60,6 +60,16 @@ pub(super) fn attack(spec: &Spec, checker: &mut Checker<'_>) -> Option<Attack> {
             return None;
         }
     }
+    if let System::Split { protocol, .. } = &settings.system
+        && protocol.clients > 1
+    {
+        checker.error(
+            "protocol.clients",
+            Code::Incompatible,
+            format!("an attack is on one client or by one, not {}", protocol.clients),
+            "set it to 1",
+        );
+    }
     // The protocol trains from freshly initialised weights.
     settings.training.epochs = 0;
     Some(Attack { on, shown: spec.attack.shown, settings })

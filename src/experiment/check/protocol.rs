@@ -335,6 +335,8 @@ fn split(
         rate,
         masks: protocol.masks,
         mask_security_bits: protocol.mask_security_bits,
+        clients: protocol.clients.max(1),
+        session_limit: protocol.session_limit,
         activation_bits: protocol.activation_bits,
         gradient_bits: protocol.gradient_bits,
         weight_magnitude_bits: protocol.weight_magnitude_bits,
@@ -342,8 +344,25 @@ fn split(
         packing: None,
         precompute: spec.scheme.precompute,
     };
+    if let Some(limit) = protocol.session_limit {
+        checker.within("protocol.session_limit", limit, &(2..=settings.smallest_fan_in().max(2)));
+    }
+    let bound = settings.session_bound();
+    if settings.clients > 1 && settings.training_iterations < settings.clients.saturating_mul(bound) {
+        checker.error(
+            "protocol.clients",
+            Code::Range,
+            format!(
+                "{} training iterations in sessions of up to {bound} may leave some of {} clients without a turn",
+                settings.training_iterations, settings.clients
+            ),
+            &format!(
+                "allowed there: 1 client, or {} iterations and more",
+                settings.clients.saturating_mul(bound)
+            ),
+        );
+    }
     if settings.sessions(&Stream::seeded(0)).is_none() {
-        let bound = settings.session_bound();
         checker.error(
             "protocol.training_iterations",
             Code::Range,
@@ -352,7 +371,7 @@ fn split(
                 protocol.training_iterations
             ),
             "a single iteration would show its gradient to the server, more than the smallest fan-in the model to the \
-             client; allowed: 0, or 2 and more (even numbers only where the smallest fan-in is 2)",
+             client; allowed: 0, or 2 and more (even numbers only where sessions last 2)",
         );
         return None;
     }
@@ -415,6 +434,20 @@ fn integer_inputs(spec: &Spec, checker: &mut Checker<'_>) {
 fn ranges(protocol: &ProtocolSpec, checker: &mut Checker<'_>) {
     checker.within("protocol.batch", protocol.batch, &(1..=32_768));
     checker.within("protocol.training_iterations", protocol.training_iterations, &(0..=1_000_000));
+    checker.within("protocol.clients", protocol.clients, &(1..=64));
+    if protocol.name != Some(ProtocolName::Split) {
+        let kept = [("clients", protocol.clients == 1), ("session_limit", protocol.session_limit.is_none())];
+        for (key, _) in kept.into_iter().filter(|(_, is_default)| !is_default) {
+            checker.error(
+                &format!("protocol.{key}"),
+                Code::Incompatible,
+                format!(
+                    "`protocol.{key}` is one of protocol `split`: there are sessions of training there alone"
+                ),
+                "leave it out",
+            );
+        }
+    }
     checker.within("protocol.mask_security_bits", protocol.mask_security_bits, &(40..=128));
     checker.within("protocol.activation_bits", protocol.activation_bits, &(1..=40));
     checker.within("protocol.gradient_bits", protocol.gradient_bits, &(1..=40));

@@ -271,7 +271,32 @@ pub(super) fn plaintext_space(
         }
         scheme.message_bits = u32::try_from(needed).ok();
     }
+    let exact = protocol.training_iterations > 0 && protocol.masks == split::Masks::Exact;
+    if exact && !name.has_uniform_messages() {
+        checker.error(
+            "protocol.masks",
+            Code::Incompatible,
+            format!("exact masks are uniform modulo the server's plaintext modulus, which scheme `{name}` keeps secret"),
+            "use `protocol.masks = \"statistical\"`, or scheme `paillier`",
+        );
+        return;
+    }
     let (required, available) = (protocol.required_bits(), scheme.plaintext_bits());
+    if exact && protocol.required_server_bits() > available {
+        checker.error(
+            "scheme.modulus_bits",
+            Code::Overflow,
+            format!(
+                "with a modulus of {available} bits one of {} masked numbers wraps with a probability above 2^-{}",
+                protocol.masked_numbers(),
+                protocol.mask_security_bits
+            ),
+            &format!(
+                "allowed: {} bits and more; or lower the fraction or mask bits in [protocol]",
+                protocol.required_server_bits()
+            ),
+        );
+    }
     if required > available {
         checker.error(
             "scheme.modulus_bits",

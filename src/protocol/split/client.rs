@@ -2,15 +2,17 @@
 
 #![expect(clippy::needless_pass_by_value, reason = "views of arrays are passed by value, as ndarray does")]
 
+use std::time::Instant;
+
 use ndarray::{Array1, Array2, ArrayView1, ArrayView2, Axis};
 use num_bigint::BigInt;
 
-use crate::backend::{Backend, Matrix, Number};
+use crate::backend::{Backend, Number};
 use crate::math::stream::Stream;
 use crate::protocol::ProtocolError;
 use crate::protocol::message::{Kind, Message};
-use crate::protocol::split::server::{Layer, backend, gradient_scales, unexpected};
-use crate::protocol::split::{Masks, Settings, Shape};
+use crate::protocol::split::layer::{Layer, encoding, gradient_scales, unexpected, update, zero_layers};
+use crate::protocol::split::{Arithmetics, Masks, Settings};
 use crate::protocol::transcript::{Link, Traffic};
 use crate::scheme::encoding::Scale;
 
@@ -23,11 +25,28 @@ pub struct Outcome {
     pub losses: Vec<f64>,
     /// Every integer that the client opened, masks taken out, in order; empty for real numbers.
     pub trace: Vec<BigInt>,
+    /// What the final updates of its sessions (Algorithm 5) took of the channel.
+    pub final_updates: Traffic,
+    /// Seconds of the same, the server's part included.
+    pub final_seconds: f64,
 }
+
+impl Outcome {
+    /// Adds what another client of the same server has learnt.
+    pub fn join(&mut self, other: Self) {
+        self.losses.extend(other.losses);
+        self.trace.extend(other.trace);
+        self.final_updates = self.final_updates.plus(&other.final_updates, 1);
+        self.final_seconds += other.final_seconds;
+    }
+}
+
+/// A training sample: its features and its class.
+pub type Sample<'s> = (ArrayView1<'s, f64>, usize);
 
 /// The client of one server.
 pub struct Client<'a, B: Backend> {
-    backend: &'a B,
+    arithmetics: Arithmetics<'a, B>,
     settings: &'a Settings,
     link: &'a mut Link,
     private: &'a Stream,
@@ -37,11 +56,19 @@ pub struct Client<'a, B: Backend> {
     requests: u64,
 }
 
-/// What the client knows of a session: the sums of its masks (r^wc, r^bc) and of its gradients (Δ^c).
-struct Session<N, C> {
+/// What the client knows of a session.
+struct Session<N: Number, C> {
     hidden_rate: C,
-    masks: Vec<Layer<N>>,
+    /// What the server's masked weights would be if the true ones were zero: κ of the sums of masks (r^wc, r^bc). Wiped when dropped.
+    corrections: Vec<Layer<N>>,
+    /// The sums of gradients (Δ^c).
     gradients: Vec<N>,
+}
+
+impl<N: Number, C> Drop for Session<N, C> {
+    fn drop(&mut self) {
+        self.corrections.iter_mut().flat_map(Layer::parameters_mut).for_each(N::wipe);
+    }
 }
 
 /// A forward pass: each layer's input and pre-activation.
@@ -53,13 +80,18 @@ struct Forward {
 impl<'a, B: Backend> Client<'a, B> {
     /// Exchanges keys with the server. `private` is where keys, encryptions and masks come from. About `samples` samples
     /// will be classified: so many encryptions are made in advance, if the settings say so.
+    ///
+    /// # Errors
+    /// [`ProtocolError::Room`] where keys are too short for the circuit.
     pub fn connect(
-        backend: &'a B,
+        arithmetics: impl Into<Arithmetics<'a, B>>,
         settings: &'a Settings,
         link: &'a mut Link,
         private: &'a Stream,
         samples: usize,
     ) -> Result<Self, ProtocolError> {
+        let arithmetics = arithmetics.into();
+        let Arithmetics { client: backend, server: theirs } = arithmetics;
         let secret = backend.generate_keys(&private.derive("keys"))?;
         let own = backend.write_public_key(backend.public_key(&secret));
         link.send(&Message::new(Kind::PublicKey, own))?;
@@ -68,10 +100,12 @@ impl<'a, B: Backend> Client<'a, B> {
             backend.precompute_own(&secret, encryptions, &private.derive("pool"))?;
         }
         let key = link.expect(Kind::PublicKey, "the server's public key")?;
-        let server = backend.read_public_key(&key.body)?;
+        let server = theirs.read_public_key(&key.body)?;
+        let own_bits = backend.plaintext_bits(backend.public_key(&secret));
+        settings.check_room(own_bits, theirs.plaintext_bits(&server))?;
         let outputs = Array2::zeros((0, settings.outputs()));
         let outcome = Outcome { outputs, ..Outcome::default() };
-        Ok(Self { backend, settings, link, private, secret, server, outcome, requests: 0 })
+        Ok(Self { arithmetics, settings, link, private, secret, server, outcome, requests: 0 })
     }
 
     /// What has gone over the channel so far.
@@ -103,41 +137,52 @@ impl<'a, B: Backend> Client<'a, B> {
         Ok(())
     }
 
-    /// Trains on `features` and `labels`, one sample an iteration, in sessions of the server's choosing.
+    /// Trains on `features` and `labels`, one sample an iteration, in sessions of the server's choosing, with nobody else's between.
     pub fn train(&mut self, features: ArrayView2<'_, f64>, labels: &[usize]) -> Result<(), ProtocolError> {
-        let mut samples = features.outer_iter().zip(labels);
         let mut left = features.nrows().min(labels.len());
+        let mut samples = features.outer_iter().zip(labels.iter().copied());
         while left > 0 {
-            let count = u32::try_from(left).unwrap_or(u32::MAX);
-            self.link.send(&Message { kind: Kind::Begin, layer: 0, count, body: Vec::new() })?;
-            let answer = self.link.expect(Kind::Session, "a session")?;
-            let length = answer.count as usize;
-            // A session of one iteration would show its gradient to the server; in one longer than the bound, sums of
-            // masks could outgrow the plaintext space.
-            if length < 2 || length > left.min(self.settings.session_bound()) {
-                return Err(unexpected(
-                    &format!("a session of {length} iterations"),
-                    "2 up to the session's bound",
-                ));
-            }
-            let key = self.server.clone();
-            let hidden_rate = self
-                .backend
-                .read_ciphertexts(&key, &answer.body)?
-                .pop()
-                .ok_or_else(|| unexpected("an empty session", "[1/η]"))?;
-            let mut session = Session {
-                hidden_rate,
-                masks: zero_layers(self.settings),
-                gradients: gradient_scales(self.settings).into_iter().map(B::Number::zero).collect(),
-            };
-            for iteration in 0..length {
-                let Some((x, &label)) = samples.next() else { break };
-                self.iterate(x, label, &mut session, iteration + 1 == length)?;
-            }
-            left -= length;
+            left -= self.session(left, &mut samples)?;
         }
         Ok(())
+    }
+
+    /// A session, when `left` iterations of the training are left for all clients together; returns its length.
+    ///
+    /// # Errors
+    /// [`ProtocolError::Unexpected`] when the server chooses a length that is not allowed, or the samples end.
+    pub fn session(
+        &mut self,
+        left: usize,
+        samples: &mut dyn Iterator<Item = Sample<'_>>,
+    ) -> Result<usize, ProtocolError> {
+        let count = u32::try_from(left).unwrap_or(u32::MAX);
+        self.link.send(&Message { kind: Kind::Begin, layer: 0, count, body: Vec::new() })?;
+        let answer = self.link.expect(Kind::Session, "a session")?;
+        let length = answer.count as usize;
+        // A session of one iteration would show its gradient to the server; in one longer than the bound, sums of
+        // masks could outgrow the plaintext space.
+        let most = left.min(self.settings.session_bound());
+        if length < 2 || length > most {
+            let found = format!("a session of {length} iterations, where 2 to {most} are allowed");
+            return Err(unexpected(&found, "2 up to the session's bound"));
+        }
+        let hidden_rate = self.arithmetics.server.read_ciphertexts(&self.server, &answer.body)?.pop();
+        let mut session = Session {
+            hidden_rate: hidden_rate.ok_or_else(|| unexpected("an empty session", "[1/η]"))?,
+            corrections: zero_layers(self.settings),
+            gradients: gradient_scales(self.settings).into_iter().map(B::Number::zero).collect(),
+        };
+        for iteration in 0..length {
+            let Some((x, label)) = samples.next() else {
+                return Err(unexpected(
+                    &format!("{iteration} samples"),
+                    "a sample an iteration of the session",
+                ));
+            };
+            self.iterate(x, label, &mut session, iteration + 1 == length)?;
+        }
+        Ok(length)
     }
 
     /// One iteration of Algorithms 1 and 2 on one sample.
@@ -148,7 +193,7 @@ impl<'a, B: Backend> Client<'a, B> {
         session: &mut Session<B::Number, B::Ciphertext>,
         last: bool,
     ) -> Result<(), ProtocolError> {
-        let forward = self.forward(x, &session.masks)?;
+        let forward = self.forward(x, &session.corrections)?;
         let layers = forward.sums.len();
         let Some(outputs) = forward.sums.last() else { return Ok(()) };
         self.outcome.losses.push(self.settings.loss.value(outputs.view(), label));
@@ -157,7 +202,7 @@ impl<'a, B: Backend> Client<'a, B> {
         let mut errors = vec![error];
         for layer in (1..layers).rev() {
             let error = &errors[errors.len() - 1];
-            let product = self.backward_layer(layer, error.view(), &session.masks)?;
+            let product = self.backward_layer(layer, error.view(), &session.corrections)?;
             let activation = &self.settings.activation;
             let derivative = forward.sums[layer - 1]
                 .iter()
@@ -168,7 +213,7 @@ impl<'a, B: Backend> Client<'a, B> {
         errors.reverse();
         let gradients = self.gradients(&forward, &errors)?;
         for (sum, gradient) in session.gradients.iter_mut().zip(&gradients) {
-            *sum = sum.add(gradient).map_err(backend)?;
+            *sum = sum.add(gradient).map_err(encoding)?;
         }
         if last { self.send_sums(session) } else { self.send_masked(session, &gradients) }
     }
@@ -176,12 +221,12 @@ impl<'a, B: Backend> Client<'a, B> {
     fn forward(
         &mut self,
         x: ArrayView1<'_, f64>,
-        masks: &[Layer<B::Number>],
+        corrections: &[Layer<B::Number>],
     ) -> Result<Forward, ProtocolError> {
         let mut forward = Forward { inputs: Vec::new(), sums: Vec::new() };
         let mut values = x.to_owned();
-        for (layer, mask) in masks.iter().enumerate() {
-            let sums = self.forward_layer(layer, values.view().insert_axis(Axis(0)), Some(mask))?;
+        for (layer, correction) in corrections.iter().enumerate() {
+            let sums = self.forward_layer(layer, values.view().insert_axis(Axis(0)), Some(correction))?;
             let sums = sums.row(0).to_owned();
             forward.inputs.push(values);
             values = sums.mapv(|z| self.settings.activation.value(z));
@@ -195,25 +240,21 @@ impl<'a, B: Backend> Client<'a, B> {
         &mut self,
         layer: usize,
         inputs: ArrayView2<'_, f64>,
-        mask: Option<&Layer<B::Number>>,
+        correction: Option<&Layer<B::Number>>,
     ) -> Result<Array2<f64>, ProtocolError> {
         let numbers =
             self.encode(inputs.iter().copied(), "an activation", self.settings.activation_scale())?;
         let width = self.settings.layers[layer].outputs;
-        let opened = self.ask((Kind::Activations, Kind::Sums), layer, &numbers, inputs.nrows(), width)?;
-        let mut values = Vec::with_capacity(opened.len());
-        for (sample, sums) in numbers.chunks(inputs.ncols()).zip(opened.chunks(width)) {
-            for (row, sum) in sums.iter().enumerate() {
-                let sum = match mask {
-                    Some(mask) => {
-                        let dot = dot(&mask.weights.rows[row], sample, self.settings.sum_scale())?;
-                        sum.add(&dot).and_then(|sum| sum.add(&mask.bias[row])).map_err(backend)?
-                    }
-                    None => sum.clone(),
-                };
-                values.push(self.record(&sum));
-            }
-        }
+        let corrections = correction.map(|correction| {
+            let rows = || correction.weights.rows.iter().zip(&correction.bias);
+            let samples = numbers.chunks(inputs.ncols());
+            let sums = samples.flat_map(|sample| rows().map(move |(row, bias)| dot(row, sample, bias)));
+            sums.collect::<Result<Vec<_>, _>>()
+        });
+        let corrections = corrections.transpose()?;
+        let kinds = (Kind::Activations, Kind::Sums);
+        let opened = self.ask(kinds, layer, &numbers, (inputs.nrows(), width), corrections.as_deref())?;
+        let values: Vec<f64> = opened.iter().map(|sum| self.record(sum)).collect();
         Array2::from_shape_vec((inputs.nrows(), width), values)
             .map_err(|_| unexpected("sums of another shape", "one a sample and output"))
     }
@@ -223,19 +264,16 @@ impl<'a, B: Backend> Client<'a, B> {
         &mut self,
         layer: usize,
         error: ArrayView1<'_, f64>,
-        masks: &[Layer<B::Number>],
+        corrections: &[Layer<B::Number>],
     ) -> Result<Array1<f64>, ProtocolError> {
         let numbers = self.encode(error.iter().copied(), "an error", self.settings.activation_scale())?;
         let width = self.settings.layers[layer].inputs;
-        let opened = self.ask((Kind::Errors, Kind::Products), layer, &numbers, 1, width)?;
-        let mut values = Vec::with_capacity(width);
-        let masks = masks[layer].weights.transposed();
-        for (row, product) in masks.rows.iter().zip(&opened) {
-            let dot = dot(row, &numbers, self.settings.sum_scale())?;
-            let product = product.add(&dot).map_err(backend)?;
-            values.push(self.record(&product));
-        }
-        Ok(values.into())
+        let zero = B::Number::zero(self.settings.sum_scale());
+        let rows = corrections[layer].weights.transposed().rows;
+        let corrections = rows.iter().map(|row| dot(row, &numbers, &zero)).collect::<Result<Vec<_>, _>>()?;
+        let kinds = (Kind::Errors, Kind::Products);
+        let opened = self.ask(kinds, layer, &numbers, (1, width), Some(&corrections))?;
+        Ok(opened.iter().map(|product| self.record(product)).collect())
     }
 
     /// Δw = δ aᵀ and Δb = δ for every layer (equation 1), as fixed-point numbers in the order of parameters.
@@ -257,71 +295,91 @@ impl<'a, B: Backend> Client<'a, B> {
     ) -> Result<(), ProtocolError> {
         let randomness = self.randomness();
         let mask_randomness = randomness.derive("masks");
-        let masks: Vec<B::Number> = (0..)
+        let (backend, key) = (self.arithmetics.server, &self.server);
+        let mut masks: Vec<B::Number> = (0..)
             .zip(gradient_scales(self.settings))
             .map(|(index, scale)| {
                 let scale = Scale(scale.0 + self.settings.rate.bits);
+                let randomness = mask_randomness.item(index);
                 match self.settings.masks {
+                    Masks::Exact => backend.uniform_mask(key, scale, &randomness),
                     Masks::Statistical => {
-                        let bits = self.settings.mask_bits(scale);
-                        self.backend.random_mask(bits, scale, &mask_randomness.item(index))
+                        backend.random_mask(self.settings.mask_bits(scale), scale, &randomness)
                     }
                     Masks::None => B::Number::zero(scale),
                 }
             })
             .collect();
-        let masked = self.backend.mask_gradients(
-            &self.server,
+        let bits = match self.settings.masks {
+            Masks::Exact => backend.plaintext_bits(key).unwrap_or(0),
+            Masks::Statistical => self.settings.mask_bits(self.settings.sum_scale()).into(),
+            Masks::None => 1,
+        };
+        let masked = backend.mask_gradients(
+            key,
             &session.hidden_rate,
             gradients,
-            &masks,
+            (&masks, bits),
             &randomness.derive("encryption"),
         )?;
-        let sums = session.masks.iter_mut().flat_map(Layer::parameters_mut);
-        for (sum, mask) in sums.zip(&masks) {
-            *sum = sum.add(mask).map_err(backend)?;
-        }
-        let body = self.backend.write_ciphertexts(&self.server, &masked);
+        update(backend, key, self.settings.masks, &mut session.corrections, &masks)?;
+        masks.iter_mut().for_each(B::Number::wipe);
+        let body = backend.write_ciphertexts(key, &masked);
         self.link.send(&Message::new(Kind::MaskedGradients, body))
     }
 
     /// Algorithm 5.
     fn send_sums(&mut self, session: &Session<B::Number, B::Ciphertext>) -> Result<(), ProtocolError> {
         let randomness = self.randomness();
-        let sums = self.backend.encrypt(&self.server, &session.gradients, &randomness)?;
-        let body = self.backend.write_ciphertexts(&self.server, &sums);
+        let (before, start) = (self.link.traffic(), Instant::now());
+        let backend = self.arithmetics.server;
+        let sums = backend.encrypt(&self.server, &session.gradients, &randomness)?;
+        let body = backend.write_ciphertexts(&self.server, &sums);
         self.link.send(&Message::new(Kind::SummedGradients, body))?;
         self.link.expect(Kind::Updated, "the end of the session")?;
+        self.outcome.final_updates = self.outcome.final_updates.plus(&self.link.traffic().since(&before), 1);
+        self.outcome.final_seconds += start.elapsed().as_secs_f64();
         Ok(())
     }
 
-    /// Sends numbers encrypted under the client's key and opens `count * width` numbers in answer.
+    /// Sends numbers encrypted under the client's key, opens `count * width` numbers in answer and takes corrections off them.
     fn ask(
         &mut self,
         (request, response): (Kind, Kind),
         layer: usize,
         numbers: &[B::Number],
-        count: usize,
-        width: usize,
+        (count, width): (usize, usize),
+        corrections: Option<&[B::Number]>,
     ) -> Result<Vec<B::Number>, ProtocolError> {
         let randomness = self.randomness();
-        let own = self.backend.public_key(&self.secret).clone();
-        let sealed = self.backend.encrypt_own(&self.secret, numbers, &randomness)?;
-        let body = self.backend.write_ciphertexts(&own, &sealed);
+        let backend = self.arithmetics.client;
+        let own = backend.public_key(&self.secret);
+        let sealed = backend.encrypt_own(&self.secret, numbers, &randomness)?;
+        let body = backend.write_ciphertexts(own, &sealed);
         let (wire_layer, wire_count) =
             (u32::try_from(layer).unwrap_or(u32::MAX), u32::try_from(count).unwrap_or(u32::MAX));
         self.link.send(&Message { kind: request, layer: wire_layer, count: wire_count, body })?;
         let answer = self.link.expect(response, "the answer of a layer")?;
-        let ciphertexts = self.backend.read_ciphertexts(&own, &answer.body)?;
-        let (packing, numbers) = (self.settings.packing, count * width);
-        if answer.layer != wire_layer || ciphertexts.len() != self.backend.packed_len(numbers, packing) {
+        let ciphertexts = backend.read_ciphertexts(own, &answer.body)?;
+        let (scale, expected) = (self.settings.sum_scale(), count * width);
+        let packing =
+            if corrections.is_some() { self.settings.training_packing() } else { self.settings.packing };
+        if answer.layer != wire_layer || ciphertexts.len() != backend.packed_len(expected, packing) {
             return Err(unexpected(
                 &format!("{} ciphertexts of layer {}", ciphertexts.len(), answer.layer),
                 "a number for every sample and output of the layer that was asked for",
             ));
         }
-        let scale = self.settings.sum_scale();
-        Ok(self.backend.decrypt_packed(&self.secret, &ciphertexts, numbers, packing, scale)?)
+        let Some(corrections) = corrections else {
+            return Ok(backend.decrypt_packed(&self.secret, &ciphertexts, expected, packing, scale)?);
+        };
+        let opened = backend.decrypt_corrected(&self.secret, &ciphertexts, corrections, packing, scale)?;
+        let max = self.settings.unmasked_bits();
+        let longest = opened.iter().filter_map(|number| Some(number.integer()?.bits())).max().unwrap_or(0);
+        if longest > max {
+            return Err(ProtocolError::Beyond { bits: longest, max });
+        }
+        Ok(opened)
     }
 
     fn encode(
@@ -356,20 +414,11 @@ impl<'a, B: Backend> Client<'a, B> {
     }
 }
 
-fn zero_layers<N: Number>(settings: &Settings) -> Vec<Layer<N>> {
-    // Only dense layers are trained, so that a mask stands in every column.
-    let row = |inputs| (0..inputs).map(|column| (column, N::zero(settings.weight_scale()))).collect();
-    let layer = |shape: &Shape| Layer {
-        weights: Matrix { columns: shape.inputs, rows: vec![row(shape.inputs); shape.outputs] },
-        bias: vec![N::zero(settings.sum_scale()); shape.outputs],
-    };
-    settings.layers.iter().map(layer).collect()
-}
-
-fn dot<N: Number>(row: &[(usize, N)], numbers: &[N], scale: Scale) -> Result<N, ProtocolError> {
-    let mut sum = N::zero(scale);
+/// The dot product of a row with numbers, and a number that is added.
+fn dot<N: Number>(row: &[(usize, N)], numbers: &[N], start: &N) -> Result<N, ProtocolError> {
+    let mut sum = start.clone();
     for (column, weight) in row {
-        sum = sum.add(&weight.multiply(&numbers[*column])).map_err(backend)?;
+        sum = sum.add(&weight.multiply(&numbers[*column])).map_err(encoding)?;
     }
     Ok(sum)
 }
@@ -385,7 +434,7 @@ fn bounded<N: Number>(
     values
         .map(|value| {
             if value.abs() <= bound {
-                N::from_f64(value, scale).map_err(backend)
+                N::from_f64(value, scale).map_err(encoding)
             } else {
                 Err(ProtocolError::Magnitude { what, value, bound, key })
             }
