@@ -31,6 +31,7 @@
 //! and sums `fw + fa`, bias gradients `fg + fa`.
 
 pub mod client;
+pub mod count;
 pub mod server;
 
 use rand::Rng;

@@ -314,25 +314,50 @@ fn split(
     (activation, listed): (Nonlinearity, Option<&[LayerSpec]>),
     checker: &mut Checker<'_>,
 ) -> Option<split::Settings> {
-    let protocol = &spec.protocol;
-    ranges(protocol, checker);
+    ranges(&spec.protocol, checker);
     integer_inputs(spec, checker);
     let entry = entry?;
-    if let Some(slots) = protocol.slots {
-        checker.within("protocol.slots", slots, &(1..=4096));
-    }
-    let rate = rate(spec, 1.0, checker);
     let layers = match listed {
         None => split::Shape::dense_layers(&widths(spec, entry)),
         Some(listed) => split_layers(spec, entry, listed, checker)?,
     };
-    let settings = split::Settings {
+    let settings = split_settings(spec, activation, layers, spec.protocol.training_iterations, checker);
+    if settings.sessions(&Stream::seeded(0)).is_none() {
+        let bound = settings.session_bound();
+        checker.error(
+            "protocol.training_iterations",
+            Code::Range,
+            format!(
+                "{} training iterations cannot be cut into sessions of 2 to {bound} (the smallest fan-in)",
+                settings.training_iterations
+            ),
+            "a single iteration would show its gradient to the server, more than the smallest fan-in the model to the \
+             client; allowed: 0, or 2 and more (even numbers only where the smallest fan-in is 2)",
+        );
+        return None;
+    }
+    Some(settings)
+}
+
+/// The protocol of `[protocol]` on some layers, with so many training iterations.
+pub(super) fn split_settings(
+    spec: &Spec,
+    activation: Nonlinearity,
+    layers: Vec<split::Shape>,
+    training_iterations: usize,
+    checker: &mut Checker<'_>,
+) -> split::Settings {
+    let protocol = &spec.protocol;
+    if let Some(slots) = protocol.slots {
+        checker.within("protocol.slots", slots, &(1..=4096));
+    }
+    split::Settings {
         layers,
         activation,
         loss: spec.network.loss,
         batch: protocol.batch,
-        training_iterations: protocol.training_iterations,
-        rate,
+        training_iterations,
+        rate: rate(spec, 1.0, checker),
         masks: protocol.masks,
         mask_security_bits: protocol.mask_security_bits,
         activation_bits: protocol.activation_bits,
@@ -341,22 +366,7 @@ fn split(
         activation_magnitude_bits: protocol.activation_magnitude_bits,
         packing: None,
         precompute: spec.scheme.precompute,
-    };
-    if settings.sessions(&Stream::seeded(0)).is_none() {
-        let bound = settings.session_bound();
-        checker.error(
-            "protocol.training_iterations",
-            Code::Range,
-            format!(
-                "{} training iterations cannot be cut into sessions of 2 to {bound} (the smallest fan-in)",
-                protocol.training_iterations
-            ),
-            "a single iteration would show its gradient to the server, more than the smallest fan-in the model to the \
-             client; allowed: 0, or 2 and more (even numbers only where the smallest fan-in is 2)",
-        );
-        return None;
     }
-    Some(settings)
 }
 
 /// The linear layers of a network that is no plain `mlp`.
@@ -412,7 +422,7 @@ fn integer_inputs(spec: &Spec, checker: &mut Checker<'_>) {
     }
 }
 
-fn ranges(protocol: &ProtocolSpec, checker: &mut Checker<'_>) {
+pub(super) fn ranges(protocol: &ProtocolSpec, checker: &mut Checker<'_>) {
     checker.within("protocol.batch", protocol.batch, &(1..=32_768));
     checker.within("protocol.training_iterations", protocol.training_iterations, &(0..=1_000_000));
     checker.within("protocol.mask_security_bits", protocol.mask_security_bits, &(40..=128));

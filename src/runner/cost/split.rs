@@ -1,0 +1,183 @@
+//! Seconds of a cell under the split protocol, from the calls that its parties will make.
+
+use std::collections::BTreeMap;
+use std::sync::{Mutex, OnceLock, PoisonError};
+
+use crate::backend::{BackendError, Operation, OperationCounts};
+use crate::protocol::ProtocolError;
+use crate::protocol::split::{Forecast, Settings, Shape};
+use crate::runner::RunError;
+use crate::runner::cost::bench::{Bench, Call, Weights};
+use crate::scheme::additive::{AdditiveScheme, SchemeError};
+use crate::scheme::registry::{Parameters, Visitor};
+
+/// Seconds of wall time of all operations of a cell.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct SplitCosts {
+    /// Both parties' keys.
+    keys: f64,
+    /// Of every operation, all times that it is done.
+    seconds: BTreeMap<Operation, f64>,
+    /// Of every operation, once.
+    units: BTreeMap<Operation, f64>,
+}
+
+/// Cells that were measured, with their costs: one measurement a process and cell.
+type Known = Vec<(Parameters, Settings, Forecast, SplitCosts)>;
+static MEASURED: OnceLock<Mutex<Known>> = OnceLock::new();
+
+struct Measure<'a>(&'a Settings, &'a Forecast);
+
+impl Visitor for Measure<'_> {
+    type Output = Result<SplitCosts, SchemeError>;
+
+    fn visit<S: AdditiveScheme + Clone>(self, scheme: S) -> Self::Output {
+        let bench = Bench::new(&scheme)?;
+        let mut costs = SplitCosts { keys: 2.0 * bench.keys, ..SplitCosts::default() };
+        costs.inference(&bench, self.0, self.1)?;
+        costs.training(&bench, self.0, self.1)?;
+        let counts = self.1.operations();
+        for (operation, seconds) in &costs.seconds {
+            let count = counts.get(*operation).max(1);
+            costs.units.insert(*operation, seconds / count as f64);
+        }
+        Ok(costs)
+    }
+}
+
+/// How a layer is computed and answered.
+#[derive(Clone, Copy)]
+struct Turn<'l> {
+    shape: &'l Shape,
+    samples: usize,
+    weights: Weights,
+    /// How often this is done.
+    times: f64,
+}
+
+impl SplitCosts {
+    /// Measures, or remembers, what a cell costs with the threads in use.
+    pub(super) fn of(
+        parameters: &Parameters,
+        protocol: &Settings,
+        forecast: &Forecast,
+    ) -> Result<Self, RunError> {
+        let mut table = MEASURED.get_or_init(Mutex::default).lock().unwrap_or_else(PoisonError::into_inner);
+        let known = table.iter().find(|(scheme, settings, ahead, _)| {
+            scheme == parameters && settings == protocol && ahead == forecast
+        });
+        if let Some((_, _, _, costs)) = known {
+            return Ok(costs.clone());
+        }
+        let costs = parameters
+            .visit(Measure(protocol, forecast))
+            .and_then(|measured| measured)
+            .map_err(|error| ProtocolError::from(BackendError::from(error)))?;
+        table.push((*parameters, protocol.clone(), *forecast, costs.clone()));
+        Ok(costs)
+    }
+
+    pub(super) fn predict(&self) -> f64 {
+        self.keys + self.seconds.values().sum::<f64>()
+    }
+
+    pub(super) fn seconds_done(&self, counts: &OperationCounts) -> f64 {
+        self.units.iter().map(|(operation, seconds)| seconds * counts.get(*operation) as f64).sum()
+    }
+
+    fn add(&mut self, operation: Operation, seconds: f64) {
+        *self.seconds.entry(operation).or_default() += seconds;
+    }
+
+    fn inference<S: AdditiveScheme>(
+        &mut self,
+        bench: &Bench<'_, S>,
+        protocol: &Settings,
+        forecast: &Forecast,
+    ) -> Result<(), SchemeError> {
+        let inputs: usize = protocol.layers.iter().map(|shape| shape.inputs).sum();
+        let encryptions = forecast.inference.get(Operation::Encryption);
+        let samples = usize::try_from(encryptions).unwrap_or(usize::MAX) / inputs.max(1);
+        let together = protocol.batch.min(samples).max(1);
+        let times = samples as f64 / together as f64;
+        let weights = Weights::Trained(protocol.weight_scale().0);
+        for shape in &protocol.layers {
+            let turn = Turn { shape, samples: together, weights, times };
+            self.turn(bench, protocol, turn, protocol.precompute)?;
+        }
+        Ok(())
+    }
+
+    /// One layer's request and answer; what is made in advance is made in full batches.
+    fn turn<S: AdditiveScheme>(
+        &mut self,
+        bench: &Bench<'_, S>,
+        protocol: &Settings,
+        Turn { shape, samples, weights, times }: Turn<'_>,
+        ahead: bool,
+    ) -> Result<(), SchemeError> {
+        let (up, answers) = (samples * shape.inputs, samples * shape.outputs);
+        let down = protocol.packing.map_or(answers, |packing| packing.plaintexts(answers));
+        let batch = |call: Call, then: Call, count: usize| -> Result<f64, SchemeError> {
+            Ok(if ahead {
+                bench.each(call)? * count as f64 + bench.seconds(then, count)?
+            } else {
+                bench.seconds(call, count)?
+            })
+        };
+        let encryption = batch(Call::EncryptOwn, Call::AddPlain, up)? + bench.seconds(Call::Wire, up)?;
+        let fresh = batch(Call::Rerandomise, Call::Add, down)?;
+        let decryption = bench.seconds(Call::Decrypt, down)? + bench.seconds(Call::Wire, down)?;
+        let mut products = bench.layer(shape, samples, weights)?;
+        if let Some(packing) = protocol.packing {
+            products += bench.packing(packing, answers)?;
+        }
+        self.add(Operation::Encryption, times * encryption);
+        self.add(Operation::ScalarProduct, times * products);
+        self.add(Operation::PlainAddition, times * bench.seconds(Call::AddPlain, answers)?);
+        self.add(Operation::Rerandomisation, times * fresh);
+        self.add(Operation::Decryption, times * decryption);
+        Ok(())
+    }
+
+    fn training<S: AdditiveScheme>(
+        &mut self,
+        bench: &Bench<'_, S>,
+        protocol: &Settings,
+        forecast: &Forecast,
+    ) -> Result<(), SchemeError> {
+        let iterations = protocol.training_iterations;
+        if iterations == 0 {
+            return Ok(());
+        }
+        let parameters: usize = protocol.layers.iter().map(|shape| shape.parameters()).sum();
+        let back: Vec<Shape> =
+            protocol.layers.iter().skip(1).map(|shape| Shape::dense(shape.outputs, shape.inputs)).collect();
+        // Every session encrypts the rate and the sums, every iteration what layers are sent.
+        let inputs: usize = protocol.layers.iter().chain(&back).map(|shape| shape.inputs).sum();
+        let encryptions = usize::try_from(forecast.training.get(Operation::Encryption)).unwrap_or(usize::MAX);
+        let sessions = encryptions.saturating_sub(iterations * inputs) / (1 + parameters);
+        let masked = iterations.saturating_sub(sessions);
+        let scale = protocol.weight_scale();
+        let bits = protocol.mask_bits(scale);
+        // Before a session's first update weights are as they were.
+        for (weights, times) in [(Weights::Trained(scale.0), sessions), (Weights::Long(bits), masked)] {
+            for shape in protocol.layers.iter().chain(&back) {
+                let turn = Turn { shape, samples: 1, weights, times: times as f64 };
+                self.turn(bench, protocol, turn, false)?;
+            }
+        }
+        let wire = bench.each(Call::Wire)? * parameters as f64;
+        let once = [
+            (Operation::ScalarProduct, bench.masks(bits, parameters)?, masked),
+            (Operation::PlainAddition, bench.each(Call::AddPlain)? * parameters as f64, masked),
+            (Operation::Rerandomisation, bench.each(Call::Rerandomise)? * parameters as f64, masked),
+            (Operation::Decryption, bench.each(Call::Decrypt)? * parameters as f64 + wire, masked + sessions),
+            (Operation::Encryption, bench.each(Call::Encrypt)? * parameters as f64, sessions),
+        ];
+        for (operation, seconds, times) in once {
+            self.add(operation, seconds * times as f64);
+        }
+        Ok(())
+    }
+}
