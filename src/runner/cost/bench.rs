@@ -63,6 +63,8 @@ pub(in crate::runner) struct Bench<'s, S: AdditiveScheme> {
     randomness: Stream,
     /// of one pair of keys
     pub(in crate::runner) keys: f64,
+    /// of tables that are made when a key is used for the first time, by its owner and by another
+    pub(in crate::runner) tables: f64,
     known: RefCell<BTreeMap<(Call, usize), f64>>,
 }
 
@@ -86,12 +88,14 @@ impl<'s, S: AdditiveScheme> Bench<'s, S> {
             ciphertexts: Vec::new(),
             randomness,
             keys,
+            tables: 0.0,
             known: RefCell::default(),
         };
-        // What happens for the first time takes longer: tables are made.
+        let start = Instant::now();
         bench.ciphertexts = bench.encrypted(1)?;
         std::hint::black_box(scheme.decrypt(&bench.secret, &bench.ciphertexts)?);
         std::hint::black_box(scheme.rerandomise(bench.public(), &bench.ciphertexts, &bench.randomness));
+        bench.tables = start.elapsed().as_secs_f64();
         let few = 2 * rayon::current_num_threads();
         let start = Instant::now();
         bench.ciphertexts = bench.encrypted(few)?;

@@ -14,7 +14,7 @@ use crate::scheme::registry::{Parameters, Visitor};
 /// Seconds of wall time of all operations of a cell.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct SplitCosts {
-    /// Both parties' keys.
+    /// Both parties' keys, and the client's used for the first time.
     keys: f64,
     /// Of every operation, all times that it is done.
     seconds: BTreeMap<Operation, f64>,
@@ -33,7 +33,7 @@ impl Visitor for Measure<'_> {
 
     fn visit<S: AdditiveScheme + Clone>(self, scheme: S) -> Self::Output {
         let bench = Bench::new(&scheme)?;
-        let mut costs = SplitCosts { keys: 2.0 * bench.keys, ..SplitCosts::default() };
+        let mut costs = SplitCosts { keys: 2.0 * bench.keys + bench.tables, ..SplitCosts::default() };
         costs.inference(&bench, self.0, self.1)?;
         costs.training(&bench, self.0, self.1)?;
         let counts = self.1.operations();
