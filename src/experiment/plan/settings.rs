@@ -105,10 +105,9 @@ impl Task {
     pub fn data(&self) -> Option<&str> {
         match self {
             Self::Inference(settings) => Some(&settings.data.name),
-            Self::Approximation(_) => None,
+            Self::Approximation(_) | Self::Cost(_) => None,
             Self::Data { describe } => Some(describe),
             Self::Attack(attack) => Some(&attack.settings.data.name),
-            Self::Cost(_) => None,
         }
     }
 

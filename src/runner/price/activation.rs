@@ -42,6 +42,16 @@ pub(super) struct Evaluation<'a> {
     pub(super) interrupt: &'a Interrupt,
 }
 
+/// What has been evaluated.
+struct Evaluated<N> {
+    /// By ciphertext.
+    opened: Vec<Vec<N>>,
+    /// No number is farther from the exact circuit's.
+    bound: f64,
+    /// Of all ciphertexts.
+    seconds: f64,
+}
+
 impl Evaluation<'_> {
     /// The activation on every ciphertext, each as short as its numbers allow. A square is a product and nothing else.
     fn evaluate<E: Engine>(
@@ -64,13 +74,13 @@ impl Evaluation<'_> {
         inputs.par_iter().map(one).collect()
     }
 
-    /// Keys, so many ciphertexts of values, and what the activation makes of them; with the seconds of that.
+    /// Keys, so many ciphertexts of values, and what the activation makes of them.
     fn run<E: Engine>(
         &self,
         engine: E,
         ciphertexts: usize,
         values: &[f64],
-    ) -> Result<(Vec<Vec<E::Number>>, f64, f64), SlotError> {
+    ) -> Result<Evaluated<E::Number>, SlotError> {
         let slots = Slots::new(Arc::new(engine), Meter::new(self.interrupt.clone()));
         let (secret, evaluation) = slots.engine().generate(&[], &self.private.derive("keys"))?;
         let (scale, magnitude) = (self.protocol.input_scale(), self.protocol.input_magnitude());
@@ -86,7 +96,7 @@ impl Evaluation<'_> {
         let bound = outputs.first().map_or(0.0, |output| slots.rules().error(output.state()));
         let opened = outputs.iter().map(|output| slots.decrypt(&secret, output));
         let opened = opened.collect::<Result<Vec<_>, _>>()?;
-        Ok((opened, bound, seconds))
+        Ok(Evaluated { opened, bound, seconds })
     }
 }
 
@@ -108,9 +118,9 @@ impl Visitor for Evaluation<'_> {
         let at = |index: usize| reach * (2.0 * (index + 1) as f64 / (held + 1) as f64 - 1.0);
         let values: Vec<f64> =
             (0..held).map(at).map(|value| if held == 1 { reach / 2.0 } else { value }).collect();
-        let (opened, bound, seconds) = self.run(engine, ciphertexts, &values)?;
-        let (exact, _, _) = self.run(twin, 1, &values)?;
-        let exact = exact.first().ok_or(SlotError::Empty)?;
+        let Evaluated { opened, bound, seconds } = self.run(engine, ciphertexts, &values)?;
+        let twin = self.run(twin, 1, &values)?;
+        let exact = twin.opened.first().ok_or(SlotError::Empty)?;
         let mut found = Found::default();
         let (mut mismatches, mut greatest) = (0_usize, 0.0_f64);
         for (number, exact) in opened.iter().flat_map(|numbers| numbers.iter().zip(exact).take(held)) {

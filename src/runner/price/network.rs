@@ -14,7 +14,6 @@ use crate::backend::meter::Interrupt;
 use crate::backend::{Additive, Meter, Variant};
 use crate::math::stream::Stream;
 use crate::network;
-use crate::protocol::ProtocolError;
 use crate::protocol::channel::pipe;
 use crate::protocol::message::{Kind, Message};
 use crate::protocol::split::client::Client;
