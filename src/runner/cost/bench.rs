@@ -299,3 +299,59 @@ fn timed(work: impl Fn() -> Result<(), SchemeError>) -> Result<f64, SchemeError>
     }
     Ok(least)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::scheme::paillier::Paillier;
+    use crate::scheme::twin::Twin;
+
+    #[test]
+    fn weights_have_the_length_that_is_asked_for_and_both_signs() {
+        let draw = |weights, fan_in| {
+            (0..200_u64)
+                .map(|index| weight(weights, fan_in, Stream::seeded(1).item(index).seed_u64()))
+                .collect::<Vec<_>>()
+        };
+        let long = draw(Weights::Long(70), 1);
+        assert!(long.iter().all(|weight| weight.bits() == 70));
+        for sign in [Sign::Plus, Sign::Minus] {
+            assert!(long.iter().any(|weight| weight.sign() == sign));
+        }
+        // 2^11 sqrt(6 / 600) is 204.8, and sqrt(6 / 6) leaves all 2^11.
+        let most = |fan_in| {
+            let weights = draw(Weights::Trained(11), fan_in);
+            weights.iter().map(|weight| weight.magnitude().clone()).max().unwrap()
+        };
+        assert!(most(600) <= 205_u32.into() && most(600) > 150_u32.into(), "{}", most(600));
+        assert!(most(6) <= 2048_u32.into() && most(6) > 1500_u32.into(), "{}", most(6));
+    }
+
+    /// Sparse and dense rows of every size are made, whole and thinned.
+    #[test]
+    fn every_shape_of_layer_is_measured() {
+        let scheme = Twin::of(&Paillier::insecure_for_tests(64).unwrap(), 64);
+        let bench = Bench::new(&scheme).unwrap();
+        let sparse = |inputs, outputs, each| Shape {
+            inputs,
+            outputs,
+            terms: outputs * each,
+            longest: each,
+            shortest: each,
+        };
+        for shape in [
+            Shape::dense(1, 1),
+            Shape::dense(3, 70),
+            Shape::dense(784, 300),
+            sparse(784, 720, 25),
+            sparse(864, 256, 216),
+            sparse(720, 180, 4),
+        ] {
+            for samples in [1, 3] {
+                let seconds = bench.layer(&shape, samples, Weights::Trained(11)).unwrap();
+                assert!(seconds > 0.0 && seconds < 60.0, "{shape:?}: {seconds}");
+            }
+        }
+        assert!(bench.layer(&Shape::dense(0, 1), 1, Weights::Long(3)).unwrap().abs() < f64::EPSILON);
+    }
+}

@@ -181,3 +181,47 @@ impl SplitCosts {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::backend::Rate;
+    use crate::network::{Activation, Loss};
+    use crate::protocol::split::Masks;
+    use crate::scheme::paillier::Options;
+    use crate::scheme::registry::AdditiveName;
+
+    /// What has been done when everything has been counted is everything but the keys.
+    #[test]
+    fn progress_ends_at_the_prediction() {
+        let options = Options::default();
+        let scheme =
+            Parameters { name: AdditiveName::Paillier, modulus_bits: 512, message_bits: None, options };
+        let settings = |training_iterations| Settings {
+            layers: Shape::dense_layers(&[4, 5, 3]),
+            activation: Activation::Sigmoid.into(),
+            loss: Loss::CrossEntropy,
+            batch: 3,
+            training_iterations,
+            rate: Rate { mantissa: 410, bits: 12 },
+            masks: Masks::Statistical,
+            mask_security_bits: 40,
+            activation_bits: 16,
+            gradient_bits: 16,
+            weight_magnitude_bits: 8,
+            activation_magnitude_bits: 6,
+            packing: None,
+            precompute: false,
+        };
+        for (iterations, sessions) in [(0, &[][..]), (5, &[3, 2])] {
+            let settings = settings(iterations);
+            let forecast = settings.forecast(4, sessions, 64, 128);
+            let costs = SplitCosts::of(&scheme, &settings, &forecast).unwrap();
+            let done = costs.seconds_done(&forecast.operations());
+            assert!(costs.keys > 0.0 && done > 0.0);
+            assert!((costs.keys + done - costs.predict()).abs() < 1e-9 * costs.predict());
+            // One measurement a cell.
+            assert_eq!(SplitCosts::of(&scheme, &settings, &forecast).unwrap(), costs);
+        }
+    }
+}
