@@ -9,6 +9,7 @@ pub mod estimate;
 pub mod file;
 pub mod model;
 pub mod prepared;
+pub mod price;
 pub mod progress;
 pub mod provenance;
 pub mod record;

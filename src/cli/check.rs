@@ -4,7 +4,7 @@ use crate::approximation::Request;
 use crate::backend::Variant;
 use crate::cli::{Choice, CliError, Context, ExitStatus, complain, say};
 use crate::dataset;
-use crate::experiment::plan::{Plan, Point, System, Task, input_shape};
+use crate::experiment::plan::{Plan, Point, Priced, System, Task, input_shape};
 use crate::experiment::spec::ProfileName;
 use crate::math::stream::Stream;
 use crate::network::Network;
@@ -89,6 +89,11 @@ fn describe_point(context: &Context, point: &Point) -> Result<(), CliError> {
             say(format!("  {}: an attack on {:?}{present}", attack.settings.data.name, attack.on));
             return Ok(());
         }
+        Task::Cost(cost) => {
+            let mark = if cost.marked { ", BELOW the required 128: marked" } else { "" };
+            say(format!("  cost of {}: {} bits of security{mark}", priced(&cost.of), cost.security_bits));
+            return Ok(());
+        }
         Task::Data { describe } => {
             say(format!("  {describe}: the data set as it is found{present}"));
             return Ok(());
@@ -146,7 +151,7 @@ fn describe_point(context: &Context, point: &Point) -> Result<(), CliError> {
             Variant::Simulated => "the encrypted circuit on numbers in the clear".to_owned(),
             Variant::Encrypted => {
                 let seconds = match &forecast {
-                    Some(forecast) => human(Costs::of(settings, forecast)?.predict(settings, forecast)),
+                    Some(forecast) => human(Costs::of(settings, forecast)?.predict(forecast)),
                     None => "an unknown time".to_owned(),
                 };
                 let mark = if settings.marked { ", BELOW the required 128: marked" } else { "" };
@@ -169,6 +174,25 @@ fn describe_point(context: &Context, point: &Point) -> Result<(), CliError> {
         say(format!("    {:<9} x {}: {line}, about {mebibytes} MiB", variant.name(), point.repetitions));
     }
     Ok(())
+}
+
+/// What is priced, under which scheme.
+fn priced(of: &Priced) -> String {
+    match of {
+        Priced::Polynomial { scheme, protocol, .. } => format!(
+            "a polynomial of degree {} under {}: {}",
+            protocol.activation.degree(),
+            scheme.name,
+            ring(scheme)
+        ),
+        Priced::Outsourced { scheme, .. } => {
+            format!("an activation that goes to the client under {}", scheme.name)
+        }
+        Priced::Network { scheme, widths, .. } => {
+            let widths = widths.iter().map(usize::to_string).collect::<Vec<_>>().join("-");
+            format!("an iteration of a network {widths} under {}", scheme.name)
+        }
+    }
 }
 
 fn protocol_name(system: &System) -> &'static str {

@@ -93,16 +93,15 @@ pub(super) fn execute(context: &Context, plan: &Plan, how: &How) -> Result<ExitS
 /// The serving party, where there is one.
 fn remote(how: &How) -> Result<Option<Remote>, CliError> {
     let Some(address) = &how.connect else { return Ok(None) };
-    Ok(Some(match (&how.pin, &how.token) {
-        (Some(pin), Some(token)) => Remote::secured(address, credential::access(pin, token)?),
-        _ => {
-            // A name that cannot be resolved is named when it is connected to.
-            let mut addresses = address.to_socket_addrs().into_iter().flatten();
-            if addresses.any(|address| !address.ip().is_loopback()) {
-                return Err(CliError::NotLoopback(address.clone()));
-            }
-            Remote::plain(address)
+    Ok(Some(if let (Some(pin), Some(token)) = (&how.pin, &how.token) {
+        Remote::secured(address, credential::access(pin, token)?)
+    } else {
+        // A name that cannot be resolved is named when it is connected to.
+        let mut addresses = address.to_socket_addrs().into_iter().flatten();
+        if addresses.any(|address| !address.ip().is_loopback()) {
+            return Err(CliError::NotLoopback(address.clone()));
         }
+        Remote::plain(address)
     }))
 }
 

@@ -13,6 +13,7 @@ use crate::experiment::spec::{Architecture, Precision, Spec, Stage, TaskName};
 
 mod approximation;
 mod attack;
+mod cost;
 mod network;
 mod protocol;
 mod report;
@@ -119,6 +120,7 @@ pub fn task(spec: &Spec, checker: &mut Checker<'_>) -> Option<Task> {
         TaskName::Inference => settings(spec, checker).map(|settings| Task::Inference(Box::new(settings))),
         TaskName::Approximation => approximation::fit(spec, checker).map(Task::Approximation),
         TaskName::Attack => attack::attack(spec, checker).map(|attack| Task::Attack(Box::new(attack))),
+        TaskName::Cost => cost::cost(spec, checker).map(|cost| Task::Cost(Box::new(cost))),
         TaskName::Data => data(spec, checker).map(|entry| Task::Data { describe: entry.name().to_owned() }),
     };
     task.filter(|_| !checker.has_errors_since(before))
@@ -236,6 +238,7 @@ fn run(spec: &Spec, checker: &mut Checker<'_>) {
             TaskName::Inference => Variant::ALL.as_slice(),
             // Its rules are its own.
             TaskName::Attack => &[Variant::Plain, Variant::Simulated],
+            TaskName::Cost => &[Variant::Simulated, Variant::Encrypted],
             TaskName::Approximation | TaskName::Data => &[Variant::Plain],
         };
         if !others.contains(variant) {

@@ -15,7 +15,9 @@ use crate::experiment::document::{Document, Node};
 use crate::experiment::metric::{CellExpression, Metric};
 use crate::experiment::spec::{AxisSpec, FigureKind, ProfileName, Randomness, Spec};
 
-pub use self::settings::{Approximation, Attack, Data, Local, Rule, Settings, System, Task, input_shape};
+pub use self::settings::{
+    Approximation, Attack, Cost, Data, Local, Priced, Rule, Settings, System, Task, input_shape,
+};
 
 /// More points than this are a mistake in a sweep.
 const MAX_POINTS: usize = 10_000;
@@ -335,8 +337,11 @@ fn read_point(point: &Document<'_>, keys: &[String], found: &mut Vec<Diagnostic>
 
 /// The keys that tell points apart or that table and chart ask for.
 fn label_keys(spec: &Spec, axes: &[Axis<'_>]) -> Vec<String> {
-    // Published values are found by the data set.
+    // Published values are found by the data set, and by the system where the file names it.
     let mut keys = vec!["data.name".to_owned()];
+    if !spec.run.label.is_empty() {
+        keys.push("run.label".to_owned());
+    }
     keys.extend(axes.iter().flatten().flatten().map(|entry| entry.key.clone()));
     if let Some(table) = &spec.table {
         keys.push(table.rows.clone());

@@ -4,6 +4,7 @@
 //! complete experiment files with is made from these types (`henn schema`).
 
 mod approximation;
+mod cost;
 mod training;
 
 use std::collections::BTreeMap;
@@ -12,6 +13,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 pub use self::approximation::{ApproximationSpec, IntervalRule, IntervalSpec, Stage};
+pub use self::cost::{CostOf, CostSpec, Filling};
 pub use self::training::{OptimiserName, ScheduleName, TrainingSpec};
 use crate::backend::Variant;
 use crate::dataset::Scaling;
@@ -57,6 +59,9 @@ pub struct Spec {
     /// Where the task is an attack: which.
     #[serde(default)]
     pub attack: AttackSpec,
+    /// Where the task is a cost: of what.
+    #[serde(default)]
+    pub cost: CostSpec,
     /// Variants, repetitions, seed.
     #[serde(default)]
     pub run: RunSpec,
@@ -403,6 +408,8 @@ pub enum TaskName {
     Data,
     /// A party computes from what it sees what it should not know.
     Attack,
+    /// What one activation or one iteration of training costs, by formulas and measured units.
+    Cost,
 }
 
 /// What an attack starts from.
@@ -438,7 +445,7 @@ impl Default for AttackSpec {
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct RunSpec {
-    /// `inference` (default), `approximation`, `data` or `attack`.
+    /// `inference` (default), `approximation`, `data`, `attack` or `cost`.
     pub task: TaskName,
     /// A name for this point, for tables and charts; decides nothing.
     pub label: String,

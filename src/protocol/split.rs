@@ -45,6 +45,7 @@
 
 mod bounds;
 pub mod client;
+pub mod count;
 mod forecast;
 pub mod layer;
 pub mod server;

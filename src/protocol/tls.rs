@@ -139,7 +139,7 @@ impl Credentials {
         let key = Zeroizing::new(made.signing_key.serialize_pem());
         made.signing_key.zeroize();
         let token = Zeroizing::new(random().map_err(CredentialError::Entropy)?);
-        let token = Zeroizing::new(format!("{}\n", Zeroizing::new(hex::encode(&*token)).as_str()));
+        let token = Zeroizing::new(format!("{}\n", Zeroizing::new(hex::encode(*token)).as_str()));
         Ok(Self { certificate: made.cert.pem(), key, token })
     }
 }
@@ -427,7 +427,7 @@ mod tests {
         let [mut client, mut server] = greet(&identity, &access(&own, &own)).map(Result::unwrap);
         server.accept_at_most(1 << 20);
         client.send(vec![7; 100_000]).unwrap();
-        assert_eq!(server.receive().unwrap(), [7; 100_000]);
+        assert_eq!(server.receive().unwrap(), vec![7; 100_000]);
         let [client, server] = greet(&identity, &access(&own, &other));
         assert!(matches!(client, Err(ChannelError::WrongToken)), "{client:?}");
         assert!(matches!(server, Err(ChannelError::WrongToken)), "{server:?}");
@@ -445,7 +445,7 @@ mod tests {
         // rustls refuses a pair that does not belong together; an impostor does not ask it.
         assert!(Identity::new(&own.certificate, &other.key, token("1")).is_err());
         let key = PrivateKeyDer::from_pem_slice(other.key.as_bytes()).unwrap();
-        let signer = rustls::crypto::ring::sign::any_supported_type(&key).unwrap();
+        let signer = ring::sign::any_supported_type(&key).unwrap();
         let chain = vec![certificate(&own.certificate).unwrap()];
         let forged = Arc::new(rustls::sign::CertifiedKey::new(chain, signer));
         let mut config = ServerConfig::clone(&honest.config);

@@ -1,5 +1,7 @@
 //! A channel that counts what the protocol says over it.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 
 use crate::protocol::ProtocolError;
@@ -76,6 +78,8 @@ pub struct Link {
     ciphertext_bytes: Option<[usize; 2]>,
     awaiting: bool,
     traffic: Traffic,
+    /// ciphertexts by the number of their messages' kind
+    kinds: BTreeMap<u8, u64>,
     chain: Chain,
 }
 
@@ -99,6 +103,7 @@ impl Link {
             ciphertext_bytes,
             awaiting: false,
             traffic: Traffic::default(),
+            kinds: BTreeMap::new(),
             chain: Chain::default(),
         }
     }
@@ -137,6 +142,7 @@ impl Link {
                 |bytes| (message.body.len() / bytes[usize::from(!up)].max(1)) as u64,
             ),
         };
+        *self.kinds.entry(message.kind as u8).or_default() += ciphertexts;
         let traffic = &mut self.traffic;
         if up {
             traffic.messages_up += 1;
@@ -158,6 +164,12 @@ impl Link {
     /// What has been counted so far.
     pub fn traffic(&self) -> Traffic {
         self.traffic
+    }
+
+    /// Ciphertexts in messages of one kind, in whichever direction; of what has gone through this end itself, not of what it was told by
+    /// [`resume`](Self::resume).
+    pub fn ciphertexts(&self, kind: Kind) -> u64 {
+        self.kinds.get(&(kind as u8)).copied().unwrap_or(0)
     }
 
     /// Hash over every counted frame and its direction; of the client's end, as the server's hashes nothing.

@@ -278,9 +278,14 @@ fn compare(published: &Published, finished: &[Finished], not_run: &[NotRun]) -> 
     }
     if metric::find(&published.metric).is_some_and(|metric| metric.kind == metric::Kind::Measured) {
         let ratio = published.value / measured.mean;
-        let (ratio, word) = if ratio < 1.0 { (1.0 / ratio, "more") } else { (ratio, "less") };
         comparison.verdict = Judgement::NotComparable;
-        comparison.reason = Some(format!("measured on another machine; ours is {ratio:.1} times {word}"));
+        comparison.reason = Some(if ratio.is_finite() && ratio > 0.0 {
+            let (ratio, word) = if ratio < 1.0 { (1.0 / ratio, "more") } else { (ratio, "less") };
+            format!("measured on another machine; ours is {ratio:.1} times {word}")
+        } else {
+            // Of nothing there are no ratios.
+            "measured on another machine".to_owned()
+        });
         return comparison;
     }
     let own = spread(&published.metric, measured, &cells);

@@ -7,7 +7,7 @@ use std::rc::Rc;
 use crate::backend::Variant;
 use crate::backend::meter::Interrupt;
 use crate::dataset::{self, Store};
-use crate::experiment::plan::{Plan, Point, Settings, Task};
+use crate::experiment::plan::{Plan, Point, Task};
 use crate::experiment::spec::Randomness;
 use crate::protocol::tls::Remote;
 use crate::runner::cache::Cache;
@@ -20,7 +20,7 @@ use crate::runner::provenance::{self, Origin};
 use crate::runner::record::{Finished, Measured, Record};
 use crate::runner::serve::Hello;
 use crate::runner::watch::Watch;
-use crate::runner::{RunError, attack, estimate};
+use crate::runner::{RunError, attack, estimate, price};
 
 /// How a plan is run.
 #[derive(Debug)]
@@ -134,6 +134,9 @@ pub fn run(plan: &Plan, options: &Options<'_>) -> Result<Outcome, RunError> {
                 attack::run(attack, cell.repetition, options.store, &models, &options.interrupt)
                     .map(Work::Done)
             }
+            (Task::Cost(cost), _) => {
+                price::run(cost, cell.variant, cell.repetition, &options.interrupt).map(Work::Done)
+            }
             (Task::Data { describe }, _) => cell::describe(describe, options.store).map(Work::Done),
         };
         let done = work.and_then(|work| {
@@ -207,7 +210,7 @@ fn predict(cell: &Cell<'_>) -> Result<f64, RunError> {
         return Ok(0.0);
     };
     let (forecast, _) = estimate::forecast_ahead(settings, cell.repetition)?;
-    forecast.map_or(Ok(0.0), |forecast| Ok(Costs::of(settings, &forecast)?.predict(settings, &forecast)))
+    forecast.map_or(Ok(0.0), |forecast| Ok(Costs::of(settings, &forecast)?.predict(&forecast)))
 }
 
 /// What is there of a cell before its protocol runs.
@@ -231,7 +234,7 @@ fn run_cell(
         Work::Done(computed) => {
             let ticket = options.progress.cell(number, &describe(cell), 0.0, Box::new(Position::default));
             ticket.done();
-            return Ok(finish(cell, None, computed));
+            return Ok(finish(cell, computed));
         }
     };
     let (prepared, settings) = (&*prepared, &prepared.settings);
@@ -257,14 +260,13 @@ fn run_cell(
     };
     // Bounds that are measured on the trained network are known only now.
     let expected = match (&forecast, &costs) {
-        (Some(forecast), Some(costs)) => costs.predict(settings, forecast),
+        (Some(forecast), Some(costs)) => costs.predict(forecast),
         _ => expected,
     };
     let meters = [watch.client.clone(), watch.server.clone()];
-    let plan_settings = settings.clone();
     let done = move || {
         let counts = meters[0].counts().plus(&meters[1].counts());
-        let seconds = costs.as_ref().map_or(0.0, |costs| costs.seconds_done(&plan_settings, &counts));
+        let seconds = costs.as_ref().map_or(0.0, |costs| costs.seconds_done(&counts));
         Position { seconds, stage: meters[1].stage() }
     };
     provenance::reset_peak_memory();
@@ -274,7 +276,7 @@ fn run_cell(
     let mut computed = computed;
     if let (Some(forecast), Variant::Simulated) = (&forecast, cell.variant) {
         let costs = Costs::of(settings, forecast)?;
-        computed.seconds.insert("seconds_predicted".to_owned(), costs.predict(settings, forecast));
+        computed.seconds.insert("seconds_predicted".to_owned(), costs.predict(forecast));
     } else if expected > 0.0 {
         computed.seconds.insert("seconds_predicted".to_owned(), expected);
         if let Some(seconds) = computed.seconds.get("seconds").copied().filter(|seconds| *seconds > 0.0) {
@@ -284,12 +286,12 @@ fn run_cell(
     if let Some(bytes) = provenance::peak_memory_bytes() {
         computed.seconds.insert("peak_memory_bytes".to_owned(), bytes);
     }
-    Ok(finish(cell, Some(settings), computed))
+    Ok(finish(cell, computed))
 }
 
 /// A cell's record, and whether it disagrees with its exact circuit.
-fn finish(cell: &Cell<'_>, settings: Option<&Settings>, computed: Computed) -> (Finished, bool) {
-    let encrypted = settings.filter(|_| cell.variant == Variant::Encrypted);
+fn finish(cell: &Cell<'_>, computed: Computed) -> (Finished, bool) {
+    let encrypted = cell.point.task.security().filter(|_| cell.variant == Variant::Encrypted);
     let record = Record {
         cell: cell.key.clone(),
         variant: cell.variant,
@@ -299,8 +301,8 @@ fn finish(cell: &Cell<'_>, settings: Option<&Settings>, computed: Computed) -> (
         curves: computed.curves,
         pictures: computed.pictures,
         counts: computed.counts,
-        security_bits: encrypted.map(|settings| settings.security_bits),
-        insecure_paper_parameters: encrypted.is_some_and(|settings| settings.marked),
+        security_bits: encrypted.map(|(bits, _)| bits),
+        insecure_paper_parameters: encrypted.is_some_and(|(_, marked)| marked),
         digest: computed.digest,
         transcript: computed.transcript,
         notes: computed.notes,
@@ -315,7 +317,10 @@ fn labels(point: &Point) -> BTreeMap<String, String> {
 }
 
 fn describe(cell: &Cell<'_>) -> String {
-    let what = cell.point.task.data().unwrap_or("approximation");
+    let what = match &cell.point.task {
+        Task::Cost(_) => "cost",
+        task => task.data().unwrap_or("approximation"),
+    };
     format!("{what} {}, repetition {} of {}", cell.variant, cell.repetition + 1, cell.point.repetitions)
 }
 

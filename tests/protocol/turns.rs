@@ -3,6 +3,7 @@
 use henn::backend::Variant;
 use henn::backend::meter::Interrupt;
 use henn::dataset::Store;
+use henn::protocol::tls::Remote;
 use henn::runner::cell::{self, Peer, Prepared};
 use henn::runner::serve;
 use henn::runner::watch::Watch;
@@ -70,7 +71,8 @@ fn several_clients_are_refused_over_one_connection() {
     let key = cell::key(&plan.points[0].task, Variant::Simulated, 0, &Store::new("absent")).unwrap();
     let hello = serve::Hello::new(&plan, 0, Variant::Simulated, 0, &key).to_bytes();
     let error = with_server(1, |address| {
-        let peer = Peer::Remote(address, &hello);
+        let remote = Remote::plain(address);
+        let peer = Peer::Remote(&remote, &hello);
         cell::compute(&prepared, Variant::Simulated, &Watch::default(), peer).unwrap_err()
     });
     assert!(error.to_string().contains("2 clients and 1 channels"), "{error}");

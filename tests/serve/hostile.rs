@@ -121,7 +121,7 @@ impl Attack {
             Self::HalfAHello => return raw.announce(length, &hello[..hello.len() / 2]),
             Self::DrippingHello => {
                 raw.announce(length, &hello[..1])?;
-                while raw.tls.write_all(&[b' ']).and_then(|()| raw.tls.flush()).is_ok() {
+                while raw.tls.write_all(b" ").and_then(|()| raw.tls.flush()).is_ok() {
                     std::thread::sleep(Duration::from_millis(100));
                 }
                 return Ok(());

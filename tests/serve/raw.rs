@@ -59,7 +59,7 @@ pub(crate) fn connect_from(source: IpAddr, address: &str) -> io::Result<TcpStrea
     let target: SocketAddr = address.parse().map_err(io::Error::other)?;
     socket.connect_timeout(&target.into(), Duration::from_secs(20))?;
     let stream = TcpStream::from(socket);
-    stream.set_read_timeout(Some(Duration::from_secs(60)))?;
+    stream.set_read_timeout(Some(Duration::from_mins(1)))?;
     Ok(stream)
 }
 

@@ -314,36 +314,15 @@ fn split(
     (activation, listed): (Nonlinearity, Option<&[LayerSpec]>),
     checker: &mut Checker<'_>,
 ) -> Option<split::Settings> {
-    let protocol = &spec.protocol;
-    ranges(protocol, checker);
+    ranges(&spec.protocol, checker);
     integer_inputs(spec, checker);
     let entry = entry?;
-    if let Some(slots) = protocol.slots {
-        checker.within("protocol.slots", slots, &(1..=4096));
-    }
-    let rate = rate(spec, 1.0, checker);
     let layers = match listed {
         None => split::Shape::dense_layers(&widths(spec, entry)),
         Some(listed) => split_layers(spec, entry, listed, checker)?,
     };
-    let settings = split::Settings {
-        layers,
-        activation,
-        loss: spec.network.loss,
-        batch: protocol.batch,
-        training_iterations: protocol.training_iterations,
-        rate,
-        masks: protocol.masks,
-        mask_security_bits: protocol.mask_security_bits,
-        clients: protocol.clients.max(1),
-        session_limit: protocol.session_limit,
-        activation_bits: protocol.activation_bits,
-        gradient_bits: protocol.gradient_bits,
-        weight_magnitude_bits: protocol.weight_magnitude_bits,
-        activation_magnitude_bits: protocol.activation_magnitude_bits,
-        packing: None,
-        precompute: spec.scheme.precompute,
-    };
+    let protocol = &spec.protocol;
+    let settings = split_settings(spec, activation, layers, protocol.training_iterations, checker);
     if let Some(limit) = protocol.session_limit {
         checker.within("protocol.session_limit", limit, &(2..=settings.smallest_fan_in().max(2)));
     }
@@ -376,6 +355,38 @@ fn split(
         return None;
     }
     Some(settings)
+}
+
+/// The protocol of `[protocol]` on some layers, with so many training iterations.
+pub(super) fn split_settings(
+    spec: &Spec,
+    activation: Nonlinearity,
+    layers: Vec<split::Shape>,
+    training_iterations: usize,
+    checker: &mut Checker<'_>,
+) -> split::Settings {
+    let protocol = &spec.protocol;
+    if let Some(slots) = protocol.slots {
+        checker.within("protocol.slots", slots, &(1..=4096));
+    }
+    split::Settings {
+        layers,
+        activation,
+        loss: spec.network.loss,
+        batch: protocol.batch,
+        training_iterations,
+        rate: rate(spec, 1.0, checker),
+        masks: protocol.masks,
+        mask_security_bits: protocol.mask_security_bits,
+        clients: protocol.clients.max(1),
+        session_limit: protocol.session_limit,
+        activation_bits: protocol.activation_bits,
+        gradient_bits: protocol.gradient_bits,
+        weight_magnitude_bits: protocol.weight_magnitude_bits,
+        activation_magnitude_bits: protocol.activation_magnitude_bits,
+        packing: None,
+        precompute: spec.scheme.precompute,
+    }
 }
 
 /// The linear layers of a network that is no plain `mlp`.
@@ -431,7 +442,7 @@ fn integer_inputs(spec: &Spec, checker: &mut Checker<'_>) {
     }
 }
 
-fn ranges(protocol: &ProtocolSpec, checker: &mut Checker<'_>) {
+pub(super) fn ranges(protocol: &ProtocolSpec, checker: &mut Checker<'_>) {
     checker.within("protocol.batch", protocol.batch, &(1..=32_768));
     checker.within("protocol.training_iterations", protocol.training_iterations, &(0..=1_000_000));
     checker.within("protocol.clients", protocol.clients, &(1..=64));

@@ -4,7 +4,7 @@ use serde::Serialize;
 
 use crate::approximation::{Polynomial, Request as Fit};
 use crate::dataset::{self, Scaling};
-use crate::experiment::spec::{AttackOn, IntervalRule, Precision, Randomness, Stage};
+use crate::experiment::spec::{AttackOn, Filling, IntervalRule, Precision, Randomness, Stage};
 use crate::network::{
     Activation, LayerSpec, Loss, Network, Nonlinearity, Optimiser, Shape, Training, architecture,
 };
@@ -29,6 +29,64 @@ pub enum Task {
     },
     /// A party computes what it should not know.
     Attack(Box<Attack>),
+    /// Something is priced.
+    Cost(Box<Cost>),
+}
+
+/// What is priced, under a cryptosystem.
+#[derive(Debug, Clone, Serialize)]
+pub struct Cost {
+    /// What.
+    pub of: Priced,
+    /// Bits of security of the cryptosystem by the named table.
+    pub security_bits: u32,
+    /// Below what is required, and run all the same because the file says `security = "paper"`.
+    pub marked: bool,
+    /// Root of the randomness.
+    pub seed: u64,
+    /// Where keys come from.
+    pub rng: Randomness,
+}
+
+/// What has a price.
+#[derive(Debug, Clone, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Priced {
+    /// A polynomial of ciphertexts in place of an activation.
+    Polynomial {
+        /// A scheme over a ring.
+        scheme: Lattice,
+        /// A network that is nothing but the activation.
+        protocol: non_interactive::Settings,
+        /// How many values at once.
+        filling: Filling,
+    },
+    /// An activation that the client computes.
+    Outsourced {
+        /// An additive scheme.
+        scheme: Parameters,
+        /// What the client computes.
+        activation: Nonlinearity,
+        /// Where the two are.
+        link: Place,
+        /// How many values at once.
+        filling: Filling,
+    },
+    /// An iteration of training, by the formula of the system whose scheme it is.
+    Network {
+        /// An additive scheme.
+        scheme: Parameters,
+        /// Paillier, whose unit others are compared with.
+        paillier: Parameters,
+        /// Neurons of every layer.
+        widths: Vec<usize>,
+        /// C.
+        products: usize,
+        /// Z.
+        pieces: usize,
+        /// The split protocol for one session on a network of these widths.
+        protocol: split::Settings,
+    },
 }
 
 /// An attack, and the network and protocol that it is on.
@@ -47,9 +105,18 @@ impl Task {
     pub fn data(&self) -> Option<&str> {
         match self {
             Self::Inference(settings) => Some(&settings.data.name),
-            Self::Approximation(_) => None,
+            Self::Approximation(_) | Self::Cost(_) => None,
             Self::Data { describe } => Some(describe),
             Self::Attack(attack) => Some(&attack.settings.data.name),
+        }
+    }
+
+    /// Bits of security of what is encrypted, and whether they are below what is required; none where nothing is.
+    pub fn security(&self) -> Option<(u32, bool)> {
+        match self {
+            Self::Inference(settings) => Some((settings.security_bits, settings.marked)),
+            Self::Cost(cost) => Some((cost.security_bits, cost.marked)),
+            Self::Approximation(_) | Self::Data { .. } | Self::Attack(_) => None,
         }
     }
 
@@ -57,7 +124,7 @@ impl Task {
     pub fn inference(&self) -> Option<&Settings> {
         match self {
             Self::Inference(settings) => Some(settings),
-            Self::Approximation(_) | Self::Data { .. } | Self::Attack(_) => None,
+            Self::Approximation(_) | Self::Data { .. } | Self::Attack(_) | Self::Cost(_) => None,
         }
     }
 }

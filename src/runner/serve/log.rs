@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use crate::runner::serve::gate::Peer;
 
 /// Lines are counted for so long.
-const PERIOD: Duration = Duration::from_secs(60);
+const PERIOD: Duration = Duration::from_mins(1);
 /// Lines about what one peer broke, in one period.
 const MOST_BROKEN: u32 = 100;
 /// Peers of whom lines are counted.
