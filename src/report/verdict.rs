@@ -264,10 +264,11 @@ fn compare(published: &Published, finished: &[Finished], not_run: &[NotRun]) -> 
     let measured =
         metric::find(&published.metric).and_then(|metric| Summary::of(metric, cells.iter().copied()));
     let Some(measured) = measured else {
-        let absent = not_run
+        let missing = not_run
             .iter()
-            .any(|missing| published.row.iter().all(|(key, value)| missing.point.get(key) == Some(value)));
-        comparison.reason = Some(if absent { "data absent" } else { "not in this run" }.to_owned());
+            .find(|missing| published.row.iter().all(|(key, value)| missing.point.get(key) == Some(value)));
+        comparison.reason =
+            Some(missing.map_or_else(|| "not in this run".to_owned(), |missing| missing.reason.clone()));
         return comparison;
     };
     comparison.measured = Some(measured);
