@@ -334,9 +334,9 @@ proptest! {
         packing: bool,
         masks in prop::sample::select(vec!["none", "statistical", "exact"]),
         clients in 1_usize..4,
-        limit in 2_usize..5,
+        session_limit in 2_usize..5,
     ) {
-        let bound = hidden.iter().copied().chain([4, limit]).min().unwrap_or(limit);
+        let bound = hidden.iter().copied().chain([4, session_limit]).min().unwrap_or(session_limit);
         let iterations = if clients > 1 { iterations.max(clients * bound) } else { iterations };
         // Sessions of two iterations only admit even numbers.
         let iterations = if bound == 2 { iterations.next_multiple_of(2) } else { iterations };

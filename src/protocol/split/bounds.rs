@@ -32,7 +32,7 @@ impl Settings {
         self.layers.iter().map(|layer| layer.shortest).min().unwrap_or(0)
     }
 
-    /// The longest session (d_max): the smallest fan-in, or less where less is asked for.
+    /// The longest session (`d_max`): the smallest fan-in, or less where less is asked for.
     pub fn session_bound(&self) -> usize {
         self.smallest_fan_in().min(self.session_limit.unwrap_or(usize::MAX))
     }
@@ -43,7 +43,7 @@ impl Settings {
         self.packing.filter(|_| self.masks != Masks::Exact)
     }
 
-    /// Bits that the client's plaintext modulus N_c must have so that no value of the circuit wraps, masks included.
+    /// Bits that the client's plaintext modulus `N_c` must have so that no value of the circuit wraps, masks included.
     ///
     /// A masked weight is below `2^(fw + B) + d (2^(fw + B) + 2^(fw + B + σ)) < 2^(fw + B + σ + ⌈log2 d⌉ + 1)`; a sum has
     /// fan-in products of it with an activation below `2^(fa + A)`, and a bias; the fan-in is that of the longest row, or on
@@ -86,14 +86,14 @@ impl Settings {
         scale.0 + self.weight_magnitude_bits + log2(self.session_bound().max(2)) + 1
     }
 
-    /// Bits that the server's plaintext modulus N_s must have.
+    /// Bits that the server's plaintext modulus `N_s` must have.
     ///
     /// Statistical masks: a step `ηΔ + r`, of which the server takes the representative of least magnitude, is below
     /// `2^(fw + fa + B + σ + 1)`, and has a sign.
     ///
-    /// Exact masks: the client takes the lift of a masked weight w - r to be w - r + N_s, which is wrong if the uniform residue lies
-    /// within |w| of a multiple of N_s: with a probability below `2 |w| / N_s` for each masked number of each update. All of them
-    /// together stay below 2^-σ if N_s has as many bits as this says. (A wrap that happens all the same is found: what the client
+    /// Exact masks: the client takes the lift of a masked weight w - r to be `w - r + N_s`, which is wrong if the uniform residue lies
+    /// within `|w|` of a multiple of `N_s`: with a probability below `2 |w| / N_s` for each masked number of each update. All of them
+    /// together stay below 2^-σ if `N_s` has as many bits as this says. (A wrap that happens all the same is found: what the client
     /// opens is then far beyond [`Settings::unmasked_bits`].)
     pub fn required_server_bits(&self) -> u64 {
         let bias = self.sum_scale();

@@ -79,7 +79,7 @@ pub(super) fn zero_layers<N: Number>(settings: &Settings) -> Vec<Layer<N>> {
     settings.layers.iter().map(layer).collect()
 }
 
-/// Moves parameters by steps, `w̃ ← w̃ - (ηΔ + r)` (Algorithm 2, line 12); under exact masks to the canonical lift, modulo N_s.
+/// Moves parameters by steps, `w̃ ← w̃ - (ηΔ + r)` (Algorithm 2, line 12); under exact masks to the canonical lift, modulo `N_s`.
 ///
 /// The server does it to its weights, the client with the masks alone to zeros: the two lifts then differ by the true weight, whatever the
 /// masks are. `key` is the server's. What stood there before is wiped.
