@@ -32,7 +32,7 @@ impl Settings {
         self.layers.iter().map(|layer| layer.shortest).min().unwrap_or(0)
     }
 
-    /// The longest session (`d_max)`: the smallest fan-in, or less where less is asked for.
+    /// The longest session (`d_max`): the smallest fan-in, or less where less is asked for.
     pub fn session_bound(&self) -> usize {
         self.smallest_fan_in().min(self.session_limit.unwrap_or(usize::MAX))
     }
@@ -91,8 +91,8 @@ impl Settings {
     /// Statistical masks: a step `ηΔ + r`, of which the server takes the representative of least magnitude, is below
     /// `2^(fw + fa + B + σ + 1)`, and has a sign.
     ///
-    /// Exact masks: the client takes the lift of a masked weight w - r to be w - r + `N_s`, which is wrong if the uniform residue lies
-    /// within |w| of a multiple of `N_s`: with a probability below `2 |w| / N_s` for each masked number of each update. All of them
+    /// Exact masks: the client takes the lift of a masked weight w - r to be `w - r + N_s`, which is wrong if the uniform residue lies
+    /// within `|w|` of a multiple of `N_s`: with a probability below `2 |w| / N_s` for each masked number of each update. All of them
     /// together stay below 2^-σ if `N_s` has as many bits as this says. (A wrap that happens all the same is found: what the client
     /// opens is then far beyond [`Settings::unmasked_bits`].)
     pub fn required_server_bits(&self) -> u64 {
