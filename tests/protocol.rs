@@ -22,10 +22,10 @@ use henn::protocol::message::{Kind, Message};
 use henn::protocol::split::client::Client;
 use henn::protocol::split::server::{Layer, Server};
 use henn::protocol::split::{Masks, Settings, Shape};
+use henn::protocol::tls::Remote;
 use henn::protocol::transcript::Link;
 use henn::runner::cell::{self, Computed, Peer, Prepared};
 use henn::runner::estimate;
-use henn::runner::progress::Progress;
 use henn::runner::serve;
 use henn::runner::watch::Watch;
 use ndarray::Axis;
@@ -334,9 +334,9 @@ proptest! {
         packing: bool,
         masks in prop::sample::select(vec!["none", "statistical", "exact"]),
         clients in 1_usize..4,
-        session_limit in 2_usize..5,
+        session in 2_usize..5,
     ) {
-        let bound = hidden.iter().copied().chain([4, session_limit]).min().unwrap_or(session_limit);
+        let bound = hidden.iter().copied().chain([4, session]).min().unwrap_or(session);
         let iterations = if clients > 1 { iterations.max(clients * bound) } else { iterations };
         // Sessions of two iterations only admit even numbers.
         let iterations = if bound == 2 { iterations.next_multiple_of(2) } else { iterations };
@@ -418,14 +418,12 @@ fn with_server<T>(connections: usize, client: impl FnOnce(&str) -> T) -> T {
     let address = listener.local_addr().unwrap().to_string();
     std::thread::scope(|scope| {
         scope.spawn(|| {
-            let progress = Progress::new(true);
-            serve::serve(
-                &listener,
-                &Store::new("absent"),
-                Some(connections),
-                &Interrupt::default(),
-                &progress,
-            )
+            let log = Box::new(|_: &str| ());
+            let options = serve::Options {
+                connections: Some(connections),
+                ..serve::Options::new(Store::new("absent"), log)
+            };
+            serve::serve(&listener, options, &Interrupt::default())
         });
         client(&address)
     })
@@ -441,7 +439,8 @@ fn two_processes_worth_of_tcp_give_the_same_bytes_as_one_process() {
         let key = cell::key(&plan.points[0].task, variant, 0, &Store::new("absent")).unwrap();
         let hello = serve::Hello::new(&plan, 0, variant, 0, &key).to_bytes();
         let far = with_server(1, |address| {
-            cell::compute(&prepared, variant, &Watch::default(), Peer::Remote(address, &hello)).unwrap()
+            let remote = Remote::plain(address);
+            cell::compute(&prepared, variant, &Watch::default(), Peer::Remote(&remote, &hello)).unwrap()
         });
         assert_eq!((near.metrics, near.counts), (far.metrics, far.counts));
         assert_eq!((near.digest, near.transcript), (far.digest, far.transcript));
@@ -479,7 +478,8 @@ fn a_server_survives_clients_that_send_garbage() {
         // And the next client is served all the same.
         let prepared = Prepared::new(settings, 0, &Store::new("absent"), &Interrupt::default()).unwrap();
         let hello = good.to_bytes();
-        let peer = Peer::Remote(address, &hello);
+        let remote = Remote::plain(address);
+        let peer = Peer::Remote(&remote, &hello);
         cell::compute(&prepared, Variant::Simulated, &Watch::default(), peer).unwrap();
     });
 }

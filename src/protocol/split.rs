@@ -14,7 +14,7 @@
 //! * [`Masks::Exact`], the paper's: uniform in `Z_{N_s}`, so that a masked gradient is a uniform residue whatever the gradient
 //!   (perfect hiding). The server's masked weights are residues too. As factors under the client's key, modulo `N_c`, they stand
 //!   for their canonical lifts from 0 to `N_s`; a session begins with signed weights. The client follows what the server's weights
-//!   would be if the true ones were zero, by the same steps ([`update`](layer::update)): that lift is `κ(r) = N_s - r`, 0 before
+//!   would be if the true ones were zero, by the same steps (`layer::update`): that lift is `κ(r) = N_s - r`, 0 before
 //!   the first mask, and what it makes of a sum is subtracted modulo `N_c` from what was opened. `κ` is off by `N_s` if a residue
 //!   comes too near to 0, of which [`Settings::required_server_bits`] bounds the probability. Exponents are as long as the modulus.
 //! * [`Masks::Statistical`]: uniform integers `mask_security_bits` longer than what they hide, so that masked weights stay short:
