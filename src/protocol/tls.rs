@@ -433,7 +433,8 @@ mod tests {
         assert!(matches!(server, Err(ChannelError::WrongToken)), "{server:?}");
         let [client, server] = greet(&identity, &access(&other, &own));
         assert!(matches!(client, Err(ChannelError::WrongCertificate)), "{client:?}");
-        assert!(matches!(server, Err(ChannelError::Tls(_))), "{server:?}");
+        // The client's alert, unless the end of the connection was seen first.
+        assert!(matches!(server, Err(ChannelError::Tls(_) | ChannelError::Closed)), "{server:?}");
     }
 
     /// A copy of the certificate is no key: whoever shows it must sign.
@@ -475,7 +476,7 @@ mod tests {
         assert!(matches!(new("nothing"), CredentialError::Certificates { found: 0 }));
         assert!(matches!(new(&made.certificate.repeat(2)), CredentialError::Certificates { found: 2 }));
         assert!(matches!(new(&made.key), CredentialError::Certificates { found: 0 }));
-        assert!(matches!(new(&made.certificate.replace('A', "!")), CredentialError::Pem(_)));
+        assert!(matches!(new(&made.certificate.replace("MII", "!!!")), CredentialError::Pem(_)));
         assert!(matches!(
             Identity::new(&made.certificate, &made.certificate, token("0")),
             Err(CredentialError::Pem(_))
