@@ -75,7 +75,9 @@ pub(crate) fn oracle(settings: &Settings, initial: &Network, parts: &[Part], ord
                 }
             }
             if order == Order::BackPropagation {
-                steps.iter().for_each(|gradients| apply(&mut layers, gradients, step));
+                for gradients in &steps {
+                    apply(&mut layers, gradients, step);
+                }
             }
         }
     }
