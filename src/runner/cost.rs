@@ -23,10 +23,10 @@ impl Costs {
     pub fn of(settings: &Settings, forecast: &Forecast) -> Result<Self, RunError> {
         match (&settings.system, forecast) {
             (System::NonInteractive { scheme, .. }, Forecast::NonInteractive(forecast)) => {
-                Ok(Self::Slots(slots::SlotCosts::of(scheme, &forecast.work)?))
+                Ok(Self::Slots(slots::SlotCosts::of(scheme, true, &forecast.work)?))
             }
             (System::Refresh { scheme, .. }, Forecast::Refresh(forecast)) => {
-                Ok(Self::Slots(slots::SlotCosts::of(&scheme.scheme, &forecast.total.work)?))
+                Ok(Self::Slots(slots::SlotCosts::of(&scheme.scheme, false, &forecast.total.work)?))
             }
             (System::Split { scheme, protocol }, Forecast::Split(forecast)) => {
                 Ok(Self::Split(split::SplitCosts::of(scheme, protocol, forecast)?))

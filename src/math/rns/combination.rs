@@ -6,9 +6,7 @@ use num_traits::ToPrimitive;
 use rayon::prelude::*;
 
 use super::{Basis, Polynomial, Prime, polynomial::Domain};
-
-/// Coefficients whose sums are kept at a time: they stay in the first cache.
-const CHUNK: usize = 256;
+use crate::math::pool::for_each;
 
 impl Prime {
     /// Any signed number of any length, reduced.
@@ -52,29 +50,9 @@ impl Basis {
         let degree = self.degree();
         let factors: Vec<Vec<u64>> = terms.iter().map(|(_, factor)| self.signed_residues(factor)).collect();
         let mut sum = self.zero(Domain::Values);
-        let rows = sum.rows_mut().collect::<Vec<_>>().into_par_iter().zip(self.transforms()).enumerate();
-        rows.for_each(|(row, (sum, ntt))| {
-            let prime = ntt.prime();
-            // So many products of residues fit 128 bits.
-            let fit = 1 << (u128::BITS - 2 * prime.bits()).min(20);
-            let wrap = prime.reduce_integer(&(BigInt::from(1) << u64::BITS));
-            for (chunk, sum) in sum.chunks_mut(CHUNK).enumerate() {
-                let range = row * degree + chunk * CHUNK..row * degree + chunk * CHUNK + sum.len();
-                for (terms, factors) in terms.chunks(fit - 1).zip(factors.chunks(fit - 1)) {
-                    let mut wide = [0_u128; CHUNK];
-                    for ((polynomial, _), factor) in terms.iter().zip(factors) {
-                        let factor = u128::from(factor[row]);
-                        for (wide, value) in wide.iter_mut().zip(&polynomial.residues()[range.clone()]) {
-                            *wide += u128::from(*value) * factor;
-                        }
-                    }
-                    for (sum, wide) in sum.iter_mut().zip(wide) {
-                        #[expect(clippy::cast_possible_truncation, reason = "the halves of 128 bits")]
-                        let (high, low) = ((wide >> u64::BITS) as u64, wide as u64);
-                        let high = prime.multiply(prime.reduce(high), wrap);
-                        *sum = prime.add(*sum, prime.add(high, prime.reduce(low)));
-                    }
-                }
+        for_each(sum.rows_mut().zip(self.transforms()).enumerate(), |(row, (sum, ntt))| {
+            for ((polynomial, _), factor) in terms.iter().zip(&factors) {
+                ntt.add_scaled(sum, &polynomial.residues()[row * degree..(row + 1) * degree], factor[row]);
             }
         });
         sum

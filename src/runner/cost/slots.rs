@@ -9,6 +9,7 @@ use rayon::prelude::*;
 use crate::backend::slots::{Engine, SlotError, Term, Work};
 use crate::backend::{BackendError, Operation, OperationCounts};
 use crate::math::stream::Stream;
+use crate::network::Row;
 use crate::protocol::ProtocolError;
 use crate::protocol::channel::pipe;
 use crate::protocol::message::{Kind, Message};
@@ -18,6 +19,8 @@ use crate::runner::RunError;
 
 /// Terms of a sum as layers have it.
 const TERMS: usize = 8;
+/// Inputs and rows of a layer whose products are timed: rows in full panels, inputs beyond the caches.
+const LAYER: [usize; 2] = [64, 20];
 /// Times that every thread does an operation, each on a ciphertext of its own, as circuits do; what comes out is kept until all are done.
 const TIMES: usize = 2;
 /// How often that is repeated.
@@ -38,20 +41,22 @@ pub struct SlotCosts {
 }
 
 /// What was measured.
-static MEASURED: OnceLock<Mutex<Vec<(Lattice, Work, SlotCosts)>>> = OnceLock::new();
+type Known = Vec<(Lattice, bool, Work, SlotCosts)>;
+static MEASURED: OnceLock<Mutex<Known>> = OnceLock::new();
 
 impl SlotCosts {
-    /// Measures, or remembers, the costs of what a circuit takes.
-    pub(super) fn of(scheme: &Lattice, work: &Work) -> Result<Self, RunError> {
+    /// Measures, or remembers, the costs of what a circuit takes: whether it multiplies by known numbers in whole layers.
+    pub(super) fn of(scheme: &Lattice, in_layers: bool, work: &Work) -> Result<Self, RunError> {
         let mut table = MEASURED.get_or_init(Mutex::default).lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some((_, _, costs)) =
-            table.iter().find(|(known, before, _)| known == scheme && before.keys().eq(work.keys()))
-        {
+        let known = table.iter().find(|(known, layers, before, _)| {
+            known == scheme && *layers == in_layers && before.keys().eq(work.keys())
+        });
+        if let Some((.., costs)) = known {
             return Ok(costs.clone().averaged(work));
         }
-        let measured = scheme.visit(Measure(work)).and_then(|measured| measured);
+        let measured = scheme.visit(Measure { work, in_layers }).and_then(|measured| measured);
         let costs = measured.map_err(|error| ProtocolError::from(BackendError::from(error)))?;
-        table.push((scheme.clone(), work.clone(), costs.clone()));
+        table.push((scheme.clone(), in_layers, work.clone(), costs.clone()));
         Ok(costs.averaged(work))
     }
 
@@ -81,7 +86,10 @@ impl SlotCosts {
     }
 }
 
-struct Measure<'w>(&'w Work);
+struct Measure<'w> {
+    work: &'w Work,
+    in_layers: bool,
+}
 
 impl Visitor for Measure<'_> {
     type Output = Result<SlotCosts, SlotError>;
@@ -95,7 +103,7 @@ impl Visitor for Measure<'_> {
         let randomness = Stream::seeded(0).derive("unit-costs");
         let start = Instant::now();
         // A key for a rotation where the circuit has any.
-        let rotates = self.0.keys().any(|(operation, _)| *operation == Operation::Rotation);
+        let rotates = self.work.keys().any(|(operation, _)| *operation == Operation::Rotation);
         let steps: &[i64] = if rotates { &[1] } else { &[] };
         let (secret, evaluation) = engine.generate(steps, &randomness)?;
         let keys = engine.write_evaluation(&evaluation);
@@ -104,11 +112,9 @@ impl Visitor for Measure<'_> {
         let mut costs = SlotCosts { keys: per_byte, byte: seconds_of_byte(), ..SlotCosts::default() };
         let scale = 1024.0;
         let encrypt = || engine.encrypt(&secret, &[1.0], scale, &randomness);
-        // What happens for the first time takes longer.
         let fresh = encrypt()?;
-        seconds(&vec![(); rayon::current_num_threads() * TIMES], |(), _| encrypt())?;
         let instances = engine.rules().instances() as f64;
-        for &(operation, level) in self.0.keys() {
+        for &(operation, level) in self.work.keys() {
             let payload = engine.drop_to(&fresh, level)?;
             let all = vec![payload; rayon::current_num_threads() * TIMES];
             let other = |index: usize| &all[index % all.len()];
@@ -126,6 +132,16 @@ impl Visitor for Measure<'_> {
                     let (payload, _) = engine.read(&mut &bytes[..], false)?;
                     engine.decrypt(&secret, &payload, scale)
                 })?,
+                Operation::ScalarProduct if self.in_layers => {
+                    let [inputs, rows] = LAYER;
+                    let payloads = vec![other(0).clone(); inputs];
+                    let terms = (0..inputs).map(|at| (at, 1.5)).collect();
+                    let rows = vec![Row { terms, bias: 1.0 }; rows];
+                    let (payloads, scales) = (payloads.iter().collect::<Vec<_>>(), vec![scale; inputs]);
+                    let layer =
+                        seconds(&[()], |(), _| engine.layer(&payloads, &scales, &rows, scale * scale))?;
+                    layer * all.len() as f64 / (inputs * rows.len()) as f64
+                }
                 // A sum of products counts its additions too: they are part of the products here.
                 Operation::ScalarProduct => {
                     let sum = seconds(&all, |_, index| {
