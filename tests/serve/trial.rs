@@ -55,7 +55,7 @@ fn wait_for(path: &Path) -> String {
 }
 
 #[test]
-#[ignore = "slow: two minutes, and it wants the machine for itself"]
+#[ignore = "slow: two minutes, and it wants the machine for itself; .ci/run runs it"]
 fn sixty_four_clients_one_of_them_hostile_for_two_minutes() {
     let folder = tempfile::tempdir().unwrap();
     let path = |name: &str| folder.path().join(name).display().to_string();
