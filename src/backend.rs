@@ -142,6 +142,12 @@ pub trait Backend: Send + Sync + 'static {
     /// Ciphertexts that so many packed numbers take; the numbers themselves where the backend does not pack.
     fn packed_len(&self, numbers: usize, packing: Option<Packing>) -> usize;
 
+    /// Numbers of one scale in the clear, several to a plaintext; the numbers themselves where the backend does not pack.
+    fn pack(&self, numbers: &[Self::Number], packing: Packing) -> Vec<Self::Number>;
+
+    /// The first `count` numbers of packed ones.
+    fn unpack(&self, packed: &[Self::Number], count: usize, packing: Packing) -> Vec<Self::Number>;
+
     /// Opens the first `count` numbers that [`affine`](Self::affine) has packed.
     fn decrypt_packed(
         &self,
@@ -200,7 +206,8 @@ pub trait Backend: Send + Sync + 'static {
     ) -> Result<Self::Ciphertext, BackendError>;
 
     /// `[Δ + r/η]` for every gradient Δ and mask r (GELU-Net, Algorithm 3), re-randomised. Masks are integers from 0 and
-    /// below 2 to the power that comes with them, which is public: nothing else of them shows in times.
+    /// below 2 to the power that comes with them, which is public: nothing else of them shows in times. Both may be packed: what is opened
+    /// then is `ηΔ + r` in every slot, because the server multiplies what it has opened by η, which divides out 1/η alone.
     fn mask_gradients(
         &self,
         key: &Self::PublicKey,

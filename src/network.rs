@@ -29,6 +29,7 @@ mod pooling;
 mod real;
 mod settings;
 mod shape;
+mod sharing;
 mod training;
 
 pub use activation::{Activation, Loss, Nonlinearity, softmax};
@@ -44,6 +45,7 @@ pub use pooling::{Pool, PoolKind};
 pub use real::Real;
 pub use settings::{Optimiser, Schedule, Training, Validation};
 pub use shape::Shape;
+pub use sharing::{SharedRow, Sharing};
 pub use training::{Epoch, Progress, Report, Score, Stop, Trainer};
 
 use crate::math::stream::Stream;
@@ -369,6 +371,23 @@ impl<T: Real> Network<T> {
                 values.iter_mut().zip(own).for_each(|(value, by)| *value += step * *by);
             }
         });
+    }
+
+    /// The same network with other parameters, which lie as in [`Network::gradients`]; `None` when they are not as many.
+    #[must_use]
+    pub fn with_parameters(&self, parameters: &[T]) -> Option<Self> {
+        let mut network = self.clone();
+        let own = network.parameters();
+        if own != parameters.len() {
+            return None;
+        }
+        let mut rest = parameters.iter();
+        layer::visit_mut(&mut network.layers, "", &mut |_, part, _, values| {
+            if part != layer::Part::Average {
+                values.iter_mut().zip(&mut rest).for_each(|(value, new)| *value = *new);
+            }
+        });
+        Some(network)
     }
 }
 

@@ -50,6 +50,7 @@ fn settings(widths: &[usize], training_iterations: usize) -> Settings {
         weight_magnitude_bits: 4,
         activation_magnitude_bits: 4,
         packing: None,
+        step_packing: None,
         precompute: false,
     }
 }

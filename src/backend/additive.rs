@@ -240,6 +240,24 @@ impl<S: AdditiveScheme> Backend for Additive<S> {
         packing.map_or(numbers, |packing| packing.plaintexts(numbers))
     }
 
+    fn pack(&self, numbers: &[Fixed], packing: Packing) -> Vec<Fixed> {
+        let Some(scale) = numbers.first().map(|number| number.scale) else { return Vec::new() };
+        let mantissas: Vec<_> = numbers.iter().map(|number| &number.mantissa).collect();
+        packing.join(&mantissas).map(|mantissa| Fixed { mantissa, scale }).collect()
+    }
+
+    fn unpack(&self, packed: &[Fixed], count: usize, packing: Packing) -> Vec<Fixed> {
+        let mut left = count;
+        let mut numbers = Vec::with_capacity(count);
+        for plaintext in packed {
+            let here = left.min(packing.slots);
+            left -= here;
+            let values = packing.unpack(&plaintext.mantissa, here);
+            numbers.extend(values.into_iter().map(|mantissa| Fixed { mantissa, scale: plaintext.scale }));
+        }
+        numbers
+    }
+
     fn decrypt_packed(
         &self,
         key: &S::SecretKey,
@@ -248,17 +266,11 @@ impl<S: AdditiveScheme> Backend for Additive<S> {
         packing: Option<Packing>,
         scale: Scale,
     ) -> Result<Vec<Fixed>, BackendError> {
-        let Some(packing) = packing else { return self.decrypt(key, ciphertexts, scale) };
         let opened = self.decrypt(key, ciphertexts, scale)?;
-        let mut left = count;
-        let mut numbers = Vec::with_capacity(count);
-        for plaintext in opened {
-            let here = left.min(packing.slots);
-            left -= here;
-            let values = packing.unpack(&plaintext.mantissa, here);
-            numbers.extend(values.into_iter().map(|mantissa| Fixed { mantissa, scale }));
-        }
-        Ok(numbers)
+        Ok(match packing {
+            Some(packing) => self.unpack(&opened, count, packing),
+            None => opened,
+        })
     }
 
     fn decrypt_corrected(

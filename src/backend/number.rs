@@ -25,6 +25,9 @@ pub trait Number: Clone + PartialEq + Send + Sync + Sized + 'static {
     /// The product with the learning rate, whose scale is added.
     #[must_use]
     fn times_rate(&self, rate: Rate) -> Self;
+    /// The quotient by `2^bits`: exact, as its scale takes it up.
+    #[must_use]
+    fn halved(self, bits: u32) -> Self;
     /// Overwrites it with zero, in its own buffer where it has one: for masks.
     fn wipe(&mut self);
     /// The exact integer behind it, for comparisons bit by bit; `None` for real numbers.
@@ -76,6 +79,10 @@ impl Number for f64 {
         self * rate.value()
     }
 
+    fn halved(self, bits: u32) -> Self {
+        self * libm::exp2(-f64::from(bits))
+    }
+
     fn wipe(&mut self) {
         *self = 0.0;
     }
@@ -112,6 +119,11 @@ impl Number for Fixed {
 
     fn times_rate(&self, rate: Rate) -> Self {
         Self { mantissa: &self.mantissa * rate.mantissa, scale: Scale(self.scale.0 + rate.bits) }
+    }
+
+    fn halved(self, bits: u32) -> Self {
+        let Self { mantissa, scale } = self;
+        Self { mantissa, scale: Scale(scale.0 + bits) }
     }
 
     fn wipe(&mut self) {

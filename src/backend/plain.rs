@@ -123,6 +123,14 @@ impl Backend for Plain {
         None
     }
 
+    fn pack(&self, numbers: &[f64], _packing: Packing) -> Vec<f64> {
+        numbers.to_vec()
+    }
+
+    fn unpack(&self, packed: &[f64], count: usize, _packing: Packing) -> Vec<f64> {
+        packed.iter().take(count).copied().collect()
+    }
+
     fn hide_rate(&self, _key: &(), rate: Rate, _randomness: &Stream) -> Result<f64, BackendError> {
         Ok(1.0 / rate.value())
     }

@@ -57,7 +57,7 @@ pub(super) fn main(context: &Context, arguments: &Arguments) -> Result<ExitStatu
         }
     } else {
         let heads = ["cell", "metric", "left", "right", "right / left"].map(str::to_owned);
-        say(grid(&heads, &rows));
+        say(grid(&heads, 2, &rows));
         say(format!("{differences} deterministic values differ, {unmatched} cells stand on one side only"));
     }
     let fails = arguments.strict && (differences > 0 || unmatched > 0);

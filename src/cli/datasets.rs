@@ -117,6 +117,6 @@ fn list(context: &Context) -> Result<ExitStatus, CliError> {
             ]
         })
         .collect();
-    say(grid(&heads, &rows));
+    say(grid(&heads, 1, &rows));
     Ok(ExitStatus::Success)
 }

@@ -34,10 +34,7 @@ pub(super) fn main(context: &Context, arguments: &Arguments) -> Result<ExitStatu
     } else {
         let heads = ["name", "title"].map(str::to_owned);
         let rows: Vec<Vec<String>> = rows.into_iter().map(|(name, title)| vec![name, title]).collect();
-        let mut table = grid(&heads, &rows);
-        if let Some(column) = table.column_mut(1) {
-            column.set_cell_alignment(comfy_table::CellAlignment::Left);
-        }
+        let table = grid(&heads, 2, &rows);
         say(table);
     }
     Ok(status)

@@ -152,6 +152,8 @@ pub const METRICS: &[Metric] = &[
     metric("seconds_keys", "keys (s)", Kind::Measured, Fixed(3)),
     metric("seconds_inference", "inference (s)", Kind::Measured, Fixed(3)),
     metric("seconds_protocol_training", "protocol training (s)", Kind::Measured, Fixed(3)),
+    // Of the protocol training, final updates and all, the mean over its iterations.
+    metric("seconds_iteration", "one training iteration (s)", Kind::Measured, Fixed(3)),
     metric("seconds_final_update", "final updates (s)", Kind::Measured, Fixed(3)),
     metric("seconds_encryption", "encrypting the network (s)", Kind::Measured, Fixed(3)),
     metric("seconds_forward", "forward (s)", Kind::Measured, Fixed(3)),

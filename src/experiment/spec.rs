@@ -341,10 +341,10 @@ pub struct ProtocolSpec {
     /// Where the server computes alone: whether that is `promised` (default), or `measured` on the trained network layer by layer, with
     /// activations of degree 2 as squares. Parameters are then found after the training.
     pub norms: Norms,
-    /// Whether the server packs the numbers of an answer into as few plaintexts as hold them (`split`), or as many weights share a ciphertext
-    /// as its slots hold batches (`refresh`).
+    /// Whether the numbers of an answer, and of gradients that no exact masks hide, are packed into as few plaintexts as hold them (`split`), or
+    /// as many weights share a ciphertext as its slots hold batches (`refresh`).
     pub packing: bool,
-    /// Of `split` with `packing`: most numbers in one plaintext; absent: as many as fit. Fewer take less time to pack and more decryptions.
+    /// Of `split` with `packing`: most numbers of an answer in one plaintext; absent: as many as fit. Fewer take less time to pack and more decryptions.
     pub slots: Option<usize>,
     /// Of `refresh`: where ciphertexts are refreshed. `lazy` (default): as seldom as the parameters allow; `paper_5`, `paper_10`, `paper_20`: as
     /// often as CryptoDL counts at these levels.

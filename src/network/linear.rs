@@ -154,7 +154,7 @@ impl Network {
 }
 
 /// The mean of a window as a depthwise convolution.
-fn mean(pool: Pool, channels: usize) -> Convolution {
+pub(super) fn mean(pool: Pool, channels: usize) -> Convolution {
     let area = pool.size * pool.size;
     Convolution {
         weights: ndarray::Array2::from_elem((channels, area), 1.0 / area as f64),
@@ -166,33 +166,43 @@ fn mean(pool: Pool, channels: usize) -> Convolution {
     }
 }
 
-/// A convolution's rows, channel by channel, row by row.
-fn convolved(convolution: &Convolution, input: Shape, output: Shape) -> Linear {
-    let Convolution { weights, bias, kernel, stride, padding, groups } = convolution;
+/// What a convolution's windows see, channel by channel, row by row: the channel of the output, and the inputs with the place of their
+/// weight among the channel's.
+pub(super) fn windows(
+    convolution: &Convolution,
+    input: Shape,
+    output: Shape,
+) -> impl Iterator<Item = (usize, Vec<(usize, usize)>)> {
+    let &Convolution { kernel, stride, padding, groups, .. } = convolution;
     let (of_group, outputs_of_group) = (input.channels / groups, output.channels / groups);
     // Where the window's row or column lies on the image, if it does.
-    let place = |out: usize, offset: usize, length: usize| {
-        (out * stride + offset).checked_sub(*padding).filter(|at| *at < length)
+    let place = move |out: usize, offset: usize, length: usize| {
+        (out * stride + offset).checked_sub(padding).filter(|at| *at < length)
     };
-    let mut rows = Vec::with_capacity(output.len());
-    for channel in 0..output.channels {
+    (0..output.len()).map(move |at| {
+        let (channel, position) = (at / output.positions(), at % output.positions());
+        let (down, right) = (position / output.width, position % output.width);
         let first = channel / outputs_of_group.max(1) * of_group;
-        for (down, right) in
-            (0..output.height).flat_map(|down| (0..output.width).map(move |right| (down, right)))
-        {
-            let mut terms = Vec::with_capacity(of_group * kernel * kernel);
-            for (index, weight) in weights.row(channel).iter().enumerate() {
-                let (from, offset) = (index / (kernel * kernel), index % (kernel * kernel));
-                let y = place(down, offset / kernel, input.height);
-                let x = place(right, offset % kernel, input.width);
-                if let (Some(y), Some(x)) = (y, x) {
-                    terms.push((((first + from) * input.height + y) * input.width + x, *weight));
-                }
-            }
-            rows.push(Row { terms, bias: bias[channel] });
-        }
-    }
-    Linear { inputs: input.len(), rows }
+        let term = |index: usize| {
+            let (from, offset) = (index / (kernel * kernel), index % (kernel * kernel));
+            let y = place(down, offset / kernel, input.height)?;
+            let x = place(right, offset % kernel, input.width)?;
+            Some((((first + from) * input.height + y) * input.width + x, index))
+        };
+        (channel, (0..of_group * kernel * kernel).filter_map(term).collect())
+    })
+}
+
+/// A convolution's rows.
+fn convolved(convolution: &Convolution, input: Shape, output: Shape) -> Linear {
+    let row = |(channel, terms): (usize, Vec<(usize, usize)>)| Row {
+        terms: terms
+            .into_iter()
+            .map(|(column, index)| (column, convolution.weights[[channel, index]]))
+            .collect(),
+        bias: convolution.bias[channel],
+    };
+    Linear { inputs: input.len(), rows: windows(convolution, input, output).map(row).collect() }
 }
 
 #[cfg(test)]

@@ -1,7 +1,9 @@
 //! The split protocol of GELU-Net (IJCAI-18): linear layers on the server, activations at the clients.
 //!
 //! A linear layer is any linear map between two activations: a dense layer, or a convolution and a mean, which together are one map with
-//! sparse rows ([`Linear`]). Classification takes every network of such maps; training takes dense ones.
+//! sparse rows ([`Linear`](crate::network::Linear)). Classification takes every network of such maps. Training takes those whose weights are sums
+//! of parameters ([`Sharing`](crate::network::Sharing)): dense layers, convolutions, and means of `2^k` values, whose division is exact
+//! because the scale takes it up. Gradients and masks are those of parameters; both parties make the map's weights of them.
 //!
 //! A client holds data and a Paillier key, the server the model in the clear and a key of its own. Forward, the
 //! client sends `[a]_c`, the server answers `[W a + b]_c`, the client opens it and applies the activation (Algorithm 1).
@@ -38,7 +40,8 @@
 //! * The bound is one session's. One that trains session after session and knows the learning rate collects equations across them;
 //!   what other clients train between them is unknown to it, but a few iterations change a layer by a matrix of low rank only.
 //! * Classification is not limited: after fan-in + 1 queries a client can solve for a dense layer. All positions of a
-//!   convolution share its weights, so that one query has equations enough to solve for a whole convolution.
+//!   convolution share its weights, so that one query has equations enough to solve for a whole convolution, and no length of a session
+//!   hides one: the bound on sessions is that of the dense layers.
 //!
 //! Scales (fraction bits): activations and errors `fa`, gradients `fg`, learning rate `k`, weights `fw = fg + k`, biases
 //! and sums `fw + fa`, bias gradients `fg + fa`.
@@ -49,17 +52,19 @@ pub mod count;
 mod forecast;
 pub mod layer;
 pub mod server;
+mod shape;
 mod turn;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::backend::{Backend, Rate};
-use crate::network::{Linear, Loss, Nonlinearity};
+use crate::network::{Loss, Nonlinearity};
 use crate::scheme::encoding::Scale;
 use crate::scheme::packing::Packing;
 
 pub use forecast::Forecast;
+pub use shape::Shape;
 
 /// How gradients are hidden from the server during a session.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
@@ -111,9 +116,39 @@ pub struct Settings {
     /// How the server packs its answers, if it does.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub packing: Option<Packing>,
+    /// How the client packs gradients, if it does.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub step_packing: Option<StepPacking>,
     /// Whether both parties make encryptions of zero in advance, enough for the inference.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub precompute: bool,
+}
+
+/// How gradients are packed. A slot holds a step of the server, `ηΔ + r`, which is all that the server learns, packed or not.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct StepPacking {
+    /// Those of weights.
+    pub weights: Packing,
+    /// Those of biases.
+    pub biases: Packing,
+}
+
+/// Gradients of one kind and layer, which are sent together.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Run {
+    /// Their scale.
+    pub scale: Scale,
+    /// How many there are.
+    pub count: usize,
+    /// How they are packed, if they are.
+    pub packing: Option<Packing>,
+}
+
+impl Run {
+    /// Ciphertexts that they take.
+    pub fn ciphertexts(self) -> usize {
+        self.packing.map_or(self.count, |packing| packing.plaintexts(self.count))
+    }
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "what serde asks for")]
@@ -145,54 +180,26 @@ impl<'a, B: Backend> From<&'a B> for Arithmetics<'a, B> {
     }
 }
 
-/// What is known of a linear layer without its weights.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-pub struct Shape {
-    /// Columns of its matrix.
-    pub inputs: usize,
-    /// Rows of its matrix; each has a term at least.
-    pub outputs: usize,
-    /// Terms of all rows.
-    pub terms: usize,
-    /// Terms of the longest row: the fan-in.
-    pub longest: usize,
-    /// Terms of the shortest row.
-    pub shortest: usize,
-}
-
-impl Shape {
-    /// A layer in which every output takes every input.
-    pub fn dense(inputs: usize, outputs: usize) -> Self {
-        Self { inputs, outputs, terms: inputs * outputs, longest: inputs, shortest: inputs }
-    }
-
-    /// The layers of a fully connected network of these inputs, hidden neurons and outputs.
-    pub fn dense_layers(widths: &[usize]) -> Vec<Self> {
-        widths.windows(2).map(|pair| Self::dense(pair[0], pair[1])).collect()
-    }
-
-    /// The shape of a linear map.
-    pub fn of(layer: &Linear) -> Self {
-        let shortest = layer.rows.iter().map(|row| row.terms.len()).min().unwrap_or(0);
-        Self {
-            inputs: layer.inputs,
-            outputs: layer.rows.len(),
-            terms: layer.terms(),
-            longest: layer.longest(),
-            shortest,
-        }
-    }
-
-    /// Weights and biases.
-    pub fn parameters(self) -> usize {
-        self.terms + self.outputs
-    }
-}
-
 impl Settings {
     /// Weights and biases of all layers.
     pub fn parameters(&self) -> usize {
-        self.layers.iter().map(|layer| layer.parameters()).sum()
+        self.layers.iter().map(Shape::parameters).sum()
+    }
+
+    /// The gradients in the order in which they are sent: layer after layer, weights before biases.
+    pub fn gradient_runs(&self) -> Vec<Run> {
+        let packing = self.step_packing;
+        let of_layer = |layer: &Shape| {
+            let weights = (self.gradient_scale(), layer.weights(), packing.map(|packing| packing.weights));
+            let biases = (self.bias_gradient_scale(), layer.biases(), packing.map(|packing| packing.biases));
+            [weights, biases].map(|(scale, count, packing)| Run { scale, count, packing })
+        };
+        self.layers.iter().flat_map(of_layer).filter(|run| run.count > 0).collect()
+    }
+
+    /// Ciphertexts that gradients of all layers take.
+    pub fn gradient_ciphertexts(&self) -> usize {
+        self.gradient_runs().into_iter().map(Run::ciphertexts).sum()
     }
 
     /// Outputs of the last layer.
@@ -220,9 +227,14 @@ impl Settings {
         Scale(self.gradient_bits + self.rate.bits)
     }
 
-    /// Scale of biases and of what the client opens.
+    /// Scale of biases, and of what the client opens of layers without a mean.
     pub fn sum_scale(&self) -> Scale {
         Scale(self.weight_scale().0 + self.activation_bits)
+    }
+
+    /// Scale of what the client opens of a layer.
+    pub fn opened_scale(&self, layer: usize) -> Scale {
+        Scale(self.sum_scale().0 + self.layers.get(layer).map_or(0, Shape::shift))
     }
 
     /// Bits of a statistical mask for a step at `scale`.

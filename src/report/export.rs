@@ -1,6 +1,6 @@
 //! Tables as files: CSV and JSON with one line a value, Markdown and LaTeX as one reads them.
 
-use comfy_table::{CellAlignment, ContentArrangement, presets};
+use comfy_table::{CellAlignment, ContentArrangement, TableComponent, presets};
 use polars::prelude::{CsvWriter, SerWriter};
 use serde_json::json;
 
@@ -32,13 +32,14 @@ fn json(table: &Table) -> Result<Vec<u8>, ReportError> {
     Ok(bytes)
 }
 
-/// A Markdown table of texts.
-pub fn markdown_grid(heads: &[String], rows: &[Vec<String>]) -> String {
+/// A Markdown table of texts, of which the first columns are labels.
+pub fn markdown_grid(heads: &[String], labels: usize, rows: &[Vec<String>]) -> String {
     let line = |cells: &[String]| {
         let escaped: Vec<String> = cells.iter().map(|cell| cell.replace('|', "\\|")).collect();
         format!("| {} |\n", escaped.join(" | "))
     };
-    let rule: Vec<&str> = (0..heads.len()).map(|column| if column == 0 { "---" } else { "---:" }).collect();
+    let rule: Vec<&str> =
+        (0..heads.len()).map(|column| if column < labels { "---" } else { "---:" }).collect();
     let mut text = line(heads);
     text.push_str(&format!("| {} |\n", rule.join(" | ")));
     for row in rows {
@@ -48,7 +49,8 @@ pub fn markdown_grid(heads: &[String], rows: &[Vec<String>]) -> String {
 }
 
 fn markdown(table: &Table, verdict: Option<&Verdict>) -> String {
-    let mut text = format!("# {}\n\n{}", table.title, markdown_grid(&table.heads(), &table.rows()));
+    let mut text =
+        format!("# {}\n\n{}", table.title, markdown_grid(&table.heads(), table.labels(), &table.rows()));
     for note in &table.notes {
         text.push_str(&format!("\n{note}\n"));
     }
@@ -67,8 +69,9 @@ fn latex(table: &Table) -> String {
     };
     let mut text = format!("% {}\n% needs \\usepackage{{booktabs}}\n", table.title);
     text.push_str(&format!(
-        "\\begin{{tabular}}{{l{}}}\n  \\toprule\n",
-        "r".repeat(heads.len().saturating_sub(1))
+        "\\begin{{tabular}}{{{}{}}}\n  \\toprule\n",
+        "l".repeat(table.labels()),
+        "r".repeat(heads.len().saturating_sub(table.labels()))
     ));
     text.push_str(&line(&heads));
     text.push_str("  \\midrule\n");
@@ -104,23 +107,32 @@ fn escape_latex(text: &str) -> String {
 
 /// A table for a terminal.
 pub fn terminal(table: &Table) -> String {
-    let mut text = format!("{}\n{}\n", table.title, grid(&table.heads(), &table.rows()));
+    let mut text = format!("{}\n{}\n", table.title, grid(&table.heads(), table.labels(), &table.rows()));
     for note in &table.notes {
         text.push_str(&format!("{note}\n"));
     }
     text
 }
 
-/// A table of texts for a terminal, the first column to the left, the others to the right.
-pub fn grid(heads: &[String], rows: &[Vec<String>]) -> comfy_table::Table {
+/// A table of texts for a terminal, the labels to the left, the other columns to the right.
+pub fn grid(heads: &[String], labels: usize, rows: &[Vec<String>]) -> comfy_table::Table {
     let mut grid = comfy_table::Table::new();
     grid.load_preset(presets::UTF8_HORIZONTAL_ONLY).set_content_arrangement(ContentArrangement::Disabled);
+    // No lines between rows.
+    for component in [
+        TableComponent::HorizontalLines,
+        TableComponent::MiddleIntersections,
+        TableComponent::LeftBorderIntersections,
+        TableComponent::RightBorderIntersections,
+    ] {
+        grid.remove_style(component);
+    }
     grid.set_header(heads.iter().map(|head| head.replace(' ', "\n")));
     for row in rows {
         grid.add_row(row);
     }
     for (number, column) in grid.column_iter_mut().enumerate() {
-        column.set_cell_alignment(if number == 0 { CellAlignment::Left } else { CellAlignment::Right });
+        column.set_cell_alignment(if number < labels { CellAlignment::Left } else { CellAlignment::Right });
     }
     grid
 }

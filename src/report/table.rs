@@ -25,18 +25,23 @@ pub struct Cell {
     /// Computed at a paper's own parameters, below the security required.
     pub insecure: bool,
     #[serde(skip)]
-    head: String,
+    title: &'static str,
     #[serde(skip)]
     kind: Kind,
 }
 
-/// A table.
+/// A table, which is read in one of two layouts: a row's values of one metric stand side by side, those of several metrics below one another,
+/// a column a metric.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Table {
     /// Caption.
     pub title: String,
-    /// Head of the first column.
+    /// Key of the rows.
     pub row_head: String,
+    /// Keys of the columns.
+    pub column_heads: Vec<String>,
+    /// Whether a metric has a column.
+    metrics_are_columns: bool,
     /// Its cells, row by row.
     pub cells: Vec<Cell>,
     /// What stands below it.
@@ -116,14 +121,19 @@ impl Table {
                     })
                     .collect();
                 for expression in &spec.cells {
-                    cells.push(Cell::new(&row, &columns, *expression, &chosen, spec.cells.len()));
+                    cells.push(Cell::new(&row, &columns, *expression, &chosen));
                 }
             }
         }
-        // A column in which nothing could be computed says nothing: real numbers have no precision, the twin of a scheme no error.
-        let said: Vec<String> =
-            cells.iter().filter(|cell| cell.value.is_some()).map(|cell| cell.head.clone()).collect();
-        cells.retain(|cell| said.contains(&cell.head));
+        let metrics_are_columns = spec.cells.len() > 1 || columns_keys.is_empty();
+        // What could not be computed anywhere says nothing: real numbers have no precision, the twin of a scheme no error.
+        let said: Vec<_> = cells.iter().filter(|cell| cell.value.is_some()).cloned().collect();
+        if metrics_are_columns {
+            cells.retain(|cell| said.iter().any(|other| cell.metric == other.metric));
+            cells.retain(|cell| said.iter().any(|other| cell.is_of_line(other)));
+        } else {
+            cells.retain(|cell| said.iter().any(|other| cell.columns == other.columns));
+        }
         let mut notes = Vec::new();
         if let Some(cell) = finished.iter().find(|cell| cell.record.insecure_paper_parameters) {
             let bits = cell.record.security_bits.unwrap_or(0);
@@ -137,7 +147,14 @@ impl Table {
             }
         }
         notes.push(format!("profile: {}", plan.profile.name()));
-        Self { title: plan.title.clone(), row_head: spec.rows.clone(), cells, notes }
+        Self {
+            title: plan.title.clone(),
+            row_head: spec.rows.clone(),
+            column_heads: columns_keys,
+            metrics_are_columns,
+            cells,
+            notes,
+        }
     }
 
     /// The same table with only some kinds of metric.
@@ -147,28 +164,51 @@ impl Table {
         Self { cells, ..self.clone() }
     }
 
+    /// How many columns hold labels, which stand before the values.
+    pub fn labels(&self) -> usize {
+        if self.metrics_are_columns { 1 + self.column_heads.len() } else { 1 }
+    }
+
     /// Heads of all columns.
     pub fn heads(&self) -> Vec<String> {
         let mut heads = vec![self.row_head.clone()];
+        if self.metrics_are_columns {
+            heads.extend(self.column_heads.iter().cloned());
+        }
+        let labels = heads.len();
         for cell in &self.cells {
-            if !heads.contains(&cell.head) {
-                heads.push(cell.head.clone());
+            let head = if self.metrics_are_columns { cell.title.to_owned() } else { cell.columns.join(" ") };
+            if !heads[labels..].contains(&head) {
+                heads.push(head);
             }
         }
         heads
     }
 
-    /// Texts row by row, the row's label first.
+    /// Texts line by line, labels first.
     pub fn rows(&self) -> Vec<Vec<String>> {
-        let mut rows: Vec<Vec<String>> = Vec::new();
+        let mut lines: Vec<Vec<&Cell>> = Vec::new();
         for cell in &self.cells {
-            let text = format!("{}{}", cell.text, if cell.insecure { " †" } else { "" });
-            match rows.iter_mut().find(|row| row.first() == Some(&cell.row)) {
-                Some(row) => row.push(text),
-                None => rows.push(vec![cell.row.clone(), text]),
+            let is_here = |line: &&mut Vec<&Cell>| {
+                let in_line = |other: &&Cell| {
+                    if self.metrics_are_columns { cell.is_of_line(other) } else { cell.row == other.row }
+                };
+                line.first().is_some_and(in_line)
+            };
+            match lines.iter_mut().find(is_here) {
+                Some(line) => line.push(cell),
+                None => lines.push(vec![cell]),
             }
         }
-        rows
+        let labels = |cell: &Cell| {
+            let columns = if self.metrics_are_columns { &cell.columns[..] } else { &[] };
+            [&cell.row].into_iter().chain(columns).cloned().collect::<Vec<_>>()
+        };
+        let text = |cell: &&Cell| format!("{}{}", cell.text, if cell.insecure { " †" } else { "" });
+        lines
+            .iter()
+            .filter_map(|line| Some(labels(line.first()?).into_iter().chain(line.iter().map(text)).collect()))
+            .collect()
     }
 
     /// One line a value, with its number: what other programs read.
@@ -198,19 +238,9 @@ impl Table {
 }
 
 impl Cell {
-    fn new(
-        row: &str,
-        columns: &[String],
-        expression: CellExpression,
-        chosen: &[&Finished],
-        expressions: usize,
-    ) -> Self {
+    fn new(row: &str, columns: &[String], expression: CellExpression, chosen: &[&Finished]) -> Self {
         let metric = expression.metric;
         let value = Summary::of(metric, chosen.iter().copied());
-        let mut head = columns.to_vec();
-        if expressions > 1 || columns.is_empty() {
-            head.push(metric.title.to_owned());
-        }
         Self {
             row: row.to_owned(),
             columns: columns.to_vec(),
@@ -218,9 +248,14 @@ impl Cell {
             value,
             text: value.map_or_else(|| "–".to_owned(), |value| value.format(metric, expression.spread)),
             insecure: value.is_some() && chosen.iter().any(|cell| cell.record.insecure_paper_parameters),
-            head: head.join(" "),
+            title: metric.title,
             kind: metric.kind,
         }
+    }
+
+    /// Whether it is another metric of the same cells.
+    fn is_of_line(&self, other: &Self) -> bool {
+        self.row == other.row && self.columns == other.columns
     }
 }
 

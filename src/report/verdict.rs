@@ -215,7 +215,7 @@ impl Verdict {
         let mut text = String::new();
         if !self.values.is_empty() {
             let (heads, rows) = self.rows();
-            text.push_str(&format!("\n## Published against measured\n\n{}", markdown_grid(&heads, &rows)));
+            text.push_str(&format!("\n## Published against measured\n\n{}", markdown_grid(&heads, 3, &rows)));
         }
         for line in self.lines() {
             text.push_str(&format!("\n* {line}"));
@@ -231,7 +231,7 @@ impl Verdict {
         let mut text = String::new();
         if !self.values.is_empty() {
             let (heads, rows) = self.rows();
-            text.push_str(&format!("\nPublished against measured\n{}\n", grid(&heads, &rows)));
+            text.push_str(&format!("\nPublished against measured\n{}\n", grid(&heads, 3, &rows)));
         }
         for line in self.lines() {
             text.push_str(&line);

@@ -81,7 +81,7 @@ fn gradients(prepared: &Prepared, interrupt: &Interrupt) -> Result<Computed, Run
         observed.extend(order.iter().skip(done).take(length - 1));
         done += length;
     }
-    let shape = protocol.layers.first().copied().ok_or(RunError::NoProtocol)?;
+    let shape = protocol.layers.first().ok_or(RunError::NoProtocol)?;
     let originals = prepared.split.train.features.select(Axis(0), &observed);
     let mut rebuilt = Array2::zeros(originals.dim());
     for (mut row, step) in rebuilt.outer_iter_mut().zip(&seen.steps) {
@@ -229,7 +229,7 @@ impl registry::Visitor for Training<'_> {
         let twin = Twin::of(&scheme, plaintext_bits);
         let (near, far) = pipe();
         let bytes = Some([twin.ciphertext_bytes(); 2]);
-        let first = protocol.layers.first().map_or(0, |shape| shape.parameters());
+        let first = protocol.layers.first().map_or(0, split::Shape::parameters);
         let meter = || Meter::new(interrupt.clone());
         std::thread::scope(|scope| {
             let twin_there = twin.clone();

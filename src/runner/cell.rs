@@ -10,7 +10,7 @@ use crate::backend::Variant;
 use crate::dataset::{self, Store};
 use crate::experiment::plan::{System, Task};
 use crate::experiment::spec::Randomness;
-use crate::network::{Layer, Network, argmax};
+use crate::network::argmax;
 use crate::protocol::refresh;
 use crate::protocol::tls::Remote;
 use crate::protocol::transcript::Traffic;
@@ -196,7 +196,7 @@ fn summarise(
     }
     // What `refresh` trains it classifies with; what `split` trains is looked at here.
     if let (System::Split { .. }, false) = (&settings.system, losses.is_empty())
-        && let Some(trained) = with_weights(&prepared.initial, &run.weights)
+        && let Some(trained) = prepared.initial.with_parameters(&run.weights)
     {
         let workload = prepared.workload();
         put("trained_accuracy", trained.accuracy(workload.features.view(), &workload.labels));
@@ -271,6 +271,10 @@ fn summarise(
     if last != Traffic::default() {
         seconds.insert("seconds_final_update".to_owned(), run.outcome.final_seconds);
     }
+    if !run.outcome.losses.is_empty() {
+        let mean = run.training_seconds / run.outcome.losses.len() as f64;
+        seconds.insert("seconds_iteration".to_owned(), mean);
+    }
     if run.encryption_seconds > 0.0 {
         seconds.insert("seconds_encryption".to_owned(), run.encryption_seconds);
     }
@@ -303,20 +307,6 @@ fn summarise(
         notes: prepared.notes.clone(),
         ..Computed::default()
     }
-}
-
-/// A fully connected network with other weights and biases, layer after layer, each row by row; nothing if they are not as many.
-fn with_weights(network: &Network, weights: &[f64]) -> Option<Network> {
-    let mut network = network.clone();
-    let mut weights = weights.iter().copied();
-    for layer in &mut network.layers {
-        if let Layer::Dense(dense) = layer {
-            for value in dense.weights.iter_mut().chain(&mut dense.bias) {
-                *value = weights.next()?;
-            }
-        }
-    }
-    weights.next().is_none().then_some(network)
 }
 
 fn greatest_difference<'a>(left: impl Iterator<Item = &'a f64>, right: impl Iterator<Item = &'a f64>) -> f64 {

@@ -157,10 +157,12 @@ pub(super) fn longest_message(settings: &Settings, forecast: &Forecast, variant:
             let widest = protocol.layers.iter().map(|layer| layer.inputs.max(layer.outputs)).max();
             let gradients = match protocol.training_iterations {
                 0 => 0,
-                _ => protocol.layers.iter().map(|shape| shape.parameters()).sum(),
+                _ if variant == Variant::Plain => protocol.parameters(),
+                _ => protocol.gradient_ciphertexts(),
             };
             let numbers = protocol.batch.saturating_mul(widest.unwrap_or(0)).max(gradients);
-            key.saturating_add(numbers.saturating_mul(ciphertext.max(size_of::<f64>())))
+            let bytes = if variant == Variant::Plain { size_of::<f64>() } else { ciphertext };
+            key.saturating_add(numbers.saturating_mul(bytes))
         }
         (Forecast::Split(_), _) => 0,
     };
@@ -231,7 +233,8 @@ fn split_memory(scheme: &Parameters, protocol: &split::Settings, variant: Varian
     let batch = protocol.batch * widest;
     let gradients: usize = match protocol.training_iterations {
         0 => 0,
-        _ => protocol.layers.iter().map(|shape| shape.parameters()).sum(),
+        _ if variant == Variant::Plain => protocol.parameters(),
+        _ => protocol.gradient_ciphertexts(),
     };
     let number = match variant {
         Variant::Plain => size_of::<f64>(),
@@ -242,7 +245,8 @@ fn split_memory(scheme: &Parameters, protocol: &split::Settings, variant: Varian
         _ if gradients == 0 || variant != Variant::Encrypted => 0,
         split::Masks::Exact => 64 * scheme.plaintext_bits().div_ceil(6),
         split::Masks::Statistical | split::Masks::None => {
-            64 * u64::from(protocol.mask_bits(protocol.sum_scale())).div_ceil(6)
+            let alone = u64::from(protocol.mask_bits(protocol.sum_scale()));
+            64 * protocol.packed_mask_bits().unwrap_or(alone).div_ceil(6)
         }
     };
     number * (6 * batch.max(gradients) + usize::try_from(table).unwrap_or(usize::MAX / number.max(1)))

@@ -74,6 +74,19 @@ impl Packing {
         }
     }
 
+    /// Numbers in the clear, `slots` to a plaintext; the last may hold fewer.
+    pub fn join<'n>(self, numbers: &'n [&'n BigInt]) -> impl Iterator<Item = BigInt> + 'n {
+        let join = move |pack: &[&BigInt]| {
+            pack.iter().rev().fold(BigInt::zero(), |sum, value| (sum << self.slot_bits) + *value)
+        };
+        numbers.chunks(self.slots).map(join)
+    }
+
+    /// Bits of a full plaintext of numbers that are not negative.
+    pub fn bits(self) -> u64 {
+        self.slot_bits.saturating_mul(self.slots as u64)
+    }
+
     /// The first `count` numbers of an opened plaintext.
     pub fn unpack(self, plaintext: &BigInt, count: usize) -> Vec<BigInt> {
         let base = BigInt::from(BigUint::one() << self.slot_bits);
@@ -121,7 +134,7 @@ mod tests {
         ) {
             let values: Vec<BigInt> = raw.iter().map(|value| (value >> (63 - bits)).into()).collect();
             let packing = Packing { slot_bits: bits + 1, slots: values.len().max(1) };
-            let sum = values.iter().rev().fold(BigInt::zero(), |sum, value| (sum << packing.slot_bits) + value);
+            let sum = packing.join(&values.iter().collect::<Vec<_>>()).next().unwrap_or_default();
             // Magnitudes below 2^bits, and -2^bits too.
             prop_assert_eq!(packing.unpack(&sum, values.len()), values);
         }

@@ -385,6 +385,7 @@ pub(super) fn split_settings(
         weight_magnitude_bits: protocol.weight_magnitude_bits,
         activation_magnitude_bits: protocol.activation_magnitude_bits,
         packing: None,
+        step_packing: None,
         precompute: spec.scheme.precompute,
     }
 }
@@ -396,18 +397,9 @@ fn split_layers(
     listed: &[LayerSpec],
     checker: &mut Checker<'_>,
 ) -> Option<Vec<split::Shape>> {
-    if spec.protocol.training_iterations > 0 {
-        checker.error(
-            "protocol.training_iterations",
-            Code::Incompatible,
-            "protocol `split` trains fully connected networks with biases only".to_owned(),
-            "set it to 0, or use architecture `mlp` with biases",
-        );
-        return None;
-    }
     let shape = input_shape(entry, spec.data.feature_limit);
-    let network = Network::<f64>::hollow(shape, listed, spec.network.loss, MOST_WEIGHTS);
-    let steps = network.ok().and_then(|network| network.steps()).unwrap_or_default();
+    let network = Network::<f64>::hollow(shape, listed, spec.network.loss, MOST_WEIGHTS).ok();
+    let steps = network.as_ref().and_then(Network::steps).unwrap_or_default();
     // The client puts what it has opened through the activation once, and reads the last layer's sums.
     let in_turns =
         steps.iter().enumerate().all(|(at, step)| matches!(step, Step::Linear(_)) == (at % 2 == 0));
@@ -426,7 +418,19 @@ fn split_layers(
         Step::Linear(layer) => Some(split::Shape::of(layer)),
         Step::Activation(_) => None,
     });
-    Some(layers.collect())
+    if spec.protocol.training_iterations == 0 {
+        return Some(layers.collect());
+    }
+    let Some(sharings) = network.as_ref().and_then(Network::sharings) else {
+        checker.error(
+            "protocol.training_iterations",
+            Code::Incompatible,
+            "protocol `split` cannot train this network".to_owned(),
+            "set it to 0, or use dense layers with biases, convolutions, and means of 4 or 16 values",
+        );
+        return None;
+    };
+    Some(layers.zip(sharings).map(|(layer, sharing)| layer.sharing(sharing)).collect())
 }
 
 /// Whether the circuit has room for what is not scaled.

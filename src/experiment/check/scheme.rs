@@ -309,5 +309,6 @@ pub(super) fn plaintext_space(
         let packing = Packing::new(protocol.magnitude_bits(), available);
         let slots = packing.slots.min(asked.slots.unwrap_or(usize::MAX)).max(1);
         protocol.packing = Some(Packing { slots, ..packing });
+        protocol.step_packing = protocol.step_packing_for(available);
     }
 }

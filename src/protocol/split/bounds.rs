@@ -5,7 +5,7 @@ use rand::Rng;
 use crate::backend::Operation;
 use crate::math::stream::Stream;
 use crate::protocol::ProtocolError;
-use crate::protocol::split::{Masks, Settings};
+use crate::protocol::split::{Masks, Settings, Shape, StepPacking};
 use crate::scheme::encoding::Scale;
 use crate::scheme::packing::Packing;
 
@@ -28,8 +28,11 @@ impl Settings {
     /// A neuron has fan-in + 1 unknowns, and the rate where it is not known is one more; an iteration opens one equation in them. So
     /// fan-in + 2 iterations give everything away to a client that does not know the rate (`experiments/gelu_net/session_bound.toml`
     /// does it), fan-in + 1 to one that does; the paper's m + 2 counts neurons where it should count inputs.
+    ///
+    /// Layers that share their weights do not count: one iteration opens equations enough for a convolution, and a mean has nothing to hide.
     pub fn smallest_fan_in(&self) -> usize {
-        self.layers.iter().map(|layer| layer.shortest).min().unwrap_or(0)
+        let own = self.layers.iter().filter(|layer| layer.sharing.is_none());
+        own.map(|layer| layer.shortest).min().unwrap_or(0)
     }
 
     /// The longest session (`d_max`): the smallest fan-in, or less where less is asked for.
@@ -43,11 +46,26 @@ impl Settings {
         self.packing.filter(|_| self.masks != Masks::Exact)
     }
 
+    /// How gradients are packed into a server's plaintexts of so many bits: not under exact masks, of which each fills a plaintext.
+    ///
+    /// A step is below `2^(its mask's bits + 1)`, and the sum of a session's gradients far below that.
+    pub fn step_packing_for(&self, plaintext_bits: u64) -> Option<StepPacking> {
+        let packing = |scale: Scale| Packing::new(u64::from(self.mask_bits(scale)) + 1, plaintext_bits);
+        let is_packed = self.training_iterations > 0 && self.masks != Masks::Exact;
+        is_packed
+            .then(|| StepPacking { weights: packing(self.weight_scale()), biases: packing(self.sum_scale()) })
+    }
+
+    /// Bits of a plaintext of packed masks, where they are packed.
+    pub fn packed_mask_bits(&self) -> Option<u64> {
+        self.step_packing.map(|packing| packing.weights.bits().max(packing.biases.bits()))
+    }
+
     /// Bits that the client's plaintext modulus `N_c` must have so that no value of the circuit wraps, masks included.
     ///
     /// A masked weight is below `2^(fw + B) + d (2^(fw + B) + 2^(fw + B + σ)) < 2^(fw + B + σ + ⌈log2 d⌉ + 1)`; a sum has
-    /// fan-in products of it with an activation below `2^(fa + A)`, and a bias; the fan-in is that of the longest row, or on
-    /// the way back of the longest column. Two more bits hold the sign and the unused middle third. Where nothing is
+    /// fan-in products of it with an activation below `2^(fa + A)`, and a bias, where a weight that is a sum of parameters counts as so
+    /// many; the fan-in is that of the longest row, or on the way back of the longest column. Two more bits hold the sign and the unused middle third. Where nothing is
     /// trained, weights are below `2^(fw + B)` and nothing is masked. Sums under exact masks wrap all the time: there it is the sum
     /// without the mask that must fit, `|z| < N_c / 3`.
     pub fn required_bits(&self) -> u64 {
@@ -73,10 +91,10 @@ impl Settings {
 
     /// Bits of a sum of products of weights of so many bits.
     fn sum_bits(&self, weight: u32) -> u64 {
-        let longest = self.layers.iter().map(|layer| layer.longest).max().unwrap_or(1);
-        let back = self.layers.iter().map(|layer| layer.outputs).max().unwrap_or(1);
-        let fan_in = if self.training_iterations == 0 { longest } else { longest.max(back) };
-        let sum = weight + self.activation_bits + self.activation_magnitude_bits + log2(fan_in + 1);
+        let summands = self.layers.iter().map(Shape::summands).max().unwrap_or(1);
+        let back = self.layers.iter().map(Shape::summands_back).max().unwrap_or(1);
+        let summands = if self.training_iterations == 0 { summands } else { summands.max(back + 1) };
+        let sum = weight + self.activation_bits + self.activation_magnitude_bits + log2(summands);
         u64::from(sum) + 1
     }
 

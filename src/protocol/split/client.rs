@@ -67,7 +67,7 @@ struct Session<N: Number, C> {
 
 impl<N: Number, C> Drop for Session<N, C> {
     fn drop(&mut self) {
-        self.corrections.iter_mut().flat_map(Layer::parameters_mut).for_each(N::wipe);
+        self.corrections.iter_mut().for_each(Layer::wipe);
     }
 }
 
@@ -170,8 +170,8 @@ impl<'a, B: Backend> Client<'a, B> {
         let hidden_rate = self.arithmetics.server.read_ciphertexts(&self.server, &answer.body)?.pop();
         let mut session = Session {
             hidden_rate: hidden_rate.ok_or_else(|| unexpected("an empty session", "[1/η]"))?,
-            corrections: zero_layers(self.settings),
-            gradients: gradient_scales(self.settings).into_iter().map(B::Number::zero).collect(),
+            corrections: zero_layers(self.settings)?,
+            gradients: gradient_scales(self.settings).map(B::Number::zero).collect(),
         };
         for iteration in 0..length {
             let Some((x, label)) = samples.next() else {
@@ -268,7 +268,7 @@ impl<'a, B: Backend> Client<'a, B> {
     ) -> Result<Array1<f64>, ProtocolError> {
         let numbers = self.encode(error.iter().copied(), "an error", self.settings.activation_scale())?;
         let width = self.settings.layers[layer].inputs;
-        let zero = B::Number::zero(self.settings.sum_scale());
+        let zero = B::Number::zero(self.settings.opened_scale(layer));
         let rows = corrections[layer].weights.transposed().rows;
         let corrections = rows.iter().map(|row| dot(row, &numbers, &zero)).collect::<Result<Vec<_>, _>>()?;
         let kinds = (Kind::Errors, Kind::Products);
@@ -276,13 +276,21 @@ impl<'a, B: Backend> Client<'a, B> {
         Ok(opened.iter().map(|product| self.record(product)).collect())
     }
 
-    /// Δw = δ aᵀ and Δb = δ for every layer (equation 1), as fixed-point numbers in the order of parameters.
+    /// Δw = δ aᵀ and Δb = δ for every layer (equation 1), summed up over the places of a parameter, as fixed-point numbers in the order of
+    /// parameters.
     fn gradients(&self, forward: &Forward, errors: &[Array1<f64>]) -> Result<Vec<B::Number>, ProtocolError> {
         let mut out = Vec::new();
-        for (input, error) in forward.inputs.iter().zip(errors) {
-            let products = error.iter().flat_map(|&e| input.iter().map(move |&a| e * a));
-            out.extend(self.encode_step(products, self.settings.gradient_scale())?);
-            out.extend(self.encode_step(error.iter().copied(), self.settings.bias_gradient_scale())?);
+        let scales = (self.settings.gradient_scale(), self.settings.bias_gradient_scale());
+        for ((input, error), shape) in forward.inputs.iter().zip(errors).zip(&self.settings.layers) {
+            if let Some(sharing) = &shape.sharing {
+                let (weights, biases) = sharing.gradient(input.view(), error.view());
+                out.extend(self.encode_step(weights.into_iter(), scales.0)?);
+                out.extend(self.encode_step(biases.into_iter(), scales.1)?);
+            } else {
+                let products = error.iter().flat_map(|&e| input.iter().map(move |&a| e * a));
+                out.extend(self.encode_step(products, scales.0)?);
+                out.extend(self.encode_step(error.iter().copied(), scales.1)?);
+            }
         }
         Ok(out)
     }
@@ -315,17 +323,34 @@ impl<'a, B: Backend> Client<'a, B> {
             Masks::Statistical => self.settings.mask_bits(self.settings.sum_scale()).into(),
             Masks::None => 1,
         };
+        let mut sent = self.packed(&masks);
         let masked = backend.mask_gradients(
             key,
             &session.hidden_rate,
-            gradients,
-            (&masks, bits),
+            &self.packed(gradients),
+            (&sent, self.settings.packed_mask_bits().unwrap_or(bits)),
             &randomness.derive("encryption"),
         )?;
+        sent.iter_mut().for_each(B::Number::wipe);
         update(backend, key, self.settings.masks, &mut session.corrections, &masks)?;
         masks.iter_mut().for_each(B::Number::wipe);
         let body = backend.write_ciphertexts(key, &masked);
         self.link.send(&Message::new(Kind::MaskedGradients, body))
+    }
+
+    /// A number a parameter as it is sent.
+    fn packed(&self, numbers: &[B::Number]) -> Vec<B::Number> {
+        let mut rest = numbers;
+        let mut packed = Vec::new();
+        for run in self.settings.gradient_runs() {
+            let (part, others) = rest.split_at(run.count);
+            rest = others;
+            match run.packing {
+                Some(packing) => packed.extend(self.arithmetics.server.pack(part, packing)),
+                None => packed.extend_from_slice(part),
+            }
+        }
+        packed
     }
 
     /// Algorithm 5.
@@ -333,7 +358,7 @@ impl<'a, B: Backend> Client<'a, B> {
         let randomness = self.randomness();
         let (before, start) = (self.link.traffic(), Instant::now());
         let backend = self.arithmetics.server;
-        let sums = backend.encrypt(&self.server, &session.gradients, &randomness)?;
+        let sums = backend.encrypt(&self.server, &self.packed(&session.gradients), &randomness)?;
         let body = backend.write_ciphertexts(&self.server, &sums);
         self.link.send(&Message::new(Kind::SummedGradients, body))?;
         self.link.expect(Kind::Updated, "the end of the session")?;
@@ -361,7 +386,7 @@ impl<'a, B: Backend> Client<'a, B> {
         self.link.send(&Message { kind: request, layer: wire_layer, count: wire_count, body })?;
         let answer = self.link.expect(response, "the answer of a layer")?;
         let ciphertexts = backend.read_ciphertexts(own, &answer.body)?;
-        let (scale, expected) = (self.settings.sum_scale(), count * width);
+        let (scale, expected) = (self.settings.opened_scale(layer), count * width);
         let packing =
             if corrections.is_some() { self.settings.training_packing() } else { self.settings.packing };
         if answer.layer != wire_layer || ciphertexts.len() != backend.packed_len(expected, packing) {

@@ -9,8 +9,10 @@
 //! * errors `Σ_(1≤i≤n-2) d_(i+1)` up and `Σ_(1≤i≤n-2) d_i` down,
 //! * gradients `Σ_(1≤i≤n-1) (d_(i-1) d_i + d_i)` up, of which the paper leaves out `i = n - 1`.
 //!
-//! A number is a ciphertext, but where answers are packed: then those that come down share ciphertexts, message by message.
+//! A number is a ciphertext, but with packing: then answers share ciphertexts, message by message, and so do gradients, those of weights and those
+//! of biases, layer by layer.
 
+use crate::protocol::split::StepPacking;
 use crate::scheme::packing::Packing;
 
 /// Ciphertexts of one iteration, by what they are for; both directions together.
@@ -26,14 +28,17 @@ pub struct Iteration {
 
 impl Iteration {
     /// The closed forms for layers of so many neurons, inputs and outputs included.
-    pub fn of(widths: &[usize], packing: Option<Packing>) -> Self {
+    pub fn of(widths: &[usize], packing: Option<Packing>, steps: Option<StepPacking>) -> Self {
         let down = |numbers: usize| packing.map_or(numbers, |packing| packing.plaintexts(numbers));
         let pairs = || widths.windows(2).map(|pair| (pair[0], pair[1]));
         let sum = |numbers: &mut dyn Iterator<Item = usize>| numbers.map(|number| number as u64).sum();
         Self {
             forward: sum(&mut pairs().map(|(before, after)| before + down(after))),
             errors: sum(&mut pairs().skip(1).map(|(before, after)| after + down(before))),
-            gradients: sum(&mut pairs().map(|(before, after)| before * after + after)),
+            gradients: sum(&mut pairs().map(|(before, after)| match steps {
+                Some(steps) => steps.weights.plaintexts(before * after) + steps.biases.plaintexts(after),
+                None => before * after + after,
+            })),
         }
     }
 
@@ -55,13 +60,18 @@ mod tests {
 
     #[test]
     fn counts_are_those_of_a_calculation_by_hand() {
-        let iris = Iteration::of(&[4, 5, 3], None);
+        let iris = Iteration::of(&[4, 5, 3], None, None);
         assert_eq!(iris, Iteration { forward: 17, errors: 8, gradients: 25 + 18 });
-        let mnist = Iteration::of(&[784, 300, 10], None);
+        let mnist = Iteration::of(&[784, 300, 10], None, None);
         assert_eq!(mnist, Iteration { forward: 1394, errors: 310, gradients: 235_500 + 3010 });
         // Two numbers share a ciphertext down: 4 and 3 up forward and 3 and 2 down, 3 up with 3 down for errors.
-        let packed = Iteration::of(&[4, 5, 3], Some(Packing { slot_bits: 48, slots: 2 }));
+        let two = Packing { slot_bits: 48, slots: 2 };
+        let packed = Iteration::of(&[4, 5, 3], Some(two), None);
         assert_eq!(packed, Iteration { forward: 4 + 3 + 5 + 2, errors: 3 + 3, gradients: 43 });
+        // 20 and 15 weights by sevens, 5 and 3 biases by twos.
+        let steps = StepPacking { weights: Packing { slot_bits: 12, slots: 7 }, biases: two };
+        let gradients = Iteration::of(&[4, 5, 3], Some(two), Some(steps)).gradients;
+        assert_eq!(gradients, 3 + 3 + 3 + 2);
     }
 
     /// Where all layers are equally wide the paper's total is ours less the last layer's gradients.
@@ -70,7 +80,7 @@ mod tests {
         for (layers, width) in [(3, 10), (4, 7), (5, 2)] {
             let widths = vec![width; layers];
             let last = (width * width + width) as u64;
-            assert_eq!(Iteration::of(&widths, None).total(), printed(layers, width) + last);
+            assert_eq!(Iteration::of(&widths, None, None).total(), printed(layers, width) + last);
         }
     }
 }

@@ -31,12 +31,11 @@ impl Settings {
             counts.add(Operation::Addition, count(layer.terms - layer.outputs));
             counts.add(Operation::PlainAddition, count(layer.outputs));
         };
-        // Every input of a layer that is trained has a weight.
         let backward = |counts: &mut OperationCounts, samples: usize, layer: &Shape| {
             let count = |each: usize| (samples * each) as u64;
             counts.add(Operation::Encryption, count(layer.outputs));
             counts.add(Operation::ScalarProduct, count(layer.terms));
-            counts.add(Operation::Addition, count(layer.terms - layer.inputs));
+            counts.add(Operation::Addition, count(layer.terms - layer.reached()));
         };
         // The answers to so many numbers a message, and what packing them takes.
         let answers =
@@ -58,7 +57,7 @@ impl Settings {
                 + answers(counts, self.packing, usize::from(last > 0), last * shape.outputs);
             exchange.answer(batches, sent, 0);
         }
-        let parameters = self.parameters();
+        let gradients = self.gradient_ciphertexts();
         let packing = self.training_packing();
         for &iterations in sessions {
             exchange.request(1, 0, 0);
@@ -81,7 +80,7 @@ impl Settings {
                     exchange.answer(iterations, sent, 0);
                 }
             }
-            let masked = (iterations - 1) * parameters;
+            let masked = (iterations - 1) * gradients;
             exchange.one_way(iterations - 1, masked);
             let counts = &mut forecast.training;
             for operation in [
@@ -93,10 +92,10 @@ impl Settings {
                 counts.add(operation, masked as u64);
             }
             let mut exchange = Exchange { traffic: &mut forecast.final_updates, ciphertext_bytes };
-            exchange.request(1, parameters, 0);
+            exchange.request(1, gradients, 0);
             exchange.answer(1, 0, 0);
-            counts.add(Operation::Encryption, parameters as u64);
-            counts.add(Operation::Decryption, parameters as u64);
+            counts.add(Operation::Encryption, gradients as u64);
+            counts.add(Operation::Decryption, gradients as u64);
         }
         forecast.traffic = forecast.traffic.plus(&forecast.final_updates, 1);
         forecast

@@ -5,9 +5,9 @@ use crate::math::stream::Stream;
 use crate::network::Network;
 use crate::protocol::ProtocolError;
 use crate::protocol::message::{Kind, Message};
-use crate::protocol::split::layer::{encode_network, gradient_scales, unexpected, update};
+use crate::protocol::split::layer::{encode_network, unexpected, update};
 use crate::protocol::split::turn::Turn;
-use crate::protocol::split::{Arithmetics, Masks, Settings, Shape};
+use crate::protocol::split::{Arithmetics, Masks, Run, Settings, Shape};
 use crate::protocol::transcript::Link;
 use crate::scheme::encoding::Scale;
 use crate::scheme::packing::Packing;
@@ -167,21 +167,19 @@ impl<'a, B: Backend> Server<'a, B> {
         self.private.derive("answers").item(self.answers)
     }
 
-    fn shape(&self, layer: u32) -> Result<Shape, ProtocolError> {
+    fn shape(&self, layer: u32) -> Result<&Shape, ProtocolError> {
         self.settings
             .layers
             .get(layer as usize)
-            .copied()
             .ok_or_else(|| unexpected(&format!("layer {layer}"), "a layer of the network"))
     }
 
     /// Algorithm 1, line 5: `[W a + b]_c`.
     fn forward(&mut self, message: &Message) -> Result<(), ProtocolError> {
-        let shape = self.shape(message.layer)?;
+        let width = self.shape(message.layer)?.inputs;
         let randomness = self.randomness();
         let (backend, key) = (self.arithmetics.client, &self.peers[self.turn].key);
-        let inputs =
-            read(backend, key, &message.body, (message.count as usize).saturating_mul(shape.inputs))?;
+        let inputs = read(backend, key, &message.body, (message.count as usize).saturating_mul(width))?;
         let model = if self.session.is_some() { &self.training } else { &self.inference };
         let layer = &model[message.layer as usize];
         let (bias, packing) = (Some(&layer.bias[..]), self.packing());
@@ -191,14 +189,13 @@ impl<'a, B: Backend> Server<'a, B> {
 
     /// Algorithm 2, line 5: `[Wᵀ δ]_c`.
     fn backward(&mut self, message: &Message) -> Result<(), ProtocolError> {
-        let shape = self.shape(message.layer)?;
+        let width = self.shape(message.layer)?.outputs;
         if self.session.is_none() || message.layer == 0 {
             return Err(unexpected("errors", "errors of an upper layer, within a session"));
         }
         let randomness = self.randomness();
         let (backend, key) = (self.arithmetics.client, &self.peers[self.turn].key);
-        let errors =
-            read(backend, key, &message.body, (message.count as usize).saturating_mul(shape.outputs))?;
+        let errors = read(backend, key, &message.body, (message.count as usize).saturating_mul(width))?;
         let weights = self.training[message.layer as usize].weights.transposed();
         let products = backend.affine(key, &weights, None, &errors, self.packing(), &randomness)?;
         self.answer(Kind::Products, message, &products)
@@ -244,7 +241,7 @@ impl<'a, B: Backend> Server<'a, B> {
         self.peers[self.turn].link.send(&Message { kind: Kind::Session, layer: 0, count, body })
     }
 
-    /// Reads a number a parameter under the server's key, and opens those of a scale together.
+    /// Reads a number a parameter under the server's key, packed as agreed, and opens those of a kind together.
     fn open(
         &self,
         message: &Message,
@@ -252,12 +249,19 @@ impl<'a, B: Backend> Server<'a, B> {
     ) -> Result<Vec<B::Number>, ProtocolError> {
         let backend = self.arithmetics.server;
         let key = backend.public_key(&self.secret);
-        let sealed = read(backend, key, &message.body, self.settings.parameters())?;
-        let mut at = 0;
-        let mut opened = Vec::with_capacity(sealed.len());
-        for (scale, count) in runs(&gradient_scales(self.settings)) {
-            opened.extend(open(sealed.get(at..at + count).unwrap_or_default(), scale)?);
-            at += count;
+        let runs = self.settings.gradient_runs();
+        let length = |run: &Run| backend.packed_len(run.count, run.packing);
+        let sealed = read(backend, key, &message.body, runs.iter().map(length).sum())?;
+        let mut rest = &sealed[..];
+        let mut opened = Vec::with_capacity(self.settings.parameters());
+        for run in runs {
+            let (part, others) = rest.split_at(length(&run));
+            rest = others;
+            let numbers = open(part, run.scale)?;
+            opened.extend(match run.packing {
+                Some(packing) => backend.unpack(&numbers, run.count, packing),
+                None => numbers,
+            });
         }
         Ok(opened)
     }
@@ -284,10 +288,8 @@ impl<'a, B: Backend> Server<'a, B> {
             return Err(unexpected("summed gradients", "a session that has begun"));
         };
         let (backend, rate) = (self.arithmetics.server, self.settings.rate);
-        let steps = self.open(message, |part, scale| {
-            let sums = backend.decrypt(&self.secret, part, scale)?;
-            Ok(sums.iter().map(|sum| sum.times_rate(rate)).collect())
-        })?;
+        let steps = self.open(message, |part, scale| Ok(backend.decrypt(&self.secret, part, scale)?))?;
+        let steps: Vec<_> = steps.iter().map(|sum| sum.times_rate(rate)).collect();
         self.training = session.start;
         // True sums: there is nothing left to be reduced.
         update(backend, backend.public_key(&self.secret), Masks::None, &mut self.training, &steps)?;
@@ -322,9 +324,4 @@ fn read<B: Backend>(
         ));
     }
     Ok(backend.read_ciphertexts(key, bytes)?)
-}
-
-/// Runs of equal scales.
-fn runs(scales: &[Scale]) -> Vec<(Scale, usize)> {
-    scales.chunk_by(|a, b| a == b).filter_map(|run| Some((*run.first()?, run.len()))).collect()
 }

@@ -338,6 +338,7 @@ mod tests {
             terms: outputs * each,
             longest: each,
             shortest: each,
+            sharing: None,
         };
         for shape in [
             Shape::dense(1, 1),

@@ -160,14 +160,13 @@ impl SplitCosts {
         if iterations == 0 {
             return Ok(());
         }
-        let parameters: usize = protocol.layers.iter().map(|shape| shape.parameters()).sum();
-        let back: Vec<Shape> =
-            protocol.layers.iter().skip(1).map(|shape| Shape::dense(shape.outputs, shape.inputs)).collect();
+        let gradients = protocol.gradient_ciphertexts();
+        let back: Vec<Shape> = protocol.layers.iter().skip(1).map(Shape::transposed).collect();
         // Every session encrypts the rate and the sums, every iteration what layers are sent.
         let inputs: usize = protocol.layers.iter().chain(&back).map(|shape| shape.inputs).sum();
         let training = forecast.opening.plus(&forecast.training);
         let encryptions = usize::try_from(training.get(Operation::Encryption)).unwrap_or(usize::MAX);
-        let sessions = encryptions.saturating_sub(iterations * inputs) / (1 + parameters);
+        let sessions = encryptions.saturating_sub(iterations * inputs) / (1 + gradients);
         let masked = iterations.saturating_sub(sessions);
         let scale = protocol.weight_scale();
         let bits = match protocol.masks {
@@ -182,13 +181,15 @@ impl SplitCosts {
                 self.turn(bench, turn, false)?;
             }
         }
-        let wire = bench.each(Call::Wire)? * parameters as f64;
+        // Masks are packed as the gradients are.
+        let mask_bits = protocol.packed_mask_bits().and_then(|bits| u32::try_from(bits).ok()).unwrap_or(bits);
+        let wire = bench.each(Call::Wire)? * gradients as f64;
         let once = [
-            (Operation::ScalarProduct, bench.masks(bits, parameters)?, masked),
-            (Operation::PlainAddition, bench.each(Call::AddPlain)? * parameters as f64, masked),
-            (Operation::Rerandomisation, bench.each(Call::Rerandomise)? * parameters as f64, masked),
-            (Operation::Decryption, bench.each(Call::Decrypt)? * parameters as f64 + wire, masked + sessions),
-            (Operation::Encryption, bench.each(Call::Encrypt)? * parameters as f64, sessions),
+            (Operation::ScalarProduct, bench.masks(mask_bits, gradients)?, masked),
+            (Operation::PlainAddition, bench.each(Call::AddPlain)? * gradients as f64, masked),
+            (Operation::Rerandomisation, bench.each(Call::Rerandomise)? * gradients as f64, masked),
+            (Operation::Decryption, bench.each(Call::Decrypt)? * gradients as f64 + wire, masked + sessions),
+            (Operation::Encryption, bench.each(Call::Encrypt)? * gradients as f64, sessions),
         ];
         for (operation, seconds, times) in once {
             self.add(operation, seconds * times as f64);
@@ -228,6 +229,7 @@ mod tests {
             weight_magnitude_bits: 8,
             activation_magnitude_bits: 6,
             packing: None,
+            step_packing: None,
             precompute: false,
         };
         for (iterations, sessions) in [(0, &[][..]), (5, &[3, 2])] {

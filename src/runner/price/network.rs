@@ -78,7 +78,7 @@ impl Network<'_> {
 
     /// Closed forms, and what the channel has counted of a session.
     fn counts(&self, variant: Variant, found: &mut Found) -> Result<(), RunError> {
-        let iteration = Iteration::of(self.widths, self.protocol.packing);
+        let iteration = Iteration::of(self.widths, self.protocol.packing, self.protocol.step_packing);
         let widest = self.widths.iter().copied().max().unwrap_or(0);
         let counted = self.scheme.visit(Session { network: self, is_twin: variant != Variant::Encrypted });
         let counted = counted.map_err(refused)??;
