@@ -272,15 +272,16 @@ fn a_report_made_again_from_records_is_the_same() {
         place.directory.path().join("experiments/cells.toml"),
     )
     .unwrap();
-    let henn = |arguments: &[&str]| {
+    let henn_ends = |arguments: &[&str], code| {
         let output = Command::new(env!("CARGO_BIN_EXE_henn"))
             .current_dir(place.directory.path())
             .args(arguments)
             .output()
             .unwrap();
-        assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
+        assert_eq!(output.status.code(), Some(code), "{}", stderr(&output));
         output
     };
+    let henn = |arguments: &[&str]| henn_ends(arguments, 0);
     henn(&["run", "cells", "--variant", "plain,simulated"]);
     let files = place.files();
     for name in &DETERMINISTIC[1..] {
@@ -290,6 +291,16 @@ fn a_report_made_again_from_records_is_the_same() {
     place.assert_files(&files);
     let compared = henn(&["compare", "--strict", "results/cells", "results/cells"]);
     assert!(String::from_utf8_lossy(&compared.stdout).contains("0 deterministic values differ"));
+
+    // Why points did not run, no record says.
+    let sets = ["sweep", "cells", "data.name=iris,mnist", "--variant", "plain", "--dataset-cache", "nowhere"];
+    henn_ends(&sets, 1);
+    let verdict =
+        || fs::read_to_string(place.directory.path().join("results/cells.sweep/verdict.json")).unwrap();
+    let before = verdict();
+    assert!(before.contains("data set mnist is absent"), "{before}");
+    henn(&["report", "results/cells.sweep"]);
+    assert_eq!(verdict(), before);
 }
 
 #[test]

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use crate::cli::{Choice, CliError, Context, ExitStatus, complain, run, say};
 use crate::experiment::spec::ProfileName;
 use crate::report;
-use crate::runner::sweep::read_records;
+use crate::runner::sweep::{NotRun, read_records};
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Arguments {
@@ -52,6 +52,12 @@ struct Manifest {
     grid: Vec<String>,
 }
 
+/// What an earlier verdict says beside its judgements.
+#[derive(Default, serde::Deserialize)]
+struct Judged {
+    not_run: Vec<NotRun>,
+}
+
 fn remake(context: &Context, directory: &Path) -> Result<(), CliError> {
     let path = directory.join("manifest.json");
     let bytes = std::fs::read(&path).map_err(|source| CliError::File { path, source })?;
@@ -62,7 +68,10 @@ fn remake(context: &Context, directory: &Path) -> Result<(), CliError> {
     plan.name = manifest.experiment;
     let finished = read_records(directory)?;
     let reference = run::reference(context, &plan)?;
-    let report = report::make(&plan, &finished, &[], reference.as_ref());
+    // Why points did not run, records do not say. Without it they are just not there.
+    let judged = std::fs::read(directory.join("verdict.json")).ok();
+    let judged = judged.and_then(|bytes| serde_json::from_slice::<Judged>(&bytes).ok()).unwrap_or_default();
+    let report = report::make(&plan, &finished, &judged.not_run, reference.as_ref());
     report.write(directory, &plan, &finished, reference.as_ref())?;
     say(report.to_terminal().trim_end());
     Ok(())

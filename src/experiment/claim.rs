@@ -1,7 +1,8 @@
 //! Claims as relations between measured values: `encrypted.accuracy >= plain.accuracy - 0.01`.
 //!
 //! A relation is two sums of products of numbers and terms, with one comparison between them. A term is
-//! `subject.metric`, where the subject is a variant or, for claims across points, a label. There are no parentheses.
+//! `subject.metric`, where the subject is a variant or, for claims across points, a label. Signs stand between spaces, so that labels may
+//! have hyphens and numbers may be negative. There are no parentheses.
 
 use thiserror::Error;
 
@@ -121,12 +122,21 @@ fn product(text: &str) -> Result<Product, RelationError> {
     signed_parts(text, '*', '/').map(|(divide, part)| Ok((divide, factor(part)?))).collect()
 }
 
-/// The parts between two separators, each with whether the second stands before it.
+/// The parts between two signs that stand alone, each with whether the second stands before it.
 fn signed_parts(text: &str, first: char, second: char) -> impl Iterator<Item = (bool, &str)> {
-    text.split_inclusive([first, second]).scan(false, move |marked, part| {
-        let mine = *marked;
-        *marked = part.ends_with(second);
-        Some((mine, part.trim_end_matches([first, second])))
+    let is_sign = move |(at, letter): &(usize, char)| {
+        let (before, after) = (&text[..*at], &text[at + letter.len_utf8()..]);
+        (*letter == first || *letter == second) && before.ends_with(' ') && after.starts_with(' ')
+    };
+    let mut signs = text.char_indices().filter(is_sign).collect::<Vec<_>>().into_iter();
+    let (mut start, mut marked) = (0, Some(false));
+    std::iter::from_fn(move || {
+        let mine = marked?;
+        let sign = signs.next();
+        let part = &text[start..sign.map_or(text.len(), |(at, _)| at)];
+        marked = sign.map(|(_, letter)| letter == second);
+        start = sign.map_or(text.len(), |(at, letter)| at + letter.len_utf8());
+        Some((mine, part))
     })
 }
 
@@ -181,6 +191,8 @@ mod tests {
         assert_eq!(check("plain.accuracy / encrypted.accuracy * 3 <= 6"), Some(true));
         assert_eq!(check("1 - plain.accuracy < 0.5"), Some(false));
         assert_eq!(check("2 * plain.accuracy != 1"), Some(false));
+        assert_eq!(check("plain.accuracy * 2 - 1 >= -0.5"), Some(true));
+        assert_eq!(check("-1 * plain.accuracy - -0.5 == 0"), Some(true));
         assert_eq!(check("simulated.accuracy > 0"), None);
     }
 
@@ -190,6 +202,10 @@ mod tests {
         assert!(matches!(Relation::parse("1 < plain.accuracy < 2"), Err(RelationError::Comparison(_))));
         let relation = Relation::parse("plan.accuracy > wide_net.loss").unwrap();
         assert_eq!(relation.subjects().collect::<Vec<_>>(), ["plan", "wide_net"]);
+        let relation = Relation::parse("GELU-Net.accuracy - 2 * a/b+c.loss > 0").unwrap();
+        assert_eq!(relation.subjects().collect::<Vec<_>>(), ["GELU-Net", "a/b+c"]);
+        let unspaced = Err(RelationError::Metric("accuracy-1".into()));
+        assert_eq!(Relation::parse("plain.accuracy-1 > 0"), unspaced);
         assert_eq!(Relation::parse("plain.acuracy > 1"), Err(RelationError::Metric("acuracy".into())));
         assert_eq!(Relation::parse("plain.accuracy > "), Err(RelationError::Factor(String::new())));
     }

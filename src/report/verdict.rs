@@ -102,8 +102,8 @@ pub struct Verdict {
     pub values: Vec<Comparison>,
     /// Claims.
     pub claims: Vec<ClaimResult>,
-    /// Points that did not run: "keys: reason".
-    pub not_run: Vec<String>,
+    /// Points that did not run.
+    pub not_run: Vec<NotRun>,
 }
 
 impl Verdict {
@@ -129,10 +129,7 @@ impl Verdict {
             profile: plan.profile.name(),
             values,
             claims: plan.claims.iter().map(|claim| check(claim, finished)).collect(),
-            not_run: not_run
-                .iter()
-                .map(|missing| format!("{}: {}", keys(&missing.point), missing.reason))
-                .collect(),
+            not_run: not_run.to_vec(),
         }
     }
 
@@ -206,7 +203,8 @@ impl Verdict {
             };
             lines.push(format!("claim \"{}\" [{}]: {found}", claim.text, claim.holds_if));
         }
-        lines.extend(self.not_run.iter().map(|line| format!("not run: {line}")));
+        let missing = |missing: &NotRun| format!("not run: {}: {}", keys(&missing.point), missing.reason);
+        lines.extend(self.not_run.iter().map(missing));
         lines
     }
 

@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
+use serde::{Deserialize, Serialize};
+
 use crate::backend::Variant;
 use crate::backend::meter::Interrupt;
 use crate::dataset::{self, Store};
@@ -44,7 +46,7 @@ pub struct Options<'a> {
 }
 
 /// A cell that could not run, and why.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct NotRun {
     /// The point's keys with their values.
     pub point: BTreeMap<String, String>,
