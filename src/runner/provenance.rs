@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::Write;
+use std::path::Path;
 use std::process::Command;
 
 use chrono::{DateTime, SecondsFormat, Utc};
@@ -90,7 +91,7 @@ pub fn manifest(
         "threads": rayon::current_num_threads(),
         "memory_bytes": memory_bytes(),
         "server": options.connect.map_or("in process", Remote::address),
-        "argv": std::env::args().collect::<Vec<_>>(),
+        "argv": std::env::args().map(portable).collect::<Vec<_>>(),
         "start": time(origin.started),
         "end": time(now()),
         "interrupted": interrupted,
@@ -184,3 +185,11 @@ mod elsewhere {
 }
 #[cfg(not(target_os = "linux"))]
 pub use elsewhere::{cpu_features, cpu_model, free_memory_bytes, memory_bytes, peak_memory_bytes};
+/// An argument without the directories of this machine: the last component of an absolute path.
+fn portable(argument: String) -> String {
+    let path = Path::new(&argument);
+    match path.file_name().filter(|_| path.is_absolute()) {
+        Some(name) => name.to_string_lossy().into_owned(),
+        None => argument,
+    }
+}

@@ -23,6 +23,8 @@ const TERMS: usize = 8;
 const LAYER: [usize; 2] = [64, 20];
 /// Times that every thread does an operation, each on a ciphertext of its own, as circuits do; what comes out is kept until all are done.
 const TIMES: usize = 2;
+/// Rotations of one ciphertext after the other, each with a key of its own, as in sums over slots: keys do not stay in the caches.
+const STEPS: [i64; 4] = [1, 2, 4, 8];
 /// How often that is repeated.
 const ROUNDS: usize = 3;
 /// Bytes of a message whose way is timed.
@@ -102,9 +104,9 @@ impl Visitor for Measure<'_> {
     ) -> Self::Output {
         let randomness = Stream::seeded(0).derive("unit-costs");
         let start = Instant::now();
-        // A key for a rotation where the circuit has any.
+        // Keys for rotations where the circuit has any.
         let rotates = self.work.keys().any(|(operation, _)| *operation == Operation::Rotation);
-        let steps: &[i64] = if rotates { &[1] } else { &[] };
+        let steps: &[i64] = if rotates { &STEPS } else { &[] };
         let (secret, evaluation) = engine.generate(steps, &randomness)?;
         let keys = engine.write_evaluation(&evaluation);
         engine.read_evaluation(&keys)?;
@@ -177,13 +179,18 @@ impl Visitor for Measure<'_> {
                 Operation::PlainProduct => {
                     seconds(&all, |payload, _| engine.multiply_vector(payload, &[1.0], scale))?
                 }
-                // What was rotated is added to something, wherever there are rotations.
-                Operation::Rotation => seconds(&all, |payload, _| {
-                    let rotated = engine.rotate(&evaluation, payload, steps)?;
-                    let term = |payload| Term { payload, weight: 1.0, scale: 1.0 };
-                    let terms: Vec<_> = rotated.iter().chain([payload]).map(term).collect();
-                    engine.combine(&terms, scale)
-                })?,
+                // What was rotated is added to what it was, wherever there are rotations.
+                Operation::Rotation => {
+                    let chain = seconds(&all, |payload, _| {
+                        steps.iter().try_fold(payload.clone(), |sum, step| {
+                            let rotated = engine.rotate(&evaluation, &sum, &[*step])?;
+                            let term = |payload| Term { payload, weight: 1.0, scale: 1.0 };
+                            let terms: Vec<_> = rotated.iter().chain([&sum]).map(term).collect();
+                            engine.combine(&terms, scale)
+                        })
+                    })?;
+                    chain / steps.len() as f64
+                }
                 Operation::Rescaling if level > 1 && engine.rules().rescales() => {
                     seconds(&all, |payload, _| engine.rescale(payload))?
                 }
