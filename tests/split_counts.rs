@@ -89,9 +89,16 @@ proptest! {
             }
         }
         let [up, down, errors_up, errors_down, down_packed, errors_packed] = parts;
-        let gradients: usize = (1..layers).map(|i| d[i - 1] * d[i] + d[i]).sum();
+        // Weights and biases of a layer have packs of their own, as full as their masks leave room for.
+        let gradients = |slots: [usize; 2]| -> usize {
+            (1..layers).map(|i| (d[i - 1] * d[i]).div_ceil(slots[0]) + d[i].div_ceil(slots[1])).sum()
+        };
         for (packing, down, errors_down) in [(false, down, errors_down), (true, down_packed, errors_packed)] {
             let found = counted(&set(packing));
+            let Priced::Network { protocol, .. } = cost(&set(packing)).of else { panic!("not a network") };
+            let slots = protocol.step_packing.map(|steps| [steps.weights, steps.biases].map(|pack| pack.slots));
+            prop_assert_eq!(slots.is_some(), packing);
+            let gradients = gradients(slots.unwrap_or([1, 1]));
             // As text: a count that is no whole number an iteration would show.
             let of = |name: &str| found.metrics[name].to_string();
             let names = ["ciphertexts_forward", "ciphertexts_errors", "ciphertexts_gradients"];
