@@ -258,9 +258,10 @@ fn summarise(
     let others = [("reforms", first.reformed), ("refreshes_inference", then.refreshed)];
     counts.extend(others.into_iter().filter(|(_, count)| *count > 0).map(|(n, count)| (n.to_owned(), count)));
     counts.extend(run.operations.by_name());
+    let total = run.keys_seconds + run.training_seconds + run.sending_seconds + run.inference_seconds;
     let mut seconds = BTreeMap::from(
         [
-            ("seconds", run.keys_seconds + run.inference_seconds + run.training_seconds),
+            ("seconds", total),
             ("seconds_keys", run.keys_seconds),
             ("seconds_inference", run.inference_seconds),
             ("seconds_protocol_training", run.training_seconds),

@@ -51,6 +51,7 @@ struct Driven {
     weights: Vec<f64>,
     keys_seconds: f64,
     encryption_seconds: f64,
+    sending_seconds: f64,
     inference_seconds: f64,
     training_seconds: f64,
     /// Samples that the same messages could have carried: where slots are filled with samples.
@@ -82,8 +83,10 @@ pub(super) struct Conversation {
     pub keys_seconds: f64,
     pub inference_seconds: f64,
     pub training_seconds: f64,
-    /// Encrypting the network, of the seconds of training.
+    /// Encrypting the network and sending it, before training or, without any, before classification.
     pub encryption_seconds: f64,
+    /// Encrypting and sending the network that classifies: part of neither training nor inference.
+    pub sending_seconds: f64,
     /// Of the seconds of training.
     pub phases: Option<refresh::Phases>,
     /// Whether its numbers have errors.
@@ -273,8 +276,9 @@ impl<E: Engine> Side for RefreshSide<'_, E> {
         }
         let start = Instant::now();
         client.send_weights(&views(&model))?;
+        driven.sending_seconds = seconds(start);
         if self.protocol.iterations == 0 {
-            driven.encryption_seconds = seconds(start);
+            driven.encryption_seconds = driven.sending_seconds;
         }
         let start = Instant::now();
         client.classify(prepared.workload().features.view())?;
@@ -548,6 +552,7 @@ fn conclude<S: Side>(
         inference_seconds: driven.inference_seconds,
         training_seconds: driven.training_seconds,
         encryption_seconds: driven.encryption_seconds,
+        sending_seconds: driven.sending_seconds,
         phases: report.phases,
         is_approximate: side.is_approximate(),
         refreshes: driven.refreshes,

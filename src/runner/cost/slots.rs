@@ -25,18 +25,22 @@ const LAYER: [usize; 2] = [64, 20];
 const TIMES: usize = 2;
 /// Rotations of one ciphertext after the other, each with a key of its own, as in sums over slots: keys do not stay in the caches.
 const STEPS: [i64; 4] = [1, 2, 4, 8];
-/// How often that is repeated.
-const ROUNDS: usize = 3;
-/// Bytes of a message whose way is timed.
-const MESSAGE_BYTES: usize = 1 << 24;
+/// How often that is repeated at least, and for how long.
+const ROUNDS: usize = 4;
+const SECONDS: f64 = 0.05;
+/// One time takes about so long: waking a thread is no part of what circuits do to a hundred ciphertexts. What it makes is kept, so that there is a limit.
+const ROUND_SECONDS: f64 = 0.01;
+const MOST: usize = 16;
+/// Bytes of messages whose way is timed, as powers of two: large ones take fresh memory.
+const MESSAGES: [u32; 4] = [16, 20, 24, 26];
 
 /// Seconds of wall time per operation when all threads are busy.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct SlotCosts {
     /// A byte of the server's keys, made, written and read.
     keys: f64,
-    /// A byte's way through the channel: frames, copies, the transcript's hash.
-    byte: f64,
+    /// A byte's way through the channel, by the size of its message: frames, copies, the transcript's hash.
+    bytes: [f64; MESSAGES.len()],
     units: BTreeMap<(Operation, usize), f64>,
     /// over all levels of the circuit
     mean: BTreeMap<Operation, f64>,
@@ -78,9 +82,16 @@ impl SlotCosts {
 
     pub(super) fn predict(&self, work: &Work, traffic: &Traffic, key_bytes: usize) -> f64 {
         let work = work.iter().map(|(key, count)| self.units.get(key).unwrap_or(&0.0) * *count as f64);
-        self.keys * key_bytes as f64
-            + work.sum::<f64>()
-            + (traffic.bytes_up + traffic.bytes_down) as f64 * self.byte
+        self.keys * key_bytes as f64 + work.sum::<f64>() + self.way(traffic)
+    }
+
+    /// Seconds of all messages' ways, as if all were of the same size.
+    fn way(&self, traffic: &Traffic) -> f64 {
+        let bytes = (traffic.bytes_up + traffic.bytes_down) as f64;
+        let size = (bytes / (traffic.messages_up + traffic.messages_down).max(1) as f64).log2();
+        let distance = |at: &usize| (f64::from(MESSAGES[*at]) - size).abs();
+        let nearest = (0..MESSAGES.len()).min_by(|a, b| distance(a).total_cmp(&distance(b)));
+        bytes * nearest.map_or(0.0, |at| self.bytes[at])
     }
 
     pub(super) fn seconds_done(&self, counts: &OperationCounts) -> f64 {
@@ -103,15 +114,24 @@ impl Visitor for Measure<'_> {
         _levels: usize,
     ) -> Self::Output {
         let randomness = Stream::seeded(0).derive("unit-costs");
-        let start = Instant::now();
         // Keys for rotations where the circuit has any.
         let rotates = self.work.keys().any(|(operation, _)| *operation == Operation::Rotation);
         let steps: &[i64] = if rotates { &STEPS } else { &[] };
-        let (secret, evaluation) = engine.generate(steps, &randomness)?;
-        let keys = engine.write_evaluation(&evaluation);
-        engine.read_evaluation(&keys)?;
-        let per_byte = start.elapsed().as_secs_f64() / keys.len().max(1) as f64;
-        let mut costs = SlotCosts { keys: per_byte, byte: seconds_of_byte(), ..SlotCosts::default() };
+        let made = || {
+            let start = Instant::now();
+            let (secret, evaluation) = engine.generate(steps, &randomness)?;
+            let keys = engine.write_evaluation(&evaluation);
+            engine.read_evaluation(&keys)?;
+            Ok::<_, SlotError>((start.elapsed().as_secs_f64() / keys.len().max(1) as f64, secret, evaluation))
+        };
+        // The first keys also make what a context makes once.
+        made()?;
+        let (per_byte, secret, evaluation) = made()?;
+        let mut costs = SlotCosts {
+            keys: per_byte,
+            bytes: MESSAGES.map(|size| seconds_of_byte(1 << size)),
+            ..SlotCosts::default()
+        };
         let scale = 1024.0;
         let encrypt = || engine.encrypt(&secret, &[1.0], scale, &randomness);
         let fresh = encrypt()?;
@@ -205,33 +225,49 @@ impl Visitor for Measure<'_> {
     }
 }
 
-/// Seconds of some work on all of many ciphertexts: the least of a few times, as the first takes memory that later ones find again.
+/// Seconds of some work on all of many ciphertexts: the mean, as circuits are disturbed as often.
 fn seconds<P: Sync, T: Send>(
     all: &[P],
     work: impl Fn(&P, usize) -> Result<T, SlotError> + Sync,
 ) -> Result<f64, SlotError> {
-    let mut least = f64::INFINITY;
-    for _ in 0..ROUNDS {
+    let (mut rounds, begin) = (Vec::new(), Instant::now());
+    let (mut times, mut before) = (1, Vec::new());
+    while rounds.len() < ROUNDS || begin.elapsed().as_secs_f64() < SECONDS {
         let start = Instant::now();
-        let made = all.par_iter().enumerate().map(|(index, one)| work(one, index));
-        let made = made.collect::<Result<Vec<T>, _>>()?;
-        least = least.min(start.elapsed().as_secs_f64());
-        drop(made);
+        let items = (0..all.len() * times).into_par_iter().map(|index| (&all[index % all.len()], index));
+        let made = items.map(|(one, index)| work(one, index)).collect::<Result<Vec<T>, _>>()?;
+        let round = start.elapsed().as_secs_f64() / times as f64;
+        // As in circuits, whose results come and go: what the last round made gives the next one its memory.
+        before = made;
+        if rounds.is_empty() {
+            times = ((ROUND_SECONDS / round) as usize).clamp(1, MOST);
+        }
+        rounds.push(round);
     }
-    Ok(least)
+    drop(before);
+    // The first two rounds take memory that later ones find again.
+    Ok(rounds[2..].iter().sum::<f64>() / (rounds.len() - 2) as f64)
 }
 
-/// Seconds of a byte's way from one party to the other.
-fn seconds_of_byte() -> f64 {
+fn median(seconds: &mut [f64]) -> f64 {
+    seconds.sort_by(f64::total_cmp);
+    seconds[seconds.len() / 2]
+}
+
+/// Seconds of a byte's way from one party to the other, in messages of some size.
+fn seconds_of_byte(size: usize) -> f64 {
     let (near, far) = pipe();
     let mut client = Link::new(Box::new(near), true, None);
     let mut server = Link::new(Box::new(far), false, None);
-    let parts = [vec![0; MESSAGE_BYTES / 2], vec![0; MESSAGE_BYTES / 2]];
-    let start = Instant::now();
-    let message = Message::new(Kind::Activations, parts.concat());
-    // A pipe between two ends that are both here cannot fail.
-    let received = client.send(&message).and_then(|()| server.receive());
-    let seconds = start.elapsed().as_secs_f64();
-    drop((message, received));
-    seconds / MESSAGE_BYTES as f64
+    let parts = [vec![0; size / 2], vec![0; size / 2]];
+    let mut rounds: [f64; ROUNDS] = std::array::from_fn(|_| {
+        let start = Instant::now();
+        let message = Message::new(Kind::Activations, parts.concat());
+        // A pipe between two ends that are both here cannot fail.
+        let received = client.send(&message).and_then(|()| server.receive());
+        let seconds = start.elapsed().as_secs_f64();
+        drop((message, received));
+        seconds / size as f64
+    });
+    median(&mut rounds)
 }
