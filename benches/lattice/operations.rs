@@ -63,6 +63,12 @@ pub(crate) fn measure<S: RlweScheme>(
         group.bench_function("lower", |b| b.iter(|| scheme.lower(black_box(&a))));
     }
     group.bench_function("rotate", |b| b.iter(|| scheme.rotate(black_box(&a), 3, &rotations)));
+    // Each with a key of its own, as hoisted ones: a key that is used again and again stays in the cache.
+    group.bench_function("rotate_16_one_by_one", |b| {
+        b.iter(|| {
+            steps.iter().map(|step| scheme.rotate(black_box(&a), *step, &rotations)).collect::<Vec<_>>()
+        });
+    });
     group.bench_function("rotate_16_hoisted", |b| {
         b.iter(|| scheme.rotate_many(black_box(&a), &steps, &rotations));
     });

@@ -166,7 +166,7 @@ fn work<S: Subject>(op: &str, literal: &Literal) -> Option<Prepared> {
             s.lower(&cipher).ok()?;
             Box::new(move || drop(black_box(s.lower(&cipher))))
         }
-        "rotate" | "rotate_hoisted" => {
+        "rotate" | "rotate_each" | "rotate_hoisted" => {
             let steps: Vec<i64> = if op == "rotate" { vec![1] } else { (1..=HOISTED).collect() };
             batch = steps.len();
             let keys = s.generate_rotation_keys(&secret, &steps, false, &randomness.derive("rotations"));
@@ -174,7 +174,13 @@ fn work<S: Subject>(op: &str, literal: &Literal) -> Option<Prepared> {
             let (_, squares) = product(&cipher);
             let rotated = s.rotate_many(&squares, &steps, &keys).unwrap();
             assert!(S::are_squares(&s.unpack(s.decrypt(&secret, &rotated[0])), true), "a wrong rotation");
-            Box::new(move || drop(black_box(s.rotate_many(&cipher, &steps, &keys))))
+            if op == "rotate_hoisted" {
+                Box::new(move || drop(black_box(s.rotate_many(&cipher, &steps, &keys))))
+            } else {
+                // All of them are kept, as those that are hoisted are.
+                let rotate = move |step: &i64| s.rotate(&cipher, *step, &keys);
+                Box::new(move || drop(black_box(steps.iter().map(&rotate).collect::<Vec<_>>())))
+            }
         }
         _ => return None,
     };

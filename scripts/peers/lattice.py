@@ -117,12 +117,14 @@ class OpenFhe:
     def work(self, op: str) -> Work:
         context, cipher = self.context, self.cipher
         multiply = functools.partial(context.EvalMult, cipher, cipher)
-        if op in ("rotate", "rotate_hoisted"):
-            steps = list(range(1, HOISTED + 1)) if op == "rotate_hoisted" else [1]
+        if op in ("rotate", "rotate_each", "rotate_hoisted"):
+            steps = [1] if op == "rotate" else list(range(1, HOISTED + 1))
             context.EvalRotateKeyGen(self.keys.secretKey, steps)
             check(self.read(context.EvalRotate(cipher, 1)), self.slots, 1, 1)
             if op == "rotate":
                 return Work(lambda: context.EvalRotate(cipher, 1))
+            if op == "rotate_each":
+                return Work(lambda: [context.EvalRotate(cipher, step) for step in steps], HOISTED)
             digits = context.EvalFastRotationPrecompute(cipher)
             check(self.read(context.EvalFastRotation(cipher, 3, 2 * self.degree, digits)), self.slots, 1, 3)
             return Work(lambda: self.hoisted(2 * self.degree), HOISTED)

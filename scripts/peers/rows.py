@@ -103,7 +103,8 @@ def lattice() -> list[Row]:
                 rows.append(Row(f"{scheme}_{op}", params, peers))
             if scheme == "bfv":
                 rows.append(Row(f"{scheme}_multiply_plain", params, seal))
-            rows.append(Row(f"{scheme}_rotate_hoisted", params | {"batch": HOISTED}, ["openfhe"]))
+            # One after the other with a key each, and hoisted.
+            rows += [Row(f"{scheme}_rotate_{how}", params | {"batch": HOISTED}, ["openfhe"]) for how in ("each", "hoisted")]
     return rows
 
 

@@ -1,9 +1,11 @@
 //! Numbers in the clear: as they are, or as the twins of ciphertexts, which take the same course and the same bytes.
 
+mod vector;
+
 use num_bigint::{BigInt, BigUint};
 use num_integer::Integer;
-use rayon::prelude::*;
 
+use self::vector::{Sum, Vector};
 use super::{
     Engine, Rules, SlotError, Term,
     ring::{fraction_bits, integer},
@@ -55,21 +57,22 @@ impl Shape {
     }
 
     /// Pads to the length of a payload of a level, with the level first.
-    fn write(&self, level: usize, fresh: bool, numbers: impl Iterator<Item = Vec<u8>>, out: &mut Vec<u8>) {
+    fn write(&self, level: usize, fresh: bool, numbers: &Vector<Vec<u8>>, out: &mut Vec<u8>) {
         let end = out.len() + self.payload_bytes(level, fresh);
         out.push(u8::try_from(level).unwrap_or(u8::MAX));
-        numbers.for_each(|number| out.extend(number));
+        numbers.all(self.slots).for_each(|number| out.extend(number));
         debug_assert!(out.len() <= end, "numbers in the clear are shorter than ciphertexts");
         out.resize(end, 0);
     }
 
-    /// The level, and so many bytes a slot.
-    fn read<'b>(
+    /// The level, and slots of so many bytes each.
+    fn read<'b, T>(
         &self,
         bytes: &mut &'b [u8],
         fresh: bool,
         width: usize,
-    ) -> Result<(usize, std::slice::ChunksExact<'b, u8>), SlotError> {
+        number: impl Fn(&'b [u8]) -> T,
+    ) -> Result<(Vector<T>, usize), SlotError> {
         let bad = |why| SlotError::from(RlweError::Bytes { what: "a ciphertext's twin", why });
         let level = usize::from(*bytes.first().ok_or(bad("it ends too early"))?);
         if level == 0 || level >= self.payload_bytes.len() {
@@ -79,14 +82,12 @@ impl Shape {
             bytes.split_at_checked(self.payload_bytes(level, fresh)).ok_or(bad("it ends too early"))?;
         *bytes = rest;
         let numbers = payload.get(1..1 + width * self.slots).ok_or(bad("it is too short"))?;
-        Ok((level, numbers.chunks_exact(width.max(1))))
+        let numbers: Vec<_> = numbers.chunks_exact(width.max(1)).collect();
+        let last = numbers.last().copied().unwrap_or_default();
+        let head = numbers.iter().rposition(|number| *number != last).map_or(0, |before| before + 1);
+        let head = numbers[..head].iter().copied().map(&number).collect();
+        Ok((Vector { head, rest: number(last) }, level))
     }
-}
-
-/// Vectors by slot, rotated to the left within rows.
-fn rotated<T: Clone>(slots: &[T], row: usize, steps: i64) -> Vec<T> {
-    let by = usize::try_from(steps.rem_euclid(i64::try_from(row).unwrap_or(i64::MAX))).unwrap_or(0);
-    slots.chunks(row).flat_map(|row| [&row[by..], &row[..by]].concat()).collect()
 }
 
 /// The methods of an engine that are those of its shape.
@@ -157,14 +158,15 @@ impl Integers {
         usize::try_from(self.modulus.bits() / 8 + 1).unwrap_or(usize::MAX)
     }
 
-    fn of_slots(&self, level: usize, slot: impl Fn(usize) -> BigInt + Sync) -> (Vec<BigInt>, usize) {
-        ((0..self.shape.slots).into_par_iter().map(|index| self.reduce(slot(index))).collect(), level)
+    /// Slots by their number, those from `head` on alike.
+    fn of_slots(&self, head: usize, slot: impl Fn(usize) -> BigInt + Sync) -> Vector<BigInt> {
+        Vector::from_fn(head, |index| self.reduce(slot(index)))
     }
 }
 
 impl Engine for Integers {
     /// The slots and the level.
-    type Payload = (Vec<BigInt>, usize);
+    type Payload = (Vector<BigInt>, usize);
     type Number = Fixed;
     type Secret = ();
     /// How many rotations have keys.
@@ -179,17 +181,15 @@ impl Engine for Integers {
         scale: f64,
         _randomness: &Stream,
     ) -> Result<Self::Payload, SlotError> {
-        let mut slots = values
-            .iter()
-            .map(|value| Ok(self.reduce(integer(*value, scale)?)))
-            .collect::<Result<Vec<_>, SlotError>>()?;
-        slots.resize(self.shape.slots, BigInt::ZERO);
-        Ok((slots, self.shape.payload_bytes.len() - 1))
+        let number = |value: &f64| Ok(self.reduce(integer(*value, scale)?));
+        let head = values.iter().map(number).collect::<Result<Vec<_>, SlotError>>()?;
+        Ok((Vector { head, rest: BigInt::ZERO }, self.shape.payload_bytes.len() - 1))
     }
 
     fn decrypt(&self, _secret: &(), (slots, _): &Self::Payload, scale: f64) -> Result<Vec<Fixed>, SlotError> {
         let scale = fraction_bits(scale)?;
-        Ok(slots.iter().map(|slot| Fixed { mantissa: slot.clone(), scale }).collect())
+        let number = |slot: &BigInt| Fixed { mantissa: slot.clone(), scale };
+        Ok(slots.all(self.shape.slots).map(number).collect())
     }
 
     fn drop_to(&self, (slots, _): &Self::Payload, level: usize) -> Result<Self::Payload, SlotError> {
@@ -205,9 +205,9 @@ impl Engine for Integers {
             terms.iter().map(|term| integer(term.weight, term.scale)).collect::<Result<Vec<_>, _>>()?;
         let level = terms.first().map_or(0, |term| term.payload.1);
         let sum = |slot: usize| {
-            terms.iter().zip(&integers).map(|(term, integer)| &term.payload.0[slot] * integer).sum()
+            terms.iter().zip(&integers).map(|(term, integer)| term.payload.0.get(slot) * integer).sum()
         };
-        Ok(self.of_slots(level, sum))
+        Ok((self.of_slots(vector::head(terms.iter().map(|term| &term.payload.0)), sum), level))
     }
 
     fn add_constant(
@@ -217,7 +217,7 @@ impl Engine for Integers {
         scale: f64,
     ) -> Result<Self::Payload, SlotError> {
         let integer = integer(value, scale)?;
-        Ok(self.of_slots(*level, |slot| &slots[slot] + &integer))
+        Ok((slots.map(|slot| self.reduce(slot + &integer)), *level))
     }
 
     fn dot(
@@ -226,8 +226,9 @@ impl Engine for Integers {
         pairs: &[(&Self::Payload, &Self::Payload)],
     ) -> Result<Self::Payload, SlotError> {
         let level = pairs.first().map_or(0, |(left, _)| left.1);
-        Ok(self
-            .of_slots(level, |slot| pairs.iter().map(|(left, right)| &left.0[slot] * &right.0[slot]).sum()))
+        let head = vector::head(pairs.iter().flat_map(|(left, right)| [&left.0, &right.0]));
+        let sum = |slot: usize| pairs.iter().map(|(left, right)| left.0.get(slot) * right.0.get(slot)).sum();
+        Ok((self.of_slots(head, sum), level))
     }
 
     fn square(&self, payload: &Self::Payload) -> Result<Self::Payload, SlotError> {
@@ -245,8 +246,10 @@ impl Engine for Integers {
         scale: f64,
     ) -> Result<Self::Payload, SlotError> {
         let integers = values.iter().map(|value| integer(*value, scale)).collect::<Result<Vec<_>, _>>()?;
-        let product = |slot: usize| integers.get(slot).map_or(BigInt::ZERO, |integer| &slots[slot] * integer);
-        Ok(self.of_slots(*level, product))
+        // Beyond the values there are zeros.
+        let product =
+            |slot: usize| integers.get(slot).map_or(BigInt::ZERO, |integer| slots.get(slot) * integer);
+        Ok((self.of_slots(integers.len(), product), *level))
     }
 
     fn rotate(
@@ -255,7 +258,8 @@ impl Engine for Integers {
         (slots, level): &Self::Payload,
         steps: &[i64],
     ) -> Result<Vec<Self::Payload>, SlotError> {
-        Ok(steps.iter().map(|steps| (rotated(slots, self.shape.row, *steps), *level)).collect())
+        let rotated = |steps: &i64| (slots.rotated(self.shape.slots, self.shape.row, *steps), *level);
+        Ok(steps.iter().map(rotated).collect())
     }
 
     fn write(&self, (slots, _): &Self::Payload, level: usize, fresh: bool, out: &mut Vec<u8>) {
@@ -264,12 +268,12 @@ impl Engine for Integers {
             bytes.resize(self.width(), 0);
             bytes
         };
-        self.shape.write(level, fresh, slots.iter().map(number), out);
+        self.shape.write(level, fresh, &slots.map(number), out);
     }
 
     fn read(&self, bytes: &mut &[u8], fresh: bool) -> Result<(Self::Payload, usize), SlotError> {
-        let (level, numbers) = self.shape.read(bytes, fresh, self.width())?;
-        let slots = numbers.map(|number| centred(&BigUint::from_bytes_le(number), &self.modulus)).collect();
+        let number = |bytes: &[u8]| centred(&BigUint::from_bytes_le(bytes), &self.modulus);
+        let (slots, level) = self.shape.read(bytes, fresh, self.width(), number)?;
         Ok(((slots, level), level))
     }
 }
@@ -309,7 +313,7 @@ impl Reals {
 
 impl Engine for Reals {
     /// The slots and the level.
-    type Payload = (Vec<f64>, usize);
+    type Payload = (Vector<f64>, usize);
     type Number = f64;
     type Secret = ();
     /// How many rotations have keys.
@@ -324,13 +328,11 @@ impl Engine for Reals {
         _scale: f64,
         _randomness: &Stream,
     ) -> Result<Self::Payload, SlotError> {
-        let mut slots = values.to_vec();
-        slots.resize(self.shape.slots, 0.0);
-        Ok((slots, self.shape.payload_bytes.len() - 1))
+        Ok((Vector { head: values.to_vec(), rest: 0.0 }, self.shape.payload_bytes.len() - 1))
     }
 
     fn decrypt(&self, _secret: &(), (slots, _): &Self::Payload, _scale: f64) -> Result<Vec<f64>, SlotError> {
-        Ok(slots.clone())
+        Ok(slots.all(self.shape.slots).copied().collect())
     }
 
     fn drop_to(&self, (slots, _): &Self::Payload, level: usize) -> Result<Self::Payload, SlotError> {
@@ -342,12 +344,12 @@ impl Engine for Reals {
     }
 
     fn combine(&self, terms: &[Term<'_, Self::Payload>], _raw: f64) -> Result<Self::Payload, SlotError> {
-        let mut sum = vec![0.0; self.shape.slots];
+        let mut sum = Sum::of(vector::head(terms.iter().map(|term| &term.payload.0)));
         for Term { payload: (slots, _), weight, scale } in terms {
             let weight = self.round(*weight, *scale);
-            sum.iter_mut().zip(slots).for_each(|(sum, slot)| *sum += slot * weight);
+            sum.add(slots, |slot| slot * weight);
         }
-        Ok((sum, terms.first().map_or(0, |term| term.payload.1)))
+        Ok((sum.vector(), terms.first().map_or(0, |term| term.payload.1)))
     }
 
     fn add_constant(
@@ -357,7 +359,7 @@ impl Engine for Reals {
         scale: f64,
     ) -> Result<Self::Payload, SlotError> {
         let value = self.round(value, scale);
-        Ok((slots.iter().map(|slot| slot + value).collect(), *level))
+        Ok((slots.map(|slot| slot + value), *level))
     }
 
     fn dot(
@@ -365,11 +367,12 @@ impl Engine for Reals {
         _evaluation: &usize,
         pairs: &[(&Self::Payload, &Self::Payload)],
     ) -> Result<Self::Payload, SlotError> {
-        let mut sums = vec![0.0; self.shape.slots];
+        let head = vector::head(pairs.iter().flat_map(|(left, right)| [&left.0, &right.0]));
+        let mut sum = Sum::of(head);
         for (left, right) in pairs {
-            sums.iter_mut().zip(left.0.iter().zip(&right.0)).for_each(|(sum, (a, b))| *sum += a * b);
+            sum.add_product(&left.0, &right.0);
         }
-        Ok((sums, pairs.first().map_or(0, |(left, _)| left.1)))
+        Ok((sum.vector(), pairs.first().map_or(0, |(left, _)| left.1)))
     }
 
     fn square(&self, payload: &Self::Payload) -> Result<Self::Payload, SlotError> {
@@ -386,8 +389,9 @@ impl Engine for Reals {
         values: &[f64],
         _scale: f64,
     ) -> Result<Self::Payload, SlotError> {
-        let values = values.iter().copied().chain(std::iter::repeat(0.0));
-        Ok((slots.iter().zip(values).map(|(slot, value)| slot * value).collect(), *level))
+        // Beyond the values there are zeros.
+        let head = values.iter().enumerate().map(|(slot, value)| slots.get(slot) * value).collect();
+        Ok((Vector { head, rest: 0.0 }, *level))
     }
 
     fn rotate(
@@ -396,17 +400,18 @@ impl Engine for Reals {
         (slots, level): &Self::Payload,
         steps: &[i64],
     ) -> Result<Vec<Self::Payload>, SlotError> {
-        Ok(steps.iter().map(|steps| (rotated(slots, self.shape.row, *steps), *level)).collect())
+        let rotated = |steps: &i64| (slots.rotated(self.shape.slots, self.shape.row, *steps), *level);
+        Ok(steps.iter().map(rotated).collect())
     }
 
     fn write(&self, (slots, _): &Self::Payload, level: usize, fresh: bool, out: &mut Vec<u8>) {
-        self.shape.write(level, fresh, slots.iter().map(|slot| slot.to_le_bytes().to_vec()), out);
+        self.shape.write(level, fresh, &slots.map(|slot| slot.to_le_bytes().to_vec()), out);
     }
 
     fn read(&self, bytes: &mut &[u8], fresh: bool) -> Result<(Self::Payload, usize), SlotError> {
-        let (level, numbers) = self.shape.read(bytes, fresh, 8)?;
         let number = |bytes: &[u8]| bytes.try_into().map_or(f64::NAN, f64::from_le_bytes);
-        Ok(((numbers.map(number).collect(), level), level))
+        let (slots, level) = self.shape.read(bytes, fresh, 8, number)?;
+        Ok(((slots, level), level))
     }
 }
 
@@ -487,11 +492,11 @@ impl Engine for Dry {
     }
 
     fn write(&self, (): &(), level: usize, fresh: bool, out: &mut Vec<u8>) {
-        self.shape.write(level, fresh, std::iter::empty(), out);
+        self.shape.write(level, fresh, &Vector { head: Vec::new(), rest: Vec::new() }, out);
     }
 
     fn read(&self, bytes: &mut &[u8], fresh: bool) -> Result<((), usize), SlotError> {
-        let (level, _) = self.shape.read(bytes, fresh, 0)?;
+        let (_, level) = self.shape.read(bytes, fresh, 0, |_| ())?;
         Ok(((), level))
     }
 }

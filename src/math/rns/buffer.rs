@@ -14,8 +14,8 @@ use zeroize::Zeroize;
 
 /// Numbers from which on a buffer is worth keeping.
 const LEAST: usize = 1 << 12;
-/// Most numbers on the shelf: 64 MiB.
-const MOST: usize = 1 << 23;
+/// Most numbers on the shelf: 256 MiB, the ciphertexts of a layer or two.
+const MOST: usize = 1 << 25;
 
 /// Bytes of a line of the cache, and of a vector.
 const LINE: usize = 64;
@@ -41,15 +41,17 @@ impl Shelf {
     }
 
     fn give(&mut self, vector: Vec<u64>) {
-        if self.held + vector.len() > MOST {
-            // Of sizes that are perhaps no longer asked for.
-            self.vectors.clear();
-            self.held = 0;
+        let length = vector.len();
+        if length > MOST {
+            return;
         }
-        if vector.len() <= MOST {
-            self.held += vector.len();
-            self.vectors.entry(vector.len()).or_default().push(vector);
+        while self.held + length > MOST {
+            // Others are of sizes that are perhaps no longer asked for; of this one there are enough.
+            let Some(other) = self.vectors.keys().copied().find(|size| *size != length) else { return };
+            self.held -= self.vectors.remove(&other).map_or(0, |vectors| other * vectors.len());
         }
+        self.held += length;
+        self.vectors.entry(length).or_default().push(vector);
     }
 }
 
@@ -189,15 +191,19 @@ mod tests {
         let mut shelf = Shelf { held: 0, vectors: BTreeMap::new() };
         shelf.give(vec![0; MOST + 1]);
         assert_eq!(shelf.held, 0);
-        for _ in 0..9 {
+        shelf.give(vec![0; MOST / 4]);
+        for given in 1..=9 {
             shelf.give(vec![0; MOST / 8]);
             let sizes = shelf.vectors.iter().map(|(size, vectors)| size * vectors.len());
             assert_eq!(sizes.sum::<usize>(), shelf.held);
-            assert!(shelf.held <= MOST);
+            // The other size goes when there is no more room for it, and then what comes.
+            assert_eq!(
+                shelf.held,
+                if given <= 6 { MOST / 4 + given * MOST / 8 } else { given.min(8) * MOST / 8 }
+            );
         }
-        assert_eq!(shelf.held, MOST / 8);
         assert!(shelf.take(MOST / 16).is_none());
         assert!(shelf.take(MOST / 8).is_some());
-        assert_eq!(shelf.held, 0);
+        assert_eq!(shelf.held, MOST / 8 * 7);
     }
 }
