@@ -26,7 +26,7 @@ use std::{
 use rayon::prelude::*;
 use thiserror::Error;
 
-pub use clear::{Dry, Integers, Reals};
+pub use clear::{Dry, Integers, Reals, Vector};
 pub use matrix::{VolleyRevolver, matrix_steps};
 pub use ring::{Approximate, Exact};
 pub use rules::{Rules, State};

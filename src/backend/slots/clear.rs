@@ -5,7 +5,8 @@ mod vector;
 use num_bigint::{BigInt, BigUint};
 use num_integer::Integer;
 
-use self::vector::{Sum, Vector};
+use self::vector::Sum;
+pub use self::vector::Vector;
 use super::{
     Engine, Rules, SlotError, Term,
     ring::{fraction_bits, integer},

@@ -244,7 +244,7 @@ fn seconds<P: Sync, T: Send>(
         // As in circuits, whose results come and go: what the last round made gives the next one its memory.
         before = made;
         if rounds.is_empty() {
-            times = ((ROUND_SECONDS / round) as usize).clamp(1, MOST);
+            times = (1..MOST).rfind(|times| *times as f64 * round <= ROUND_SECONDS).unwrap_or(1);
         }
         rounds.push(round);
     }

@@ -8,28 +8,28 @@ use rayon::prelude::*;
 /// As many slots as an engine has: the first ones, and what all others hold.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Vector<T> {
-    pub head: Vec<T>,
-    pub rest: T,
+    pub(super) head: Vec<T>,
+    pub(super) rest: T,
 }
 
 impl<T: Clone + PartialEq> Vector<T> {
     /// A slot; beyond the head they are alike.
-    pub fn get(&self, slot: usize) -> &T {
+    pub(super) fn get(&self, slot: usize) -> &T {
         self.head.get(slot).unwrap_or(&self.rest)
     }
 
     /// All slots.
-    pub fn all(&self, slots: usize) -> impl Iterator<Item = &T> {
+    pub(super) fn all(&self, slots: usize) -> impl Iterator<Item = &T> {
         self.head.iter().chain(std::iter::repeat(&self.rest)).take(slots)
     }
 
     /// Every slot by a function that takes slots with the same contents to the same.
-    pub fn map<U>(&self, function: impl Fn(&T) -> U) -> Vector<U> {
+    pub(super) fn map<U>(&self, function: impl Fn(&T) -> U) -> Vector<U> {
         Vector { head: self.head.iter().map(&function).collect(), rest: function(&self.rest) }
     }
 
     /// Slots rotated to the left within rows.
-    pub fn rotated(&self, slots: usize, row: usize, steps: i64) -> Self {
+    pub(super) fn rotated(&self, slots: usize, row: usize, steps: i64) -> Self {
         if self.head.is_empty() {
             return self.clone();
         }
@@ -42,36 +42,38 @@ impl<T: Clone + PartialEq> Vector<T> {
 
 impl<T: Send> Vector<T> {
     /// Slots by their number; those from `head` on are alike.
-    pub fn from_fn(head: usize, slot: impl Fn(usize) -> T + Sync) -> Self {
+    pub(super) fn from_fn(head: usize, slot: impl Fn(usize) -> T + Sync) -> Self {
         Self { head: (0..head).into_par_iter().map(&slot).collect(), rest: slot(head) }
     }
 }
 
 /// The longest head.
-pub fn head<'v, T: 'v>(vectors: impl IntoIterator<Item = &'v Vector<T>>) -> usize {
+pub(super) fn head<'v, T: 'v>(vectors: impl IntoIterator<Item = &'v Vector<T>>) -> usize {
     vectors.into_iter().map(|vector| vector.head.len()).max().unwrap_or(0)
 }
 
 /// A sum of vectors, term by term.
-pub struct Sum {
+pub(super) struct Sum {
     /// Slots of the longest head, and one for all others.
     slots: Vec<f64>,
 }
 
 impl Sum {
     /// Of vectors with heads of so many slots at most.
-    pub fn of(head: usize) -> Self {
+    pub(super) fn of(head: usize) -> Self {
         Self { slots: vec![0.0; head + 1] }
     }
 
-    pub fn add(&mut self, vector: &Vector<f64>, term: impl Fn(f64) -> f64) {
+    pub(super) fn add(&mut self, vector: &Vector<f64>, term: impl Fn(f64) -> f64) {
         let (own, beyond) = self.slots.split_at_mut(vector.head.len());
         own.iter_mut().zip(&vector.head).for_each(|(sum, slot)| *sum += term(*slot));
         let rest = term(vector.rest);
-        beyond.iter_mut().for_each(|sum| *sum += rest);
+        for sum in beyond {
+            *sum += rest;
+        }
     }
 
-    pub fn add_product(&mut self, left: &Vector<f64>, right: &Vector<f64>) {
+    pub(super) fn add_product(&mut self, left: &Vector<f64>, right: &Vector<f64>) {
         let (long, short) = if left.head.len() < right.head.len() { (right, left) } else { (left, right) };
         let (both, more) = long.head.split_at(short.head.len());
         let (own, beyond) = self.slots.split_at_mut(both.len());
@@ -79,10 +81,12 @@ impl Sum {
         let (own, beyond) = beyond.split_at_mut(more.len());
         own.iter_mut().zip(more).for_each(|(sum, slot)| *sum += slot * short.rest);
         let rest = long.rest * short.rest;
-        beyond.iter_mut().for_each(|sum| *sum += rest);
+        for sum in beyond {
+            *sum += rest;
+        }
     }
 
-    pub fn vector(mut self) -> Vector<f64> {
+    pub(super) fn vector(mut self) -> Vector<f64> {
         let rest = self.slots.pop().unwrap_or_default();
         Vector { head: self.slots, rest }
     }
