@@ -26,10 +26,10 @@ const TIMES: usize = 2;
 /// Rotations of one ciphertext after the other, each with a key of its own, as in sums over slots: keys do not stay in the caches.
 const STEPS: [i64; 4] = [1, 2, 4, 8];
 /// How often that is repeated at least, and for how long.
-const ROUNDS: usize = 4;
+const ROUNDS: usize = 2;
 const SECONDS: f64 = 0.02;
 /// How often all operations are measured, one after the other: a machine that others use is slow for a while, and then all of it is.
-const PASSES: usize = 5;
+const PASSES: usize = 3;
 /// One time takes about so long: waking a thread is no part of what circuits do to a hundred ciphertexts. What it makes is kept, so that there is a limit.
 const ROUND_SECONDS: f64 = 0.01;
 const MOST: usize = 16;
@@ -235,22 +235,20 @@ fn seconds<P: Sync, T: Send>(
     work: impl Fn(&P, usize) -> Result<T, SlotError> + Sync,
 ) -> Result<f64, SlotError> {
     let (mut rounds, begin) = (Vec::new(), Instant::now());
-    let (mut times, mut before) = (1, Vec::new());
+    let mut times = 1;
     while rounds.len() < ROUNDS || begin.elapsed().as_secs_f64() < SECONDS {
         let start = Instant::now();
         let items = (0..all.len() * times).into_par_iter().map(|index| (&all[index % all.len()], index));
         let made = items.map(|(one, index)| work(one, index)).collect::<Result<Vec<T>, _>>()?;
         let round = start.elapsed().as_secs_f64() / times as f64;
-        // As in circuits, whose results come and go: what the last round made gives the next one its memory.
-        before = made;
+        drop(made);
         if rounds.is_empty() {
             times = (1..MOST).rfind(|times| *times as f64 * round <= ROUND_SECONDS).unwrap_or(1);
         }
         rounds.push(round);
     }
-    drop(before);
-    // The first two rounds take memory that later ones find again.
-    Ok(rounds[2..].iter().sum::<f64>() / (rounds.len() - 2) as f64)
+    // The first round takes memory that later ones find again.
+    Ok(rounds[1..].iter().sum::<f64>() / (rounds.len() - 1) as f64)
 }
 
 fn median(seconds: &mut [f64]) -> f64 {
@@ -264,7 +262,7 @@ fn seconds_of_byte(size: usize) -> f64 {
     let mut client = Link::new(Box::new(near), true, None);
     let mut server = Link::new(Box::new(far), false, None);
     let parts = [vec![0; size / 2], vec![0; size / 2]];
-    let mut rounds: [f64; ROUNDS] = std::array::from_fn(|_| {
+    let mut rounds: [f64; PASSES] = std::array::from_fn(|_| {
         let start = Instant::now();
         let message = Message::new(Kind::Activations, parts.concat());
         // A pipe between two ends that are both here cannot fail.
