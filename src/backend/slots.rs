@@ -12,6 +12,7 @@
 #![expect(clippy::needless_pass_by_value, reason = "a view of an array is a reference already")]
 
 mod clear;
+mod engine;
 mod matrix;
 mod polynomial;
 mod ring;
@@ -24,211 +25,18 @@ use std::{
 };
 
 use rayon::prelude::*;
-use thiserror::Error;
 
 pub use clear::{Dry, Integers, Reals, Vector};
+pub use engine::{Engine, SlotError, Term};
 pub use matrix::{VolleyRevolver, matrix_steps};
 pub use ring::{Approximate, Exact};
 pub use rules::{Rules, State};
 
 use crate::{
-    backend::{BackendError, Meter, Number, Operation},
+    backend::{Meter, Operation},
     math::stream::Stream,
     network::{Linear, Row},
-    scheme::{encoding::EncodingError, rlwe::RlweError},
 };
-
-/// What cannot be computed on slots, and why.
-#[derive(Debug, Clone, PartialEq, Error)]
-#[non_exhaustive]
-pub enum SlotError {
-    /// The scheme refused.
-    #[error(transparent)]
-    Scheme(#[from] RlweError),
-    /// A number does not fit its encoding.
-    #[error(transparent)]
-    Encoding(#[from] EncodingError),
-    /// Numbers that would wrap around the plaintext modulus.
-    #[error("{operation} gives numbers of {needed:.1} bits, the plaintext modulus holds {available:.1}")]
-    Wrapped {
-        /// What was asked for.
-        operation: &'static str,
-        /// log2 of the greatest.
-        needed: f64,
-        /// log2 of half of the modulus.
-        available: f64,
-    },
-    /// Numbers without a bound.
-    #[error("{operation} gives numbers without a bound")]
-    Unbounded {
-        /// What was asked for.
-        operation: &'static str,
-    },
-    /// A number above the magnitude that was promised.
-    #[error("number {index} is {value}; its magnitude may be {most} at most")]
-    Magnitude {
-        /// Position.
-        index: usize,
-        /// The number.
-        value: f64,
-        /// Greatest magnitude.
-        most: f64,
-    },
-    /// Weights beyond what was promised.
-    #[error("row {row}: the magnitudes of weights and bias sum to {found}, at most {most} were promised")]
-    Norm {
-        /// Which.
-        row: usize,
-        /// The sum.
-        found: f64,
-        /// Greatest sum.
-        most: f64,
-    },
-    /// A sum of nothing.
-    #[error("a sum without terms")]
-    Empty,
-    /// Vectors of a length that does not fit.
-    #[error("{what} of {found}, expected {expected}")]
-    Length {
-        /// What has the length.
-        what: &'static str,
-        /// As found.
-        found: usize,
-        /// As needed.
-        expected: usize,
-    },
-    /// A ciphertext at another level than the circuit has here.
-    #[error("a ciphertext of level {found}, expected {expected}")]
-    Level {
-        /// As found.
-        found: usize,
-        /// As needed.
-        expected: usize,
-    },
-    /// The user asked to stop.
-    #[error("interrupted")]
-    Interrupted,
-}
-
-/// Arithmetic on payloads; what is known of them is kept in [`Slots`].
-pub trait Engine: Send + Sync + 'static {
-    /// What stands for a vector of numbers.
-    type Payload: Clone + Send + Sync;
-    /// A number as its owner sees it.
-    type Number: Number;
-    /// What encrypts and decrypts.
-    type Secret: Send + Sync;
-    /// What a server is given to multiply and rotate.
-    type Evaluation: Send + Sync;
-
-    /// The rules of the parameters.
-    fn rules(&self) -> &Rules;
-    /// Numbers that one payload holds.
-    fn slots(&self) -> usize;
-    /// Numbers that rotate together.
-    fn row(&self) -> usize;
-    /// Fresh keys, with those for rotations by these numbers of steps.
-    fn generate(
-        &self,
-        steps: &[i64],
-        randomness: &Stream,
-    ) -> Result<(Self::Secret, Self::Evaluation), SlotError>;
-    /// Protects numbers at a scale; slots beyond them hold zeros.
-    fn encrypt(
-        &self,
-        secret: &Self::Secret,
-        values: &[f64],
-        scale: f64,
-        randomness: &Stream,
-    ) -> Result<Self::Payload, SlotError>;
-    /// Opens all slots.
-    fn decrypt(
-        &self,
-        secret: &Self::Secret,
-        payload: &Self::Payload,
-        scale: f64,
-    ) -> Result<Vec<Self::Number>, SlotError>;
-    /// The same numbers with fewer primes.
-    fn drop_to(&self, payload: &Self::Payload, level: usize) -> Result<Self::Payload, SlotError>;
-    /// Divided by the last prime, with the scale.
-    fn rescale(&self, payload: &Self::Payload) -> Result<Self::Payload, SlotError>;
-    /// The sum of products with numbers that are rounded at a scale each; `raw` is the scale of all products.
-    fn combine(&self, terms: &[Term<'_, Self::Payload>], raw: f64) -> Result<Self::Payload, SlotError>;
-    /// Rows of such sums with a bias each, which is rounded at the scale of all products: every input has a scale for its weights.
-    /// Engines may do better than one sum after another.
-    fn layer(
-        &self,
-        inputs: &[&Self::Payload],
-        scales: &[f64],
-        rows: &[Row],
-        raw: f64,
-    ) -> Result<Vec<Self::Payload>, SlotError> {
-        let row = |Row { terms, bias }: &Row| {
-            let term = |&(at, weight): &(usize, f64)| Term { payload: inputs[at], weight, scale: scales[at] };
-            let sum = self.combine(&terms.iter().map(term).collect::<Vec<_>>(), raw)?;
-            self.add_constant(&sum, *bias, raw)
-        };
-        rows.par_iter().map(row).collect()
-    }
-    /// The sum with a number at the payload's scale.
-    fn add_constant(
-        &self,
-        payload: &Self::Payload,
-        value: f64,
-        scale: f64,
-    ) -> Result<Self::Payload, SlotError>;
-    /// The sum of products, slot by slot; relinearised once.
-    fn dot(
-        &self,
-        evaluation: &Self::Evaluation,
-        pairs: &[(&Self::Payload, &Self::Payload)],
-    ) -> Result<Self::Payload, SlotError>;
-    /// The square, slot by slot, that is yet to be relinearised.
-    fn square(&self, payload: &Self::Payload) -> Result<Self::Payload, SlotError>;
-    /// What was computed from squares, as short as other payloads again.
-    fn relinearise(
-        &self,
-        evaluation: &Self::Evaluation,
-        payload: &Self::Payload,
-    ) -> Result<Self::Payload, SlotError>;
-    /// The product with numbers at a scale, slot by slot.
-    fn multiply_vector(
-        &self,
-        payload: &Self::Payload,
-        values: &[f64],
-        scale: f64,
-    ) -> Result<Self::Payload, SlotError>;
-    /// Rotations to the left, of every row.
-    fn rotate(
-        &self,
-        evaluation: &Self::Evaluation,
-        payload: &Self::Payload,
-        steps: &[i64],
-    ) -> Result<Vec<Self::Payload>, SlotError>;
-    /// Bytes of written keys for multiplications and so many rotations.
-    fn evaluation_bytes(&self, rotations: usize) -> usize;
-    /// Bytes of a written payload of a level; fresh ones are shorter.
-    fn payload_bytes(&self, level: usize, fresh: bool) -> usize;
-    /// Writes keys.
-    fn write_evaluation(&self, evaluation: &Self::Evaluation) -> Vec<u8>;
-    /// Reads and checks keys.
-    fn read_evaluation(&self, bytes: &[u8]) -> Result<Self::Evaluation, SlotError>;
-    /// Writes a payload of a level.
-    fn write(&self, payload: &Self::Payload, level: usize, fresh: bool, out: &mut Vec<u8>);
-    /// Reads and checks a payload; also gives its level.
-    fn read(&self, bytes: &mut &[u8], fresh: bool) -> Result<(Self::Payload, usize), SlotError>;
-}
-
-/// A payload, the number that it is multiplied by, and the scale of that number.
-#[derive(Debug)]
-pub struct Term<'p, P> {
-    /// The payload.
-    pub payload: &'p P,
-    /// The number.
-    pub weight: f64,
-    /// Its scale.
-    pub scale: f64,
-}
 
 /// A protected vector with what is known of it.
 #[derive(Debug, Clone)]
@@ -388,7 +196,7 @@ impl<E: Engine> Slots<E> {
     /// The same numbers with fewer primes.
     ///
     /// # Errors
-    /// [`RlweError::Level`] where that is not lower, and where the errors would pass the modulus.
+    /// [`RlweError::Level`](crate::scheme::rlwe::RlweError::Level) where that is not lower, and where the errors would pass the modulus.
     pub fn drop_to<'c>(&self, ciphertext: &'c Of<E>, level: usize) -> Result<Cow<'c, Of<E>>, SlotError> {
         if level == ciphertext.state.level {
             return Ok(Cow::Borrowed(ciphertext));
@@ -418,7 +226,7 @@ impl<E: Engine> Slots<E> {
     /// A sum of products with small integers; all terms have one scale, and the sum has it too.
     ///
     /// # Errors
-    /// [`SlotError::Empty`], [`RlweError::Scale`].
+    /// [`SlotError::Empty`], [`RlweError::Scale`](crate::scheme::rlwe::RlweError::Scale).
     pub fn sum(&self, terms: &[(&Of<E>, i32)]) -> Result<Of<E>, SlotError> {
         let level = terms.iter().map(|(term, _)| term.state.level).min().ok_or(SlotError::Empty)?;
         let known: Vec<_> = terms.iter().map(|(term, integer)| (&term.state, f64::from(*integer))).collect();
@@ -440,7 +248,7 @@ impl<E: Engine> Slots<E> {
     /// A sum of products with numbers, at the scale `target`; it is rescaled where products are. Terms with the weight 0 are left out.
     ///
     /// # Errors
-    /// [`SlotError::Empty`] without terms, [`RlweError::Level`] where the levels are used up.
+    /// [`SlotError::Empty`] without terms, [`RlweError::Level`](crate::scheme::rlwe::RlweError::Level) where the levels are used up.
     pub fn combine(&self, terms: &[(&Of<E>, f64)], target: f64) -> Result<Of<E>, SlotError> {
         let level = terms.iter().map(|(term, _)| term.state.level).min().ok_or(SlotError::Empty)?;
         let terms: Vec<_> =
@@ -493,7 +301,7 @@ impl<E: Engine> Slots<E> {
     /// The sum of products, slot by slot; rescaled where products are. It is relinearised once.
     ///
     /// # Errors
-    /// [`SlotError::Empty`], [`RlweError::Scale`] where products differ in their scale, and those of [`multiply`](Self::multiply).
+    /// [`SlotError::Empty`], [`RlweError::Scale`](crate::scheme::rlwe::RlweError::Scale) where products differ in their scale, and those of [`multiply`](Self::multiply).
     pub fn dot(&self, evaluation: &E::Evaluation, pairs: &[(&Of<E>, &Of<E>)]) -> Result<Of<E>, SlotError> {
         let known: Vec<_> = pairs.iter().map(|(left, right)| (&left.state, &right.state)).collect();
         let state = self.rules().dot(&known)?;
@@ -536,7 +344,7 @@ impl<E: Engine> Slots<E> {
     /// Rotations to the left by several numbers of steps; what they share is computed once.
     ///
     /// # Errors
-    /// [`RlweError::Rotation`] without a key.
+    /// [`RlweError::Rotation`](crate::scheme::rlwe::RlweError::Rotation) without a key.
     pub fn rotate(
         &self,
         evaluation: &E::Evaluation,
@@ -651,15 +459,6 @@ impl<E: Engine> Slots<E> {
             ciphertext = self.rescaled(ciphertext)?;
         }
         Ok(ciphertext)
-    }
-}
-
-impl From<SlotError> for BackendError {
-    fn from(error: SlotError) -> Self {
-        match error {
-            SlotError::Interrupted => Self::Interrupted,
-            error => Self::Slots(error),
-        }
     }
 }
 

@@ -1,33 +1,29 @@
 //! One conversation of client and server: the two sides of every protocol over every arithmetic.
 
+mod refresh_side;
+mod slot_side;
 mod split_side;
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 use std::time::Instant;
 
-use ndarray::{Array2, ArrayView2};
+use ndarray::Array2;
 use serde::{Deserialize, Serialize};
 
-use crate::backend::slots::{Engine, Reals, SlotError, Slots};
-use crate::backend::{Additive, BackendError, Meter, Number, OperationCounts, Plain, Variant};
+use crate::backend::{BackendError, Meter, Number, OperationCounts, Plain, Variant};
 use crate::experiment::plan::System;
-use crate::network::Network;
 use crate::protocol::ProtocolError;
 use crate::protocol::channel::{Channel, pipe};
 use crate::protocol::message::{Kind, Message};
-use crate::protocol::non_interactive::{self, parameters};
 use crate::protocol::refresh;
-use crate::protocol::split;
 use crate::protocol::split::client::Outcome;
 use crate::protocol::transcript::{Chain, Link, Traffic};
 use crate::runner::RunError;
 use crate::runner::cell::{Peer, Prepared};
-use crate::runner::conversation::split_side::SplitSide;
-use crate::runner::watch::{Saved, Watch};
-use crate::scheme::additive::AdditiveScheme;
-use crate::scheme::registry;
-use crate::scheme::twin::Twin;
+use crate::runner::conversation::refresh_side::RefreshSides;
+use crate::runner::conversation::slot_side::SlotSides;
+use crate::runner::conversation::split_side::{SplitSide, SplitSides};
+use crate::runner::watch::Watch;
 
 /// The server's closing words to the harness.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
@@ -153,174 +149,6 @@ trait Side: Send + Sync {
     }
 }
 
-/// A side of the protocol in which the server computes alone.
-struct SlotSide<'a, E> {
-    slots: Slots<E>,
-    protocol: &'a non_interactive::Settings,
-    forecast: &'a non_interactive::Forecast,
-}
-
-impl<E: Engine> Side for SlotSide<'_, E> {
-    fn link(&self, channel: Box<dyn Channel>, is_client: bool) -> Link {
-        Link::new(channel, is_client, Some(self.forecast.ciphertext_bytes))
-    }
-
-    fn drive(&self, prepared: &Prepared, _watch: &Watch, links: &mut [Link]) -> Result<Driven, RunError> {
-        let link = the_one(links)?;
-        let private = prepared.private("client")?;
-        let workload = prepared.workload();
-        let start = Instant::now();
-        let (mut keys_seconds, mut before) = (0.0, Traffic::default());
-        let opened = non_interactive::infer(
-            &self.slots,
-            self.protocol,
-            link,
-            &private,
-            (workload.features.view(), self.forecast.output_scale),
-            |traffic| (keys_seconds, before) = (start.elapsed().as_secs_f64(), traffic),
-        )?;
-        let trace = opened.numbers.iter().filter_map(|number| number.integer().cloned()).collect();
-        let outcome = Outcome { outputs: opened.outputs, trace, ..Outcome::default() };
-        let inference_seconds = start.elapsed().as_secs_f64() - keys_seconds;
-        let slots = self.slots.engine().slots().max(1);
-        let capacity = Some(workload.len().next_multiple_of(slots));
-        let count = workload.len().div_ceil(slots);
-        let classification = Some(Batches { count, traffic: link.traffic().since(&before) });
-        Ok(Driven { outcome, keys_seconds, inference_seconds, capacity, classification, ..Driven::default() })
-    }
-
-    fn serve(
-        &self,
-        prepared: &Prepared,
-        _watch: &Watch,
-        links: &mut [Link],
-    ) -> Result<ServerReport, RunError> {
-        let link = the_one(links)?;
-        non_interactive::serve(&self.slots, self.protocol, link, &prepared.trained)?;
-        Ok(ServerReport { operations: self.counts().by_name(), ..ServerReport::default() })
-    }
-
-    fn counts(&self) -> OperationCounts {
-        self.slots.meter().counts()
-    }
-
-    fn error_bound(&self) -> Option<f64> {
-        // Exact numbers have none.
-        (self.forecast.error > 0.0).then_some(self.forecast.error)
-    }
-
-    fn levels(&self) -> usize {
-        self.forecast.levels
-    }
-}
-
-/// A side of the protocol in which the client refreshes.
-struct RefreshSide<'a, E> {
-    slots: Slots<E>,
-    protocol: &'a refresh::Settings,
-    forecast: &'a refresh::Forecast,
-}
-
-impl<E: Engine> Side for RefreshSide<'_, E> {
-    fn link(&self, channel: Box<dyn Channel>, is_client: bool) -> Link {
-        Link::new(channel, is_client, None)
-    }
-
-    fn drive(&self, prepared: &Prepared, watch: &Watch, links: &mut [Link]) -> Result<Driven, RunError> {
-        let link = the_one(links)?;
-        let private = prepared.private("client")?;
-        let mut driven = Driven::default();
-        let seconds = |start: Instant| start.elapsed().as_secs_f64();
-        let start = Instant::now();
-        let mut client = refresh::Client::connect(&self.slots, self.protocol, self.forecast, link, &private)?;
-        driven.keys_seconds = seconds(start);
-        let start = Instant::now();
-        let weights = |network: &Network| -> Vec<Array2<f64>> {
-            network.dense_layers().map(|layer| layer.weights.clone()).collect()
-        };
-        let mut model = weights(&prepared.trained);
-        if self.protocol.iterations > 0 {
-            let saved = watch.saved();
-            if let Some(saved) = saved {
-                client.resume(&saved.training)?;
-                watch.resume(saved);
-                client.link().resume(saved.traffic, saved.transcript);
-                (driven.keys_seconds, driven.encryption_seconds) = saved.seconds_before;
-            } else {
-                client.send_weights(&views(&weights(&prepared.initial)))?;
-                driven.encryption_seconds = seconds(start);
-            }
-            let (done, before) =
-                saved.as_ref().map_or((0, 0.0), |saved| (saved.training.iterations(), saved.seconds));
-            let started = if saved.is_some() { Instant::now() } else { start };
-            let batches = prepared.training_batches(self.protocol.batch, self.protocol.iterations);
-            for (features, labels) in batches.iter().skip(done) {
-                client.iterate(features.view(), labels)?;
-                watch.save(|phases, server| {
-                    let link = client.link();
-                    let (traffic, transcript) = (link.traffic(), link.chain());
-                    Saved {
-                        training: client.checkpoint(),
-                        traffic,
-                        transcript,
-                        operations: [self.counts(), server].map(|counts| counts.by_name()),
-                        phases,
-                        seconds_before: (driven.keys_seconds, driven.encryption_seconds),
-                        seconds: before + seconds(started),
-                    }
-                })?;
-            }
-            model = client.receive_weights()?;
-            driven.training_seconds = before + seconds(started);
-            driven.weights = model.iter().flatten().copied().collect();
-        }
-        let start = Instant::now();
-        client.send_weights(&views(&model))?;
-        driven.sending_seconds = seconds(start);
-        if self.protocol.iterations == 0 {
-            driven.encryption_seconds = driven.sending_seconds;
-        }
-        let start = Instant::now();
-        client.classify(prepared.workload().features.view())?;
-        driven.inference_seconds = seconds(start);
-        let refresh::Opened { outputs, losses, trace, training, classification } = client.close()?;
-        driven.outcome = Outcome { outputs, losses, trace, ..Outcome::default() };
-        driven.refreshes = Some(if self.protocol.iterations > 0 {
-            [training, classification]
-        } else {
-            [classification, refresh::Refreshes::default()]
-        });
-        Ok(driven)
-    }
-
-    fn serve(
-        &self,
-        prepared: &Prepared,
-        watch: &Watch,
-        links: &mut [Link],
-    ) -> Result<ServerReport, RunError> {
-        let link = the_one(links)?;
-        let samples = prepared.workload().len();
-        let iterations = watch.saved().map_or(0, |saved| saved.training.iterations());
-        let course = refresh::Course { iterations, phases: &watch.phases };
-        refresh::serve(&self.slots, self.protocol, self.forecast, link, samples, &course)?;
-        let phases = (self.protocol.iterations > 0).then(|| watch.phases());
-        Ok(ServerReport { operations: self.counts().by_name(), phases, ..ServerReport::default() })
-    }
-
-    fn counts(&self) -> OperationCounts {
-        self.slots.meter().counts()
-    }
-
-    fn is_approximate(&self) -> bool {
-        self.slots.rules().rescales()
-    }
-}
-
-fn views(weights: &[Array2<f64>]) -> Vec<ArrayView2<'_, f64>> {
-    weights.iter().map(|layer| layer.view()).collect()
-}
-
 /// Something to do with both sides of a cell's conversation.
 trait Visitor {
     type Output;
@@ -351,96 +179,6 @@ fn visit<V: Visitor>(prepared: &Prepared, variant: Variant, visitor: V) -> Resul
             Ok(visited.map_err(ProtocolError::from)?)
         }
         System::Pending { .. } | System::Local(_) => Err(RunError::NoProtocol),
-    }
-}
-
-struct RefreshSides<'a, V> {
-    scheme: &'a refresh::parameters::Planned,
-    protocol: &'a refresh::Settings,
-    samples: usize,
-    variant: Variant,
-    visitor: V,
-}
-
-impl<V: Visitor> RefreshSides<'_, V> {
-    fn over<E: Engine>(self, engine: E, levels: usize) -> Result<V::Output, SlotError> {
-        let protocol = self.protocol;
-        let forecast = &protocol.forecast(&engine, levels, &self.scheme.schedules, self.samples)?;
-        let engine = Arc::new(engine);
-        let make = |meter| RefreshSide { slots: Slots::new(Arc::clone(&engine), meter), protocol, forecast };
-        Ok(self.visitor.visit(make))
-    }
-}
-
-impl<V: Visitor> parameters::Visitor for RefreshSides<'_, V> {
-    type Output = Result<V::Output, SlotError>;
-
-    fn visit<E: Engine, T: Engine<Number = E::Number>>(
-        self,
-        engine: E,
-        twin: T,
-        levels: usize,
-    ) -> Self::Output {
-        match self.variant {
-            Variant::Plain => self.over(Reals::like(&engine), 1),
-            Variant::Simulated => self.over(twin, levels),
-            Variant::Encrypted => self.over(engine, levels),
-        }
-    }
-}
-
-struct SplitSides<'a, V> {
-    scheme: &'a registry::Parameters,
-    protocol: &'a split::Settings,
-    encrypted: bool,
-    visitor: V,
-}
-
-impl<V: Visitor> registry::Visitor for SplitSides<'_, V> {
-    type Output = V::Output;
-
-    fn visit<S: AdditiveScheme + Clone>(self, scheme: S) -> V::Output {
-        let protocol = self.protocol;
-        if self.encrypted {
-            return self
-                .visitor
-                .visit(|meter| SplitSide { backend: Additive::new(scheme.clone(), meter), protocol });
-        }
-        let twin = Twin::of(&scheme, self.scheme.plaintext_bits());
-        self.visitor.visit(|meter| SplitSide { backend: Additive::new(twin.clone(), meter), protocol })
-    }
-}
-
-struct SlotSides<'a, V> {
-    protocol: &'a non_interactive::Settings,
-    samples: usize,
-    variant: Variant,
-    visitor: V,
-}
-
-impl<V: Visitor> SlotSides<'_, V> {
-    fn over<E: Engine>(self, engine: E, levels: usize) -> Result<V::Output, SlotError> {
-        let forecast = &self.protocol.forecast(&engine, levels, self.samples)?;
-        let (engine, protocol) = (Arc::new(engine), self.protocol);
-        let make = |meter| SlotSide { slots: Slots::new(Arc::clone(&engine), meter), protocol, forecast };
-        Ok(self.visitor.visit(make))
-    }
-}
-
-impl<V: Visitor> parameters::Visitor for SlotSides<'_, V> {
-    type Output = Result<V::Output, SlotError>;
-
-    fn visit<E: Engine, T: Engine<Number = E::Number>>(
-        self,
-        engine: E,
-        twin: T,
-        levels: usize,
-    ) -> Self::Output {
-        match self.variant {
-            Variant::Plain => self.over(Reals::exact(engine.slots()), 1),
-            Variant::Simulated => self.over(twin, levels),
-            Variant::Encrypted => self.over(engine, levels),
-        }
     }
 }
 

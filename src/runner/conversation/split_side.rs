@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use num_bigint::BigInt;
 
-use crate::backend::{Backend, Number, OperationCounts};
+use crate::backend::{Additive, Backend, Number, OperationCounts};
 use crate::protocol::ProtocolError;
 use crate::protocol::channel::Channel;
 use crate::protocol::split;
@@ -13,8 +13,11 @@ use crate::protocol::split::server::{Layer, Server};
 use crate::protocol::transcript::Link;
 use crate::runner::RunError;
 use crate::runner::cell::Prepared;
-use crate::runner::conversation::{Batches, Driven, ServerReport, Side};
+use crate::runner::conversation::{Batches, Driven, ServerReport, Side, Visitor};
 use crate::runner::watch::Watch;
+use crate::scheme::additive::AdditiveScheme;
+use crate::scheme::registry;
+use crate::scheme::twin::Twin;
 
 /// A side of the split protocol.
 pub(super) struct SplitSide<'a, B> {
@@ -122,4 +125,27 @@ fn train<B: Backend>(
         }
     }
     Ok(())
+}
+
+/// Makes such sides of the encrypted variant, or of the simulated one.
+pub(super) struct SplitSides<'a, V> {
+    pub(super) scheme: &'a registry::Parameters,
+    pub(super) protocol: &'a split::Settings,
+    pub(super) encrypted: bool,
+    pub(super) visitor: V,
+}
+
+impl<V: Visitor> registry::Visitor for SplitSides<'_, V> {
+    type Output = V::Output;
+
+    fn visit<S: AdditiveScheme + Clone>(self, scheme: S) -> V::Output {
+        let protocol = self.protocol;
+        if self.encrypted {
+            return self
+                .visitor
+                .visit(|meter| SplitSide { backend: Additive::new(scheme.clone(), meter), protocol });
+        }
+        let twin = Twin::of(&scheme, self.scheme.plaintext_bits());
+        self.visitor.visit(|meter| SplitSide { backend: Additive::new(twin.clone(), meter), protocol })
+    }
 }

@@ -51,6 +51,8 @@ pub struct SlotCosts {
 /// What was measured.
 type Known = Vec<(Lattice, bool, Work, SlotCosts)>;
 static MEASURED: OnceLock<Mutex<Known>> = OnceLock::new();
+/// Of a byte in messages of these sizes: no scheme has a part in it.
+static WAY: OnceLock<[f64; MESSAGES.len()]> = OnceLock::new();
 
 impl SlotCosts {
     /// Measures, or remembers, the costs of what a circuit takes: whether it multiplies by known numbers in whole layers.
@@ -131,7 +133,7 @@ impl Visitor for Measure<'_> {
         let (per_byte, secret, evaluation) = made()?;
         let mut costs = SlotCosts {
             keys: per_byte,
-            bytes: MESSAGES.map(|size| seconds_of_byte(1 << size)),
+            bytes: *WAY.get_or_init(|| MESSAGES.map(|size| seconds_of_byte(1 << size))),
             ..SlotCosts::default()
         };
         let scale = 1024.0;
@@ -272,4 +274,42 @@ fn seconds_of_byte(size: usize) -> f64 {
         seconds / size as f64
     });
     median(&mut rounds)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn traffic(messages: u64, bytes: u64) -> Traffic {
+        Traffic { messages_up: messages, bytes_up: bytes, ..Traffic::default() }
+    }
+
+    #[test]
+    fn a_byte_costs_what_it_costs_in_messages_of_its_size() {
+        let costs = SlotCosts { bytes: [1.0, 2.0, 3.0, 4.0], ..SlotCosts::default() };
+        let way = |messages, bytes| costs.way(&traffic(messages, bytes)) / bytes as f64;
+        // Sizes between two that were timed count as the nearer one.
+        assert_eq!([way(1, 1), way(2, 1 << 17), way(1, 1 << 17)], [1.0; 3]);
+        assert_eq!([way(1, 1 << 19), way(4, 1 << 22)], [2.0; 2]);
+        assert_eq!([way(1, 1 << 24), way(1, 1 << 26), way(1, 1 << 40)], [3.0, 4.0, 4.0]);
+        assert_eq!(costs.way(&Traffic::default()), 0.0);
+    }
+
+    #[test]
+    fn work_is_priced_level_by_level_and_its_mean_by_what_is_done_where() {
+        let product = |level| (Operation::Product, level);
+        let units = BTreeMap::from([(product(1), 1.0), (product(2), 4.0)]);
+        let costs = SlotCosts { keys: 0.5, units, ..SlotCosts::default() };
+        let work = Work::from([(product(1), 2), (product(2), 1)]);
+        let costs = costs.averaged(&work);
+        assert_eq!(costs.predict(&work, &Traffic::default(), 10), 5.0 + 6.0);
+        let mut done = OperationCounts::default();
+        done.add(Operation::Product, 3);
+        assert_eq!(costs.seconds_done(&done), 6.0);
+    }
+
+    #[test]
+    fn a_median_is_in_the_middle() {
+        assert_eq!(median(&mut [3.0, 1.0, 2.0]), 2.0);
+    }
 }

@@ -12,7 +12,7 @@ pub struct Vector<T> {
     pub(super) rest: T,
 }
 
-impl<T: Clone + PartialEq> Vector<T> {
+impl<T: Clone> Vector<T> {
     /// A slot; beyond the head they are alike.
     pub(super) fn get(&self, slot: usize) -> &T {
         self.head.get(slot).unwrap_or(&self.rest)
