@@ -5,12 +5,11 @@ mod slot_side;
 mod split_side;
 
 use std::collections::BTreeMap;
-use std::time::Instant;
 
 use ndarray::Array2;
 use serde::{Deserialize, Serialize};
 
-use crate::backend::{BackendError, Meter, Number, OperationCounts, Plain, Variant};
+use crate::backend::{BackendError, Meter, OperationCounts, Plain, Variant};
 use crate::experiment::plan::System;
 use crate::protocol::ProtocolError;
 use crate::protocol::channel::{Channel, pipe};

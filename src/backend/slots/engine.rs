@@ -10,7 +10,7 @@ use crate::{
     scheme::{encoding::EncodingError, rlwe::RlweError},
 };
 
-use super::{Rules, Slots};
+use super::Rules;
 
 /// What cannot be computed on slots, and why.
 #[derive(Debug, Clone, PartialEq, Error)]
@@ -93,7 +93,7 @@ impl From<SlotError> for BackendError {
     }
 }
 
-/// Arithmetic on payloads; what is known of them is kept in [`Slots`].
+/// Arithmetic on payloads; what is known of them is kept in [`Slots`](super::Slots).
 pub trait Engine: Send + Sync + 'static {
     /// What stands for a vector of numbers.
     type Payload: Clone + Send + Sync;

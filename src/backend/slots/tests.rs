@@ -6,11 +6,12 @@ use rand::RngCore;
 use super::*;
 use crate::{
     approximation::{Basis, Polynomial},
+    backend::Number,
     math::rns::prime::transform_primes,
     scheme::{
         bfv::Bfv,
         bgv::Bgv,
-        rlwe::{ExactScheme, Literal, Place, Untagged},
+        rlwe::{ExactScheme, Literal, Place, RlweError, Untagged},
     },
 };
 

@@ -6,7 +6,7 @@ use std::time::Instant;
 use ndarray::{Array2, ArrayView2};
 
 use crate::backend::slots::{Engine, Reals, SlotError, Slots};
-use crate::backend::{Meter, OperationCounts, Variant};
+use crate::backend::{OperationCounts, Variant};
 use crate::network::Network;
 use crate::protocol::channel::Channel;
 use crate::protocol::non_interactive::parameters;

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use crate::backend::slots::{Engine, Reals, SlotError, Slots};
-use crate::backend::{Meter, OperationCounts, Variant};
+use crate::backend::{Number, OperationCounts, Variant};
 use crate::protocol::channel::Channel;
 use crate::protocol::non_interactive::{self, parameters};
 use crate::protocol::split::client::Outcome;

@@ -277,6 +277,7 @@ fn seconds_of_byte(size: usize) -> f64 {
 }
 
 #[cfg(test)]
+#[expect(clippy::float_cmp, reason = "sums and products of small integers are exact")]
 mod tests {
     use super::*;
 
