@@ -155,8 +155,8 @@ fn settings(spec: &Spec, checker: &mut Checker<'_>) -> Option<Settings> {
                 _ => Precision::Single,
             }),
             training: training::settings(&spec.training),
-            fine_tuning_epochs: (spec.approximation.stage == Stage::FineTuning)
-                .then(|| spec.training.fine_tuning_epochs.unwrap_or(spec.training.epochs)),
+            fine_tuning: (spec.approximation.stage == Stage::FineTuning)
+                .then(|| training::settings(&training::fine_tuning(&spec.training))),
             curve: spec.training.curve,
             security_bits,
             marked,

@@ -19,7 +19,7 @@
 //! Everything here takes the same steps and touches the same memory whatever the numbers are; what depends on them
 //! is named `_vartime`.
 
-use std::hint::black_box;
+use std::{hint::black_box, slice};
 
 use zeroize::Zeroize;
 
@@ -72,9 +72,10 @@ impl<U: Unit> Number<U> {
 
 struct Kernel<'a, 'c, U: Unit> {
     multiplier: &'a mut Multiplier<'c, U>,
-    /// the left factor, and the result
-    number: &'a mut Number<U>,
-    right: Option<&'a Number<U>>,
+    /// the left factors, and the results
+    numbers: &'a mut [Number<U>],
+    /// as many
+    right: &'a [Number<U>],
     step: Step,
 }
 
@@ -84,10 +85,16 @@ impl<U: Unit> Task for Kernel<'_, '_, U> {
 
     #[inline(always)]
     fn run<V: Unit>(self, _: V) {
-        match (self.step, self.right) {
-            (Step::Multiply, Some(right)) => self.multiplier.multiply_lanes(self.number, right),
-            (Step::Multiply | Step::Square, _) => self.multiplier.square_lanes(self.number),
-            (Step::Reduce, _) => self.multiplier.reduce(self.number),
+        let multiplier = self.multiplier;
+        match (self.step, self.numbers, self.right) {
+            (Step::Multiply, [one, two], [by_one, by_two]) => {
+                multiplier.multiply_two([one, two], [by_one, by_two]);
+            }
+            (Step::Multiply, [one], [by]) => multiplier.multiply_lanes(one, by),
+            (Step::Square, [one, two], _) => multiplier.square_two([one, two]),
+            (Step::Square, [one], _) => multiplier.square_lanes(one),
+            (Step::Reduce, [one], _) => multiplier.reduce(one),
+            _ => {}
         }
     }
 }
@@ -100,7 +107,7 @@ pub(crate) struct Multiplier<'c, U: Unit> {
     inverse: U::Digit,
     /// What the unit's biases sum up to in every column of a product of n by n digits.
     biases: Vec<u64>,
-    /// Columns of the product of the low halves, and of the mixed products.
+    /// Columns of the product of the low halves, and of the mixed products, or of another number's.
     first: Vec<U::Sum>,
     second: Vec<U::Sum>,
     doubled: Vec<U::Digit>,
@@ -146,7 +153,7 @@ impl<'c, U: Unit> Multiplier<'c, U> {
             inverse: unit.digit(constants.inverse),
             biases,
             first: columns(),
-            second: if constants.square { columns() } else { Vec::new() },
+            second: columns(),
             doubled: vec![unit.digit(0); if constants.square { n } else { 0 }],
             picked: vec![unit.digit(0); constants.residue_digits()],
             alone: (U::LANES == 1).then(|| unit.engine().run(ChooseAlone(constants))),
@@ -230,8 +237,8 @@ impl<'c, U: Unit> Multiplier<'c, U> {
 
     /// A table of these numbers, at most 64.
     #[inline(always)]
-    pub(crate) fn table(&self, numbers: &[Number<U>]) -> Table<U> {
-        let digits = numbers.iter().flat_map(Number::digits).copied().collect();
+    pub(crate) fn table(&self, numbers: &[&Number<U>]) -> Table<U> {
+        let digits = numbers.iter().flat_map(|number| number.digits()).copied().collect();
         Table::new(self.unit, digits, self.constants.residue_digits())
     }
 
@@ -270,25 +277,44 @@ impl<'c, U: Unit> Multiplier<'c, U> {
     /// `left * right / R`.
     #[inline(always)]
     pub(crate) fn multiply(&mut self, left: &mut Number<U>, right: &Number<U>) {
-        if U::LANES == 1 {
-            return self.run_alone(Step::Multiply, 1, left, Some(right));
+        self.multiply_each(slice::from_mut(left), slice::from_ref(right));
+    }
+
+    /// `left * right / R`, number by number.
+    #[inline(always)]
+    pub(crate) fn multiply_each(&mut self, left: &mut [Number<U>], right: &[Number<U>]) {
+        let at_once = self.constants.at_once(U::LANES);
+        for (left, right) in left.chunks_mut(at_once).zip(right.chunks(at_once)) {
+            self.step(Step::Multiply, left, right);
         }
-        self.unit.vectorize(Kernel {
-            multiplier: self,
-            number: left,
-            right: Some(right),
-            step: Step::Multiply,
-        });
     }
 
     /// `number^2 / R`, so many times.
     #[inline(always)]
     pub(crate) fn square(&mut self, number: &mut Number<U>, times: u32) {
-        if U::LANES == 1 {
-            return self.run_alone(Step::Square, times, number, None);
+        self.square_each(slice::from_mut(number), times);
+    }
+
+    /// `number^2 / R`, so many times, of every number.
+    #[inline(always)]
+    pub(crate) fn square_each(&mut self, numbers: &mut [Number<U>], times: u32) {
+        let at_once = self.constants.at_once(U::LANES);
+        for numbers in numbers.chunks_mut(at_once) {
+            if let (Some(_), [number]) = (&self.alone, &mut *numbers) {
+                self.run_alone(Step::Square, times, number, None);
+                continue;
+            }
+            for _ in 0..times {
+                self.step(Step::Square, numbers, &[]);
+            }
         }
-        for _ in 0..times {
-            self.unit.vectorize(Kernel { multiplier: self, number, right: None, step: Step::Square });
+    }
+
+    #[inline(always)]
+    fn step(&mut self, step: Step, numbers: &mut [Number<U>], right: &[Number<U>]) {
+        match (&self.alone, &mut *numbers) {
+            (Some(_), [number]) => self.run_alone(step, 1, number, right.first()),
+            _ => self.unit.vectorize(Kernel { multiplier: self, numbers, right, step }),
         }
     }
 
@@ -314,7 +340,7 @@ impl<'c, U: Unit> Multiplier<'c, U> {
         if self.constants.square {
             self.start_second(1);
         }
-        unit.vectorize(Kernel { multiplier: self, number: &mut number, right: None, step: Step::Reduce });
+        self.step(Step::Reduce, slice::from_mut(&mut number), &[]);
         number
     }
 
@@ -329,7 +355,7 @@ impl<'c, U: Unit> Multiplier<'c, U> {
             let halves = [&number.low, &number.high].into_iter().chain(right.into_iter().flatten());
             for (operand, half) in halves.enumerate() {
                 for (value, digit) in alone.operand(operand).iter_mut().zip(half) {
-                    unit.store(*digit, std::slice::from_mut(value));
+                    unit.store(*digit, slice::from_mut(value));
                 }
             }
         }
@@ -341,7 +367,7 @@ impl<'c, U: Unit> Multiplier<'c, U> {
         }
         for (high, half) in [(false, &mut number.low), (true, &mut number.high)] {
             for (digit, value) in half.iter_mut().zip(alone.result(high)) {
-                *digit = unit.load(std::slice::from_ref(value));
+                *digit = unit.load(slice::from_ref(value));
             }
         }
     }
@@ -350,13 +376,30 @@ impl<'c, U: Unit> Multiplier<'c, U> {
     fn multiply_lanes(&mut self, left: &mut Number<U>, right: &Number<U>) {
         let unit = self.unit;
         self.start_first(2);
-        product(unit, &mut self.first, &left.low, &right.low);
+        product(unit, [(&mut self.first, &left.low, &right.low)]);
         if self.constants.square {
             self.start_second(3);
-            product(unit, &mut self.second, &left.low, &right.high);
-            product(unit, &mut self.second, &left.high, &right.low);
+            product(unit, [(&mut self.second, &left.low, &right.high)]);
+            product(unit, [(&mut self.second, &left.high, &right.low)]);
         }
         self.reduce(left);
+    }
+
+    /// Two products modulo s, each without a high half.
+    #[inline(always)]
+    fn multiply_two(&mut self, left: [&mut Number<U>; 2], right: [&Number<U>; 2]) {
+        self.start_two(2);
+        let (first, second) = (&mut *self.first, &mut *self.second);
+        product(self.unit, [(first, &left[0].low, &right[0].low), (second, &left[1].low, &right[1].low)]);
+        self.reduce_two(left);
+    }
+
+    /// Two squares likewise.
+    #[inline(always)]
+    fn square_two(&mut self, numbers: [&mut Number<U>; 2]) {
+        self.start_two(1);
+        square(self.unit, [(&mut self.first, &numbers[0].low), (&mut self.second, &numbers[1].low)]);
+        self.reduce_two(numbers);
     }
 
     #[inline(always)]
@@ -364,7 +407,7 @@ impl<'c, U: Unit> Multiplier<'c, U> {
         let unit = self.unit;
         // The columns are doubled on the way, and their start with them.
         self.start_first(1);
-        square(unit, &mut self.first, &number.low);
+        square(unit, [(&mut self.first, &number.low)]);
         if self.constants.square {
             let mut carry = unit.sum(0);
             for (doubled, digit) in self.doubled.iter_mut().zip(&number.high) {
@@ -374,7 +417,7 @@ impl<'c, U: Unit> Multiplier<'c, U> {
                 carry = unit.carry(carry);
             }
             self.start_second(2);
-            product(unit, &mut self.second, &number.low, &self.doubled);
+            product(unit, [(&mut self.second, &number.low, &self.doubled)]);
         }
         self.reduce(number);
     }
@@ -426,45 +469,59 @@ impl<'c, U: Unit> Multiplier<'c, U> {
         Number { low: number.high, high: Vec::new() }
     }
 
-    /// Prepares the columns for so many products of n by n digits, the reduction's included.
+    /// Prepares columns for so many products of n by n digits, the reduction's included.
+    #[inline(always)]
+    fn start(unit: U, columns: &mut [U::Sum], biases: &[u64], products: u64) {
+        for (column, bias) in columns.iter_mut().zip(biases) {
+            *column = unit.sum(0_u64.wrapping_sub(bias.wrapping_mul(products)));
+        }
+        if let Some(last) = columns.last_mut() {
+            *last = unit.sum(0);
+        }
+    }
+
     #[inline(always)]
     fn start_first(&mut self, products: u64) {
-        for (column, bias) in self.first.iter_mut().zip(&self.biases) {
-            *column = self.unit.sum(0_u64.wrapping_sub(bias.wrapping_mul(products)));
-        }
-        if let Some(last) = self.first.last_mut() {
-            *last = self.unit.sum(0);
-        }
+        Self::start(self.unit, &mut self.first, &self.biases, products);
+    }
+
+    #[inline(always)]
+    fn start_two(&mut self, products: u64) {
+        self.start_first(products);
+        Self::start(self.unit, &mut self.second, &self.biases, products);
     }
 
     /// The same for the mixed columns, with `(s - 1) R + 1` in them: `-m / R` is `(R - 1 - m + 1) / R + s - 1` modulo s.
     #[inline(always)]
     fn start_second(&mut self, products: u64) {
         let n = self.constants.digits();
-        for (column, bias) in self.second.iter_mut().zip(&self.biases) {
-            *column = self.unit.sum(0_u64.wrapping_sub(bias.wrapping_mul(products)));
-        }
+        Self::start(self.unit, &mut self.second, &self.biases, products);
         for (column, digit) in self.second[n..].iter_mut().zip(&self.constants.less_one) {
             *column = self.unit.add(*column, self.unit.sum(*digit));
         }
         self.second[0] = self.unit.add(self.second[0], self.unit.sum(1));
-        if let Some(last) = self.second.last_mut() {
-            *last = self.unit.sum(0);
-        }
     }
 
     /// Montgomery's reduction of the columns, of both products together.
     #[inline(always)]
     fn reduce(&mut self, out: &mut Number<U>) {
         let n = self.modulus.len();
-        let at = if self.constants.square { self.reduce_both() } else { self.reduce_first() };
-        for at in at..n {
-            self.reduce_row(at);
+        if !self.constants.square {
+            for at in self.reduce_first()..n {
+                eliminate_one(self.unit, &mut self.first[at..], &self.modulus, self.inverse);
+            }
+            return carry_out(self.unit, [&self.first[n..]], [&mut out.low]);
         }
-        carry_out(self.unit, &self.first[n..], &mut out.low);
-        if self.constants.square {
-            carry_out(self.unit, &self.second[n..], &mut out.high);
-        }
+        self.reduce_both(true);
+        carry_out(self.unit, [&self.first[n..], &self.second[n..]], [&mut out.low, &mut out.high]);
+    }
+
+    /// Montgomery's reduction of two numbers' columns.
+    #[inline(always)]
+    fn reduce_two(&mut self, [one, two]: [&mut Number<U>; 2]) {
+        let n = self.modulus.len();
+        self.reduce_both(false);
+        carry_out(self.unit, [&self.first[n..], &self.second[n..]], [&mut one.low, &mut two.low]);
     }
 
     /// The rows of the low product that come in fours; tells where it stopped.
@@ -481,10 +538,10 @@ impl<'c, U: Unit> Multiplier<'c, U> {
         at
     }
 
-    /// The rows of both products that come in fours. A quotient is a long chain of dependent steps, so behind each the
-    /// sweep of the other product is put, which does not wait for it.
+    /// The rows of both. A quotient is a long chain of dependent steps, so behind each the sweep of the other is put, which
+    /// does not wait for it. The second of a pair has the first's quotient in it (`mixed`).
     #[inline(always)]
-    fn reduce_both(&mut self) -> usize {
+    fn reduce_both(&mut self, mixed: bool) {
         let (unit, modulus) = (self.unit, &*self.modulus);
         let (first, second) = (&mut self.first, &mut self.second);
         let mut last: Option<[U::Digit; WIDE]> = None;
@@ -494,7 +551,9 @@ impl<'c, U: Unit> Multiplier<'c, U> {
             if let Some(last) = &last {
                 sweep_rest(unit, &mut second[at - WIDE..], last, modulus);
             }
-            complement(unit, &mut second[at..], &quotient);
+            if mixed {
+                complement(unit, &mut second[at..], &quotient);
+            }
             last = Some(eliminate(unit, &mut second[at..], modulus, self.inverse));
             sweep_rest(unit, &mut first[at..], &quotient, modulus);
             at += WIDE;
@@ -502,17 +561,12 @@ impl<'c, U: Unit> Multiplier<'c, U> {
         if let Some(last) = &last {
             sweep_rest(unit, &mut second[at - WIDE..], last, modulus);
         }
-        at
-    }
-
-    #[inline(always)]
-    fn reduce_row(&mut self, at: usize) {
-        let (unit, modulus) = (self.unit, &*self.modulus);
-        let quotient = eliminate_one(unit, &mut self.first[at..], modulus, self.inverse);
-        if self.constants.square {
-            let second = &mut self.second[at..];
-            complement(unit, second, &[quotient]);
-            eliminate_one(unit, second, modulus, self.inverse);
+        for at in at..modulus.len() {
+            let quotient = eliminate_one(unit, &mut first[at..], modulus, self.inverse);
+            if mixed {
+                complement(unit, &mut second[at..], &[quotient]);
+            }
+            eliminate_one(unit, &mut second[at..], modulus, self.inverse);
         }
     }
 }

@@ -182,9 +182,8 @@ impl Prepared {
         // From here on polynomials stand for the activation, where the experiment says so.
         initial.replace_activations(settings.system.activation());
         trained.replace_activations(settings.system.activation());
-        if let Some(epochs) = settings.fine_tuning_epochs {
-            let training = Training { epochs, ..settings.training };
-            let tuned = train(trained, &training, "fine-tuning")?;
+        if let Some(training) = &settings.fine_tuning {
+            let tuned = train(trained, training, "fine-tuning")?;
             (trained, seconds) = (tuned.network, seconds + tuned.seconds);
             metrics.insert("train_accuracy".to_owned(), tuned.accuracy);
         }

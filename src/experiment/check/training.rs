@@ -22,13 +22,10 @@ pub(super) fn check(spec: &Spec, checker: &mut Checker<'_>) {
         }
     };
     let share = |value: f64| (0.0..1.0).contains(&value);
-    let positive = |value: f64, most: f64| value > 0.0 && value <= most;
-    number(
-        "learning_rate",
-        training.learning_rate,
-        positive(training.learning_rate, 1000.0),
-        "allowed: above 0, at most 1000",
-    );
+    let tuning = training.fine_tuning_learning_rate.map(|rate| ("fine_tuning_learning_rate", rate));
+    for (key, rate) in [("learning_rate", training.learning_rate)].into_iter().chain(tuning) {
+        number(key, rate, rate > 0.0 && rate <= 1000.0, "allowed: above 0, at most 1000");
+    }
     number("momentum", training.momentum, share(training.momentum), "allowed: 0 to below 1");
     number(
         "weight_decay",
@@ -60,6 +57,15 @@ pub(super) fn check(spec: &Spec, checker: &mut Checker<'_>) {
     }
     if let Some(epochs) = training.fine_tuning_epochs {
         checker.within("training.fine_tuning_epochs", epochs, &(1..=1_000_000));
+    }
+}
+
+/// What holds for the passes with the polynomial after those with the activation.
+pub(super) fn fine_tuning(training: &TrainingSpec) -> TrainingSpec {
+    TrainingSpec {
+        epochs: training.fine_tuning_epochs.unwrap_or(training.epochs),
+        learning_rate: training.fine_tuning_learning_rate.unwrap_or(training.learning_rate),
+        ..training.clone()
     }
 }
 

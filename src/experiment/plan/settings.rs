@@ -150,9 +150,9 @@ pub struct Settings {
     /// Training in plaintext.
     #[serde(serialize_with = "training_fields")]
     pub training: Training,
-    /// Passes with the polynomial after those with the activation.
+    /// Training with the polynomial after that with the activation.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub fine_tuning_epochs: Option<usize>,
+    pub fine_tuning: Option<Training>,
     /// Whether the training is recorded epoch by epoch, until it diverges if it does.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub curve: bool,

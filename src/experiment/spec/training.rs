@@ -63,6 +63,8 @@ pub struct TrainingSpec {
     pub patience: usize,
     /// Passes with the polynomial after those with the activation, where `approximation.stage = "fine_tuning"`; absent: as many.
     pub fine_tuning_epochs: Option<usize>,
+    /// The step size of those passes, the greatest where the schedule changes it, above 0 and at most 1000; absent: the same.
+    pub fine_tuning_learning_rate: Option<f64>,
     /// Whether accuracy and loss on the test part are recorded before the training and after every epoch, for charts with `x = "epoch"`. A
     /// training that diverges is then a result: the cell has what was reached until then. Only without a protocol; default no.
     pub curve: bool,
@@ -84,6 +86,7 @@ impl Default for TrainingSpec {
             validation_share: 0.0,
             patience: 6,
             fine_tuning_epochs: None,
+            fine_tuning_learning_rate: None,
             curve: false,
         }
     }

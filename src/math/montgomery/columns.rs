@@ -1,6 +1,6 @@
 //! Products, squares and reductions of one number a lane, row by row into columns of sums that are wider than digits.
 
-use crate::math::vector::{DIGIT_MASK, Unit};
+use crate::math::vector::{DIGIT_MASK, Residues, Unit};
 
 /// Rows in one sweep.
 pub(super) const WIDE: usize = 4;
@@ -15,42 +15,61 @@ pub(super) fn complement<U: Unit>(unit: U, columns: &mut [U::Sum], digits: &[U::
     }
 }
 
-/// `columns += left * right`.
+/// A product under way: what is added to, and both factors.
+pub(super) type Product<'a, U> =
+    (&'a mut [<U as Unit>::Sum], &'a [<U as Residues>::Digit], &'a [<U as Residues>::Digit]);
+
+/// `columns += left * right` for every product. They take turns: what one waits for at the ends of a sweep is filled by the
+/// next.
 #[expect(clippy::inline_always, reason = "part of a task")]
 #[inline(always)]
-pub(super) fn product<U: Unit>(unit: U, columns: &mut [U::Sum], left: &[U::Digit], right: &[U::Digit]) {
-    let n = left.len();
+pub(super) fn product<U: Unit, const K: usize>(unit: U, mut products: [Product<'_, U>; K]) {
+    let n = products[0].1.len();
     let mut at = 0;
     while at + WIDE <= n {
-        let factors = [left[at], left[at + 1], left[at + 2], left[at + 3]];
-        sweep(unit, &mut columns[at..], &factors, right);
+        for (columns, left, right) in &mut products {
+            let factors = [left[at], left[at + 1], left[at + 2], left[at + 3]];
+            sweep(unit, &mut columns[at..], &factors, right);
+        }
         at += WIDE;
     }
     while at < n {
-        sweep_one(unit, &mut columns[at..], left[at], right);
+        for (columns, left, right) in &mut products {
+            sweep_one(unit, &mut columns[at..], left[at], right);
+        }
         at += 1;
     }
 }
 
-/// `columns = 2 columns + number^2`: the pairs of different digits once, then all doubled, then the squares of digits.
+/// A square under way: what is added to, and the number.
+pub(super) type Square<'a, U> = (&'a mut [<U as Unit>::Sum], &'a [<U as Residues>::Digit]);
+
+/// `columns = 2 columns + number^2` for every square: the pairs of different digits once, then all doubled, then the squares
+/// of digits.
 #[expect(clippy::inline_always, reason = "part of a task")]
 #[inline(always)]
-pub(super) fn square<U: Unit>(unit: U, columns: &mut [U::Sum], number: &[U::Digit]) {
-    let n = number.len();
+pub(super) fn square<U: Unit, const K: usize>(unit: U, mut squares: [Square<'_, U>; K]) {
+    let n = squares[0].1.len();
     let mut at = 0;
     while at + WIDE < n {
-        let factors = [number[at], number[at + 1], number[at + 2], number[at + 3]];
-        pairs(unit, &mut columns[2 * at..], &factors);
-        sweep(unit, &mut columns[2 * at + WIDE..], &factors, &number[at + WIDE..]);
+        for (columns, number) in &mut squares {
+            let factors = [number[at], number[at + 1], number[at + 2], number[at + 3]];
+            pairs(unit, &mut columns[2 * at..], &factors);
+            sweep(unit, &mut columns[2 * at + WIDE..], &factors, &number[at + WIDE..]);
+        }
         at += WIDE;
     }
     while at + 1 < n {
-        sweep_one(unit, &mut columns[2 * at + 1..], number[at], &number[at + 1..]);
+        for (columns, number) in &mut squares {
+            sweep_one(unit, &mut columns[2 * at + 1..], number[at], &number[at + 1..]);
+        }
         at += 1;
     }
-    for (pair, digit) in columns.chunks_exact_mut(2).zip(number) {
-        let (low, high) = (unit.add(pair[0], pair[0]), unit.add(pair[1], pair[1]));
-        (pair[0], pair[1]) = unit.multiply_add(low, high, *digit, *digit);
+    for (columns, number) in squares {
+        for (pair, digit) in columns.chunks_exact_mut(2).zip(number) {
+            let (low, high) = (unit.add(pair[0], pair[0]), unit.add(pair[1], pair[1]));
+            (pair[0], pair[1]) = unit.multiply_add(low, high, *digit, *digit);
+        }
     }
 }
 
@@ -206,14 +225,20 @@ pub(super) fn eliminate_one<U: Unit>(
     quotient
 }
 
-/// Digits from columns.
+/// Digits from columns, of several numbers at the same time.
 #[expect(clippy::inline_always, reason = "part of a task")]
 #[inline(always)]
-pub(super) fn carry_out<U: Unit>(unit: U, columns: &[U::Sum], digits: &mut [U::Digit]) {
-    let mut carry = unit.sum(0);
-    for (digit, column) in digits.iter_mut().zip(columns) {
-        carry = unit.add(carry, *column);
-        *digit = unit.low_digit(carry);
-        carry = unit.carry(carry);
+pub(super) fn carry_out<U: Unit, const K: usize>(
+    unit: U,
+    columns: [&[U::Sum]; K],
+    digits: [&mut [U::Digit]; K],
+) {
+    let mut carries = [unit.sum(0); K];
+    for at in 0..digits[0].len() {
+        for k in 0..K {
+            let sum = unit.add(carries[k], columns[k][at]);
+            digits[k][at] = unit.low_digit(sum);
+            carries[k] = unit.carry(sum);
+        }
     }
 }

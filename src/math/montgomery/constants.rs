@@ -63,6 +63,12 @@ impl Constants {
         self.modulus.len()
     }
 
+    /// How many numbers a lane take turns in a step, so that neither waits for its own last result: two. The halves of a
+    /// pair take turns with each other, and what is computed across the lanes of a vector is alone.
+    pub(crate) fn at_once(&self, lanes: usize) -> usize {
+        if self.square || lanes == 1 { 1 } else { 2 }
+    }
+
     /// Digits of a residue: n, or 2n for a pair.
     pub(crate) fn residue_digits(&self) -> usize {
         if self.square { 2 * self.digits() } else { self.digits() }

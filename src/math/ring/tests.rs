@@ -134,6 +134,32 @@ fn powers_are_those_of_num_bigint() {
     on_rings(&LARGE[..2], 1, check);
 }
 
+/// One thread takes as many numbers at a time as take turns in a step, and what is left over.
+#[test]
+fn powers_of_many_numbers_are_those_of_num_bigint() {
+    let pool = rayon::ThreadPoolBuilder::new().num_threads(1).build().unwrap();
+    let check = |name: &str, ring: &Ring, root: &BigUint, bytes: &[u8]| {
+        let m = ring.modulus();
+        let bases = numbers(m, root, bytes, 30);
+        let exponents = bases.iter().map(|base| base % (BigUint::one() << 60_u32)).collect::<Vec<_>>();
+        let powers =
+            |exponent: &BigUint| -> Vec<_> { bases.iter().map(|base| base.modpow(exponent, m)).collect() };
+        pool.install(|| {
+            for count in [16, 24, 39] {
+                let elements = ring.read(&refs(&bases[..count]));
+                let found = ring.write(&ring.power(&elements, &exponents[12]));
+                assert!(found == powers(&exponents[12])[..count], "{name}, {count}");
+            }
+            let base = ring.read(&[&bases[10]]).pop().unwrap();
+            let found = ring.write(&ring.power_of_fixed(&ring.powers_of(&base, 60), &refs(&exponents), 60));
+            let expected: Vec<_> = exponents.iter().map(|exponent| bases[10].modpow(exponent, m)).collect();
+            assert!(found == expected, "{name}");
+        });
+    };
+    on_rings(&SMALL, 1, check);
+    on_rings(&LARGE[..2], 1, check);
+}
+
 #[test]
 fn a_full_exponent_of_a_large_modulus_gives_num_bigints_power() {
     for_random(1, |bytes| {

@@ -78,7 +78,8 @@ impl Lanes {
         // Reading the whole table each time makes long windows dearer.
         let width = if vartime { window_width(bits) } else { window_width(bits).min(5) };
         let windows = Windows::new(exponent, width, Windows::count(bits, width));
-        self.in_groups(bases.len(), |items, engine| {
+        let rounds = self.constants.at_once(self.engine.lanes());
+        self.in_groups_of(rounds, bases.len(), |items, engine| {
             engine.run(Power { ring: self, bases: &bases[items], windows: &windows, width, vartime })
         })
     }
@@ -132,36 +133,46 @@ impl Task for Power<'_> {
     #[inline(always)]
     fn run<U: Unit>(self, unit: U) -> Self::Output {
         let mut multiplier = Multiplier::new(unit, &self.ring.constants);
-        let base = multiplier.load(self.bases);
-        let mut entry = multiplier.load(&[&self.ring.one]);
-        let mut table = Vec::with_capacity(1 << self.width);
-        for _ in 1..1_u32 << self.width {
-            let mut next = entry.clone();
-            table.push(entry);
-            multiplier.multiply(&mut next, &base);
-            entry = next;
+        let rounds: Vec<&[&[u64]]> = self.bases.chunks(U::LANES).collect();
+        let bases: Vec<_> = rounds.iter().map(|bases| multiplier.load(bases)).collect();
+        // Entry, round.
+        let one = multiplier.load(&[&self.ring.one]);
+        let mut table = vec![vec![one; rounds.len()]];
+        for number in 1..1_usize << self.width {
+            let mut next = table[number - 1].clone();
+            multiplier.multiply_each(&mut next, &bases);
+            table.push(next);
         }
-        table.push(entry);
-        let secret = (!self.vartime).then(|| multiplier.table(&table));
-        let mut power = table[0].clone();
-        let mut factor = multiplier.zero();
+        let secret = (!self.vartime).then(|| {
+            let tables = (0..rounds.len()).map(|round| {
+                let entries: Vec<_> = table.iter().map(|entry| &entry[round]).collect();
+                multiplier.table(&entries)
+            });
+            tables.collect::<Vec<_>>()
+        });
+        let mut powers = table[0].clone();
+        let mut factors = vec![multiplier.zero(); rounds.len()];
         for (number, window) in self.windows.0.iter().rev().enumerate() {
             if number > 0 {
-                multiplier.square(&mut power, self.width);
+                multiplier.square_each(&mut powers, self.width);
             }
             if let Some(secret) = &secret {
-                multiplier.pick(secret, *window, &mut factor);
-                multiplier.multiply(&mut power, &factor);
+                for (table, factor) in secret.iter().zip(&mut factors) {
+                    multiplier.pick(table, *window, factor);
+                }
+                multiplier.multiply_each(&mut powers, &factors);
             } else if *window > 0 {
-                multiplier.multiply(&mut power, &table[usize::try_from(*window).unwrap_or(0)]);
+                multiplier.multiply_each(&mut powers, &table[usize::try_from(*window).unwrap_or(0)]);
             }
         }
-        let power = multiplier.store(&power, self.bases.len());
-        for number in &mut table {
+        let stored =
+            powers.iter().zip(&rounds).flat_map(|(power, round)| multiplier.store(power, round.len()));
+        let stored = stored.collect();
+        for number in table.iter_mut().flatten() {
             number.digits_mut().for_each(|digit| *digit = unit.digit(0));
         }
         std::hint::black_box(&table);
-        power
+        stored
     }
 }
 
@@ -237,13 +248,13 @@ impl Task for FixedPower<'_> {
         let mut multiplier = Multiplier::new(unit, &self.ring.constants);
         let rounds: Vec<&[Windows]> = self.windows.chunks(U::LANES).collect();
         let mut powers: Vec<_> = rounds.iter().map(|_| multiplier.load(&[&self.ring.one])).collect();
-        let mut factor = multiplier.zero();
+        let mut factors = vec![multiplier.zero(); rounds.len()];
         let windows = self.windows.first().map_or(0, |windows| windows.0.len());
         let mut lanes = [0; 8];
         let mut digits = vec![0; if U::LANES == 1 { self.ring.constants.residue_digits() } else { 0 }];
         let length = self.ring.constants.residue_digits() * ENTRIES;
         for (window, rows) in self.powers.table.chunks_exact(length).take(windows).enumerate() {
-            for (round, power) in rounds.iter().zip(&mut powers) {
+            for (round, factor) in rounds.iter().zip(&mut factors) {
                 for (lane, index) in lanes[..U::LANES].iter_mut().enumerate() {
                     *index = round[lane.min(round.len() - 1)].0[window];
                 }
@@ -259,8 +270,8 @@ impl Task for FixedPower<'_> {
                         *digit = unit.pick(entries, index);
                     }
                 }
-                multiplier.multiply(power, &factor);
             }
+            multiplier.multiply_each(&mut powers, &factors);
         }
         lanes.zeroize();
         digits.zeroize();
