@@ -510,10 +510,10 @@ impl<'c, U: Unit> Multiplier<'c, U> {
             for at in self.reduce_first()..n {
                 eliminate_one(self.unit, &mut self.first[at..], &self.modulus, self.inverse);
             }
-            return carry_out(self.unit, [&self.first[n..]], [&mut out.low]);
+            return carry_out(self.unit, [&self.first[n..]], &mut [&mut out.low]);
         }
         self.reduce_both(true);
-        carry_out(self.unit, [&self.first[n..], &self.second[n..]], [&mut out.low, &mut out.high]);
+        carry_out(self.unit, [&self.first[n..], &self.second[n..]], &mut [&mut out.low, &mut out.high]);
     }
 
     /// Montgomery's reduction of two numbers' columns.
@@ -521,7 +521,7 @@ impl<'c, U: Unit> Multiplier<'c, U> {
     fn reduce_two(&mut self, [one, two]: [&mut Number<U>; 2]) {
         let n = self.modulus.len();
         self.reduce_both(false);
-        carry_out(self.unit, [&self.first[n..], &self.second[n..]], [&mut one.low, &mut two.low]);
+        carry_out(self.unit, [&self.first[n..], &self.second[n..]], &mut [&mut one.low, &mut two.low]);
     }
 
     /// The rows of the low product that come in fours; tells where it stopped.

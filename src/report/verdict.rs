@@ -1,6 +1,6 @@
 //! Published against measured, and claims against cells.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Serialize;
 
@@ -357,12 +357,17 @@ fn compare_variants(claim: &Claim, finished: &[Finished], result: &mut ClaimResu
         });
         places[index].1.insert(cell.record.variant.name(), cell);
     }
+    let points: Vec<_> = places.iter().map(|((point, _), _)| *point).collect();
+    let (names, repeated) = (telling(&points), places.iter().any(|((_, repetition), _)| *repetition > 0));
     for ((point, repetition), variants) in places {
         let value = |variant: &str, name: &str| variants.get(variant)?.value(metric::find(name)?);
         if let Some(holds) = claim.relation.holds(&value) {
             result.checked += 1;
             if !holds {
-                result.fails_at.push(format!("{}, repetition {}", keys(point), repetition + 1));
+                let labels = names.iter().filter_map(|name| Some(format!("{name} = {}", point.get(*name)?)));
+                let place = labels.chain(repeated.then(|| format!("repetition {}", repetition + 1)));
+                let place = place.collect::<Vec<_>>().join(", ");
+                result.fails_at.push(if place.is_empty() { "the only point".to_owned() } else { place });
             }
         }
     }
@@ -397,6 +402,27 @@ fn compare_points(claim: &Claim, across: &Across, finished: &[Finished], result:
             }
         }
     }
+}
+
+/// Keys that tell points apart: one after the other is taken that tells more of them apart, labels first, which are made for it.
+fn telling<'a>(points: &[&'a BTreeMap<String, String>]) -> Vec<&'a str> {
+    let apart = |names: &[&str]| {
+        let seen = |point: &&BTreeMap<String, String>| -> Vec<_> {
+            names.iter().map(|name| point.get(*name).cloned()).collect()
+        };
+        points.iter().map(seen).collect::<BTreeSet<_>>().len()
+    };
+    let all: BTreeSet<_> = points.iter().flat_map(|point| point.keys()).map(String::as_str).collect();
+    let (labels, others): (Vec<_>, Vec<_>) = all.into_iter().partition(|name| *name == "run.label");
+    let mut names = Vec::new();
+    for name in labels.into_iter().chain(others) {
+        let before = apart(&names);
+        names.push(name);
+        if apart(&names) == before {
+            names.pop();
+        }
+    }
+    names
 }
 
 fn keys(point: &BTreeMap<String, String>) -> String {
@@ -497,6 +523,43 @@ mod tests {
         let result = check(&claim, &cells);
         assert_eq!((result.checked, result.holds), (2, Some(false)));
         assert_eq!(result.fails_at, ["data.name = wine, variant = encrypted"]);
+    }
+
+    /// Of keys that go with each other one is enough; what no key tells apart is no place.
+    #[test]
+    fn failing_points_are_named_by_what_tells_them_apart() {
+        let at = |labels: &[(&str, &str)], repetition: usize| {
+            let mut cell = cell(0.5, 100.0);
+            let labels = labels.iter().map(|(key, label)| ((*key).to_owned(), (*label).to_owned()));
+            cell.record.point = labels.collect();
+            cell.record.repetition = repetition;
+            cell
+        };
+        let source = "encrypted.accuracy >= 0.9";
+        let claim = Claim {
+            text: "good".to_owned(),
+            source: source.to_owned(),
+            relation: Relation::parse(source).unwrap(),
+            across: None,
+        };
+        let fails = |cells: &[Finished]| check(&claim, cells).fails_at;
+        let [one, two] = ["one", "two"].map(|label| {
+            move |data: &'static str| {
+                [("approximation.degree", label), ("data.name", data), ("run.label", label)]
+            }
+        });
+        let cells = [at(&one("iris"), 0), at(&two("iris"), 0)];
+        assert_eq!(fails(&cells), ["run.label = one", "run.label = two"]);
+        let cells = [at(&one("iris"), 0), at(&one("wine"), 1), at(&two("wine"), 0)];
+        assert_eq!(
+            fails(&cells),
+            [
+                "run.label = one, data.name = iris, repetition 1",
+                "run.label = one, data.name = wine, repetition 2",
+                "run.label = two, data.name = wine, repetition 1",
+            ]
+        );
+        assert_eq!(fails(&cells[..1]), ["the only point"]);
     }
 
     #[test]

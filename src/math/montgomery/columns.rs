@@ -231,7 +231,7 @@ pub(super) fn eliminate_one<U: Unit>(
 pub(super) fn carry_out<U: Unit, const K: usize>(
     unit: U,
     columns: [&[U::Sum]; K],
-    digits: [&mut [U::Digit]; K],
+    digits: &mut [&mut [U::Digit]; K],
 ) {
     let mut carries = [unit.sum(0); K];
     for at in 0..digits[0].len() {
