@@ -233,8 +233,8 @@ fn a_server_survives_keys_and_samples_that_are_none() {
         // Of the right length and not: neither residues below their primes nor keys.
         for length in [0, 1, usize::try_from(traffic.bytes_up).unwrap() / 2] {
             let mut channel = Tcp::connect(address).unwrap();
-            channel.send(Message::new(Kind::Hello, hello.clone()).to_frame()).unwrap();
-            channel.send(Message::new(Kind::PublicKey, vec![0xff; length]).to_frame()).unwrap();
+            channel.send(Message::new(Kind::Hello, hello.clone()).into_frame()).unwrap();
+            channel.send(Message::new(Kind::PublicKey, vec![0xff; length]).into_frame()).unwrap();
             let answer = Message::from_frame(channel.receive().unwrap()).unwrap();
             assert_eq!(answer.kind, Kind::Fault);
         }

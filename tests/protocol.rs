@@ -525,7 +525,7 @@ fn a_server_survives_clients_that_send_garbage() {
     let mut wrong_cell = good.to_bytes();
     let at = wrong_cell.windows(8).position(|window| window == &key.as_bytes()[..8]).unwrap();
     wrong_cell[at] = if wrong_cell[at] == b'0' { b'1' } else { b'0' };
-    let hello = |body: Vec<u8>| Message::new(Kind::Hello, body).to_frame();
+    let hello = |body: Vec<u8>| Message::new(Kind::Hello, body).into_frame();
     let frames: [Vec<u8>; 7] = [
         vec![],
         vec![0xff; 100],
@@ -533,7 +533,7 @@ fn a_server_survives_clients_that_send_garbage() {
         hello(vec![b'['; 2 << 20]),
         hello(wrong_cell),
         hello(good.to_bytes().iter().map(|byte| byte ^ 0x20).collect()),
-        Message::new(Kind::Activations, vec![0; 1000]).to_frame(),
+        Message::new(Kind::Activations, vec![0; 1000]).into_frame(),
     ];
     with_server(frames.len() + 2, |address| {
         for frame in frames {
@@ -559,7 +559,7 @@ fn a_server_refuses_what_the_protocol_does_not_allow() {
     let settings = split_settings(&plan(&[]));
     let network =
         Network::initialise(&[4, 5, 3], settings.activation.clone(), settings.loss, &Stream::seeded(1));
-    let message = |kind, layer, count, bytes| Message { kind, layer, count, body: vec![0; bytes] };
+    let message = |kind, layer, count, bytes| Message { kind, layer, count, body: vec![0; bytes].into() };
     let wrong = [
         message(Kind::Activations, 9, 1, 32),
         message(Kind::Activations, 0, 2, 32),
@@ -585,9 +585,9 @@ fn a_server_refuses_what_the_protocol_does_not_allow() {
                     Server::accept(backend, settings, links, &private, &sessions, (network, network), 0);
                 server.unwrap().serve().map(|_| ())
             });
-            near.send(Message::new(Kind::PublicKey, vec![]).to_frame()).unwrap();
+            near.send(Message::new(Kind::PublicKey, vec![]).into_frame()).unwrap();
             near.receive().unwrap();
-            near.send(wrong.to_frame()).unwrap();
+            near.send(wrong.clone().into_frame()).unwrap();
             assert!(serving.join().unwrap().is_err(), "{wrong:?} was accepted");
         });
     }

@@ -233,7 +233,7 @@ fn whoever_is_not_let_in_is_told_why_and_leaves_one_line() {
         // No token at all: what would be a hello is too long for an answer.
         let (mut raw, start) = server.raw();
         raw.receive().unwrap();
-        raw.send(&Message::new(Kind::Hello, cell.hello(Variant::Simulated)).to_frame()).unwrap();
+        raw.send(&Message::new(Kind::Hello, cell.hello(Variant::Simulated)).into_frame()).unwrap();
         assert!(raw.receive().is_err());
         server.assert_line(&start, "at most 32 allowed");
         let error = try_with(&Remote::plain(&server.address));
@@ -260,7 +260,7 @@ fn every_attack_leaves_one_line_and_no_harm() {
         idle_timeout: Duration::from_millis(1500),
         ..Limits::default()
     };
-    let hello = Message::new(Kind::Hello, cell.hello(Variant::Simulated)).to_frame();
+    let hello = Message::new(Kind::Hello, cell.hello(Variant::Simulated)).into_frame();
     let lines = with_server(limits, true, |server| {
         for attack in Attack::ALL {
             let (stream, start) = server.dial();

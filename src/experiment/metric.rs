@@ -155,6 +155,8 @@ pub const METRICS: &[Metric] = &[
     // Of the protocol training, final updates and all, the mean over its iterations.
     metric("seconds_iteration", "one training iteration (s)", Kind::Measured, Fixed(3)),
     metric("seconds_final_update", "final updates (s)", Kind::Measured, Fixed(3)),
+    // Before the protocol begins: part of none of its times.
+    metric("seconds_memory", "taking memory (s)", Kind::Measured, Fixed(3)),
     metric("seconds_encryption", "encrypting the network (s)", Kind::Measured, Fixed(3)),
     metric("seconds_forward", "forward (s)", Kind::Measured, Fixed(3)),
     metric("seconds_backward", "backward (s)", Kind::Measured, Fixed(3)),

@@ -18,6 +18,7 @@ mod products;
 mod transform;
 
 pub(crate) use buffer::Buffer;
+pub use buffer::Reservation;
 
 pub use conversion::Conversion;
 pub use layer::Row;

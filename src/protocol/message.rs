@@ -1,5 +1,12 @@
 //! What the parties say: a kind, two small numbers and a body.
 
+use std::{
+    fmt,
+    ops::{Deref, DerefMut},
+};
+
+use rayon::prelude::*;
+
 use crate::protocol::ProtocolError;
 
 /// Kinds of message. Those above 128 belong to the harness, not to the protocol, and are not counted.
@@ -72,6 +79,71 @@ impl Kind {
     }
 }
 
+/// The bytes of a message, with room for the header before them: messages of some hundred megabytes become frames, and frames messages,
+/// without being copied.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Body(Vec<u8>);
+
+impl Body {
+    /// So many parts of one length, each written by a call that is told its index. All threads take part.
+    ///
+    /// # Errors
+    /// What `write` gives.
+    ///
+    /// # Panics
+    /// Where a part has another length.
+    pub fn of_parts<E: Send>(
+        count: usize,
+        bytes: usize,
+        write: impl Fn(usize, &mut Vec<u8>) -> Result<(), E> + Sync,
+    ) -> Result<Self, E> {
+        let mut body = Self(vec![0; HEADER_BYTES + count * bytes]);
+        let parts = body.par_chunks_exact_mut(bytes.max(1)).enumerate();
+        parts.try_for_each_init(
+            || Vec::with_capacity(bytes),
+            |written, (index, part)| {
+                written.clear();
+                write(index, written)?;
+                part.copy_from_slice(written);
+                Ok(())
+            },
+        )?;
+        Ok(body)
+    }
+
+    /// Appends the bytes of another.
+    pub fn extend(&mut self, other: &Self) {
+        self.0.extend_from_slice(other);
+    }
+}
+
+impl From<Vec<u8>> for Body {
+    fn from(mut bytes: Vec<u8>) -> Self {
+        bytes.splice(..0, [0; HEADER_BYTES]);
+        Self(bytes)
+    }
+}
+
+impl Deref for Body {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
+        &self.0[HEADER_BYTES..]
+    }
+}
+
+impl DerefMut for Body {
+    fn deref_mut(&mut self) -> &mut [u8] {
+        &mut self.0[HEADER_BYTES..]
+    }
+}
+
+impl fmt::Debug for Body {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        (**self).fmt(f)
+    }
+}
+
 /// One message.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Message {
@@ -82,7 +154,7 @@ pub struct Message {
     /// A number of samples or iterations; 0 where the kind has none.
     pub count: u32,
     /// The rest: ciphertexts one after another, a key, JSON, or text.
-    pub body: Vec<u8>,
+    pub body: Body,
 }
 
 /// Bytes before the body.
@@ -91,7 +163,7 @@ pub const HEADER_BYTES: usize = 9;
 impl Message {
     /// A message without numbers.
     pub fn new(kind: Kind, body: Vec<u8>) -> Self {
-        Self { kind, layer: 0, count: 0, body }
+        Self { kind, layer: 0, count: 0, body: body.into() }
     }
 
     /// What stands before the body.
@@ -101,15 +173,14 @@ impl Message {
     }
 
     /// As a frame.
-    pub fn to_frame(&self) -> Vec<u8> {
-        let mut frame = Vec::with_capacity(HEADER_BYTES + self.body.len());
-        frame.extend_from_slice(&self.header());
-        frame.extend_from_slice(&self.body);
-        frame
+    pub fn into_frame(mut self) -> Vec<u8> {
+        let header = self.header();
+        self.body.0[..HEADER_BYTES].copy_from_slice(&header);
+        self.body.0
     }
 
     /// From a stranger's frame.
-    pub fn from_frame(mut frame: Vec<u8>) -> Result<Self, ProtocolError> {
+    pub fn from_frame(frame: Vec<u8>) -> Result<Self, ProtocolError> {
         let garbage = |found: String| ProtocolError::Unexpected { found, expected: "a message" };
         let Some((header, _)) = frame.split_first_chunk::<HEADER_BYTES>() else {
             return Err(garbage(format!("a frame of {} bytes", frame.len())));
@@ -121,8 +192,7 @@ impl Message {
             .ok_or_else(|| garbage(format!("a message of unknown kind {kind}")))?;
         let layer = u32::from_le_bytes([a, b, c, d]);
         let count = u32::from_le_bytes([e, f, g, h]);
-        frame.drain(..HEADER_BYTES);
-        Ok(Self { kind, layer, count, body: frame })
+        Ok(Self { kind, layer, count, body: Body(frame) })
     }
 
     /// This message, if it is of the kind that the protocol allows here.
@@ -144,9 +214,17 @@ mod tests {
     #[test]
     fn messages_survive_the_wire_and_garbage_does_not() {
         for kind in Kind::ALL {
-            let message = Message { kind, layer: 3, count: 1 << 30, body: vec![1, 2, 3] };
-            assert_eq!(Message::from_frame(message.to_frame()).unwrap(), message);
+            let message = Message { kind, layer: 3, count: 1 << 30, body: vec![1, 2, 3].into() };
+            let frame = message.clone().into_frame();
+            assert_eq!(frame, [&message.header()[..], &[1, 2, 3]].concat());
+            assert_eq!(*Message::from_frame(frame).unwrap().body, [1, 2, 3]);
         }
+        let parts = Body::of_parts(3, 2, |index, out| {
+            out.resize(2, if index == 1 { 7 } else { 9 });
+            Ok::<_, ()>(())
+        });
+        assert_eq!(*parts.unwrap(), [9, 9, 7, 7, 9, 9]);
+        assert!(Body::of_parts(3, 2, |index, _| Err(index)).unwrap_err() < 3);
         assert!(Message::from_frame(vec![]).is_err());
         assert!(Message::from_frame(vec![1; 8]).is_err());
         assert!(Message::from_frame(vec![200; 20]).is_err());

@@ -32,7 +32,7 @@ use crate::{
     protocol::{
         ProtocolError,
         channel::LENGTH_BYTES,
-        message::{HEADER_BYTES, Kind, Message},
+        message::{Body, HEADER_BYTES, Kind, Message},
         transcript::{Link, Traffic},
     },
 };
@@ -307,7 +307,7 @@ pub fn infer<E: Engine>(
     }
     let (secret, evaluation) =
         slots.engine().generate(&[], &private.derive("keys")).map_err(BackendError::from)?;
-    link.send(&Message::new(Kind::PublicKey, slots.engine().write_evaluation(&evaluation)))?;
+    link.send(Message::new(Kind::PublicKey, slots.engine().write_evaluation(&evaluation)))?;
     drop(evaluation);
     keys_sent(link.traffic());
     let width = settings.classes;
@@ -319,16 +319,16 @@ pub fn infer<E: Engine>(
             (0_u64..).zip(batch.columns()).map(|(index, column)| (index, column.to_vec())).collect();
         let count = u32::try_from(batch.nrows()).unwrap_or(u32::MAX);
         for part in columns.chunks(settings.part(slots.fresh_bytes())) {
-            let bytes = part.par_iter().map(|(feature, column)| {
+            let body = Body::of_parts(part.len(), slots.fresh_bytes(), |index, out| {
+                let (feature, column) = &part[index];
                 let randomness = randomness.item(*feature);
                 let ciphertext =
                     slots.encrypt(&secret, column, settings.input_scale(), bound, &randomness)?;
-                let mut bytes = Vec::with_capacity(slots.fresh_bytes());
-                slots.write(&ciphertext, true, &mut bytes);
-                Ok(bytes)
-            });
-            let body = bytes.collect::<Result<Vec<_>, SlotError>>().map_err(BackendError::from)?.concat();
-            link.send(&Message { kind: Kind::Activations, layer: 0, count, body })?;
+                slots.write(&ciphertext, true, out);
+                Ok::<_, SlotError>(())
+            })
+            .map_err(BackendError::from)?;
+            link.send(Message { kind: Kind::Activations, layer: 0, count, body })?;
         }
         let mut columns = Vec::with_capacity(width);
         while columns.len() < width {
@@ -352,7 +352,7 @@ pub fn infer<E: Engine>(
             opened.numbers.extend(numbers);
         }
     }
-    link.send(&Message::new(Kind::Close, Vec::new()))?;
+    link.send(Message::new(Kind::Close, Vec::new()))?;
     Ok(opened)
 }
 
@@ -389,11 +389,12 @@ pub fn serve<E: Engine>(
         })?;
         let bytes = outputs.first().map_or(1, |output| slots.bytes(output));
         for part in outputs.chunks(settings.part(bytes)) {
-            let mut body = Vec::with_capacity(part.len() * bytes);
-            for output in part {
-                slots.write(output, false, &mut body);
-            }
-            link.send(&Message { kind: Kind::Sums, layer: 0, count, body })?;
+            let body = Body::of_parts(part.len(), bytes, |index, out| {
+                slots.write(&part[index], false, out);
+                Ok::<_, SlotError>(())
+            })
+            .map_err(BackendError::from)?;
+            link.send(Message { kind: Kind::Sums, layer: 0, count, body })?;
         }
     }
 }

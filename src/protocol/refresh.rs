@@ -82,6 +82,13 @@ impl Settings {
         self.widths[layer - 1] * self.widths[layer]
     }
 
+    /// Ciphertexts of all weights, and of the layer that has most.
+    pub fn weight_ciphertexts(&self, layout: Option<Layout>) -> (usize, usize) {
+        let groups = |neurons: usize| layout.map_or(neurons, |layout| layout.groups(neurons));
+        let layers = self.widths.windows(2).map(|pair| pair[0] * groups(pair[1]));
+        layers.fold((0, 0), |(all, widest), layer| (all + layer, widest.max(layer)))
+    }
+
     /// log2 of the slots that a batch takes.
     pub fn log_period(&self) -> u32 {
         self.batch.next_power_of_two().trailing_zeros()

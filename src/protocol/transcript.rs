@@ -109,9 +109,9 @@ impl Link {
     }
 
     /// Sends a message.
-    pub fn send(&mut self, message: &Message) -> Result<(), ProtocolError> {
-        self.count(message, self.is_client);
-        Ok(self.channel.send(message.to_frame())?)
+    pub fn send(&mut self, message: Message) -> Result<(), ProtocolError> {
+        self.count(&message, self.is_client);
+        Ok(self.channel.send(message.into_frame())?)
     }
 
     /// Waits for a message.

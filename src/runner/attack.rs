@@ -246,7 +246,7 @@ impl registry::Visitor for Training<'_> {
                 let server = Server::accept(&backend, protocol, links, &private, &sessions, models, 0)?;
                 server.observed_by(observer).serve()?;
                 // The client waits for nothing more, and may be gone.
-                drop(link.send(&Message::new(Kind::Report, Vec::new())));
+                drop(link.send(Message::new(Kind::Report, Vec::new())));
                 Ok(steps)
             });
             let train = || -> Result<Outcome, RunError> {

@@ -276,6 +276,9 @@ fn summarise(
         let mean = run.training_seconds / run.outcome.losses.len() as f64;
         seconds.insert("seconds_iteration".to_owned(), mean);
     }
+    if run.memory_seconds > 0.0 {
+        seconds.insert("seconds_memory".to_owned(), run.memory_seconds);
+    }
     if run.encryption_seconds > 0.0 {
         seconds.insert("seconds_encryption".to_owned(), run.encryption_seconds);
     }

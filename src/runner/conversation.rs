@@ -5,12 +5,14 @@ mod slot_side;
 mod split_side;
 
 use std::collections::BTreeMap;
+use std::time::Instant;
 
 use ndarray::Array2;
 use serde::{Deserialize, Serialize};
 
 use crate::backend::{BackendError, Meter, OperationCounts, Plain, Variant};
 use crate::experiment::plan::System;
+use crate::math::rns::Reservation;
 use crate::protocol::ProtocolError;
 use crate::protocol::channel::{Channel, pipe};
 use crate::protocol::message::{Kind, Message};
@@ -75,6 +77,8 @@ pub(super) struct Conversation {
     /// Weights after training under the protocol.
     pub weights: Vec<f64>,
     pub integers: Vec<String>,
+    /// Taking memory from the system, before the conversation and part of none of its times.
+    pub memory_seconds: f64,
     pub keys_seconds: f64,
     pub inference_seconds: f64,
     pub training_seconds: f64,
@@ -124,6 +128,10 @@ trait Side: Send + Sync {
     /// Clients, each of which has a channel.
     fn clients(&self) -> usize {
         1
+    }
+    /// Takes the memory that a conversation will hold, where that is much.
+    fn reserve(&self) -> Vec<Reservation> {
+        Vec::new()
     }
     /// Its end of a channel.
     fn link(&self, channel: Box<dyn Channel>, is_client: bool) -> Link;
@@ -225,11 +233,14 @@ impl Visitor for Converse<'_> {
     fn visit<S: Side>(self, make: impl Fn(Meter) -> S + Sync) -> Self::Output {
         let Self { prepared, watch, peer } = self;
         let client = make(watch.client.clone());
-        match peer {
+        let start = Instant::now();
+        let reserved = client.reserve();
+        let memory_seconds = if reserved.is_empty() { 0.0 } else { start.elapsed().as_secs_f64() };
+        let conversation = match peer {
             Peer::Remote(remote, hello) => {
                 let channel = remote.connect().map_err(ProtocolError::from)?;
                 let mut link = client.link(Box::new(channel), true);
-                link.send(&Message::new(Kind::Hello, hello.to_vec()))?;
+                link.send(Message::new(Kind::Hello, hello.to_vec()))?;
                 conclude(&client, prepared, watch, &mut [link])
             }
             Peer::Local => {
@@ -254,7 +265,9 @@ impl Visitor for Converse<'_> {
                     }
                 })
             }
-        }
+        };
+        drop(reserved);
+        Ok(Conversation { memory_seconds, ..conversation? })
     }
 }
 
@@ -285,6 +298,7 @@ fn conclude<S: Side>(
             driven.weights
         },
         integers: report.integers,
+        memory_seconds: 0.0,
         keys_seconds: driven.keys_seconds,
         inference_seconds: driven.inference_seconds,
         training_seconds: driven.training_seconds,
@@ -328,8 +342,8 @@ fn answer<S: Side>(
     };
     // A client may be gone already; then it is not there to be told. The report goes to the first alone.
     let told: Vec<_> = match &served {
-        Ok(_) => links.iter_mut().take(1).map(|link| link.send(&message)).collect(),
-        Err(_) => links.iter_mut().map(|link| link.send(&message)).collect(),
+        Ok(_) => links.iter_mut().take(1).map(|link| link.send(message.clone())).collect(),
+        Err(_) => links.iter_mut().map(|link| link.send(message.clone())).collect(),
     };
     served?;
     Ok(told.into_iter().collect::<Result<(), _>>()?)

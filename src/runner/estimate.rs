@@ -216,9 +216,7 @@ fn refresh_memory(scheme: &Lattice, protocol: &refresh::Settings, variant: Varia
     };
     let row = 1 << (scheme.log_degree - 1);
     let layout = refresh::Layout::new(row, row, protocol.log_period(), protocol.packing);
-    let groups = |neurons: usize| layout.map_or(neurons, |layout| layout.groups(neurons));
-    let layers = protocol.widths.windows(2).map(|pair| pair[0] * groups(pair[1]));
-    let (all, widest) = layers.fold((0, 0), |(all, widest), layer| (all + layer, widest.max(layer)));
+    let (all, widest) = protocol.weight_ciphertexts(layout);
     let ciphertext = slots * words;
     // Gradients, their sums, what is sent, what comes back, as numbers and as bytes.
     let step = 6 * (widest * ciphertext).min(1 << 28);

@@ -131,7 +131,7 @@ impl Parting {
         let words = if under_tls {
             ALERT.to_vec()
         } else {
-            let fault = Message::new(Kind::Fault, crowd.to_string().into_bytes()).to_frame();
+            let fault = Message::new(Kind::Fault, crowd.to_string().into_bytes()).into_frame();
             let mut frame = Vec::with_capacity(LENGTH_BYTES + fault.len());
             frame.extend(u32::try_from(fault.len()).unwrap_or(0).to_le_bytes());
             frame.extend(fault);

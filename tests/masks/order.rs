@@ -29,7 +29,7 @@ fn with_server(settings: &Settings, client: impl FnOnce(&mut Pipe)) -> ProtocolE
             let server = Server::accept(backend, settings, &mut links, &private, &sessions, models, 0);
             server.unwrap().serve().map(|_| ()).unwrap_err()
         });
-        near.send(Message::new(Kind::PublicKey, vec![]).to_frame()).unwrap();
+        near.send(Message::new(Kind::PublicKey, vec![]).into_frame()).unwrap();
         near.receive().unwrap();
         client(&mut near);
         drop(near);
@@ -38,7 +38,7 @@ fn with_server(settings: &Settings, client: impl FnOnce(&mut Pipe)) -> ProtocolE
 }
 
 fn message(kind: Kind, layer: u32, count: u32, numbers: usize) -> Vec<u8> {
-    Message { kind, layer, count, body: vec![0; 8 * numbers] }.to_frame()
+    Message { kind, layer, count, body: vec![0; 8 * numbers].into() }.into_frame()
 }
 
 #[test]
@@ -61,7 +61,7 @@ fn a_server_keeps_a_session_in_order() {
         ([&forward()[..], &[errors(), forward()[0].clone()]].concat(), Kind::MaskedGradients),
         // A second session within the first, and the end within it.
         (vec![message(Kind::Begin, 0, 2, 0)], Kind::Activations),
-        (vec![Message::new(Kind::Close, vec![]).to_frame()], Kind::Activations),
+        (vec![Message::new(Kind::Close, vec![]).into_frame()], Kind::Activations),
     ];
     for (messages, expected) in wrong {
         let error = with_server(&settings, |near| {
@@ -101,25 +101,25 @@ fn a_server_keeps_a_session_in_order() {
 #[test]
 fn a_client_refuses_sessions_and_answers_that_the_protocol_does_not_allow() {
     let settings = settings(&[3, 4, 2], 4);
-    let session = |count| Message { kind: Kind::Session, layer: 0, count, body: vec![0; 8] };
+    let session = |count| Message { kind: Kind::Session, layer: 0, count, body: vec![0; 8].into() };
     let wrong: [&[Message]; 7] = [
         &[Message::new(Kind::Updated, vec![])],
         &[session(0)],
         &[session(1)],
         &[session(4)],
-        &[Message { body: vec![], ..session(2) }],
-        &[session(2), Message { kind: Kind::Products, layer: 0, count: 1, body: vec![0; 32] }],
-        &[session(2), Message { kind: Kind::Sums, layer: 1, count: 1, body: vec![0; 32] }],
+        &[Message { body: vec![].into(), ..session(2) }],
+        &[session(2), Message { kind: Kind::Products, layer: 0, count: 1, body: vec![0; 32].into() }],
+        &[session(2), Message { kind: Kind::Sums, layer: 1, count: 1, body: vec![0; 32].into() }],
     ];
     for answers in wrong {
         let (near, mut far) = pipe();
         let error = std::thread::scope(|scope| {
             scope.spawn(move || {
                 far.receive().unwrap();
-                far.send(Message::new(Kind::PublicKey, vec![]).to_frame()).unwrap();
+                far.send(Message::new(Kind::PublicKey, vec![]).into_frame()).unwrap();
                 for answer in answers {
                     far.receive().unwrap();
-                    far.send(answer.to_frame()).unwrap();
+                    far.send(answer.clone().into_frame()).unwrap();
                 }
             });
             let backend = Plain::new(Meter::default());

@@ -128,19 +128,19 @@ impl Attack {
             }
             Self::LongHello => drop(raw.announce(16 << 20, &vec![b'['; 2 << 20])),
             Self::BrokenHello => {
-                raw.send(&Message::new(Kind::Hello, b"{\"\x1b[2J\x07\n\": 1}".to_vec()).to_frame())?;
+                raw.send(&Message::new(Kind::Hello, b"{\"\x1b[2J\x07\n\": 1}".to_vec()).into_frame())?;
             }
-            Self::WrongKind => raw.send(&Message::new(Kind::Activations, vec![0; 1000]).to_frame())?,
+            Self::WrongKind => raw.send(&Message::new(Kind::Activations, vec![0; 1000]).into_frame())?,
             Self::NoHello => {}
             _ => raw.send(hello)?,
         }
         match self {
-            Self::WrongKey => raw.send(&Message::new(Kind::PublicKey, vec![0xff; 17]).to_frame())?,
+            Self::WrongKey => raw.send(&Message::new(Kind::PublicKey, vec![0xff; 17]).into_frame())?,
             Self::LongMessage => raw.announce(512 << 20, &[1; 100])?,
             Self::HalfAMessage => return raw.announce(1000, &[1; 100]),
             Self::Fault => {
                 raw.send(
-                    &Message::new(Kind::Fault, b"\x1b[2Jserved\n127.0.0.1:1: served".to_vec()).to_frame(),
+                    &Message::new(Kind::Fault, b"\x1b[2Jserved\n127.0.0.1:1: served".to_vec()).into_frame(),
                 )?;
             }
             _ => {}
@@ -166,7 +166,7 @@ fn until_closed(stream: &mut impl Read) -> io::Result<()> {
 
 /// Attacks in every way, and floods between them, until told to stop; says how many connections it made.
 pub(crate) fn torment(address: &str, token: &str, cell: &Cell, done: &Interrupt) -> usize {
-    let hello = Message::new(Kind::Hello, cell.hello(Variant::Encrypted)).to_frame();
+    let hello = Message::new(Kind::Hello, cell.hello(Variant::Encrypted)).into_frame();
     let mut connections = 0;
     while !done.is_raised() {
         let flood: Vec<TcpStream> =

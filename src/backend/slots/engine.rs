@@ -5,7 +5,7 @@ use thiserror::Error;
 
 use crate::{
     backend::{BackendError, Number},
-    math::stream::Stream,
+    math::{rns::Reservation, stream::Stream},
     network::Row,
     scheme::{encoding::EncodingError, rlwe::RlweError},
 };
@@ -192,6 +192,10 @@ pub trait Engine: Send + Sync + 'static {
     fn evaluation_bytes(&self, rotations: usize) -> usize;
     /// Bytes of a written payload of a level; fresh ones are shorter.
     fn payload_bytes(&self, level: usize, fresh: bool) -> usize;
+    /// Takes memory for so many payloads of the highest level, ahead of them; nothing in the clear.
+    fn reserve(&self, _payloads: usize) -> Vec<Reservation> {
+        Vec::new()
+    }
     /// Writes keys.
     fn write_evaluation(&self, evaluation: &Self::Evaluation) -> Vec<u8>;
     /// Reads and checks keys.

@@ -8,7 +8,10 @@ use rayon::prelude::*;
 
 use super::{Engine, Rules, SlotError, Term};
 use crate::{
-    math::{rns::Prime, stream::Stream},
+    math::{
+        rns::{Prime, Reservation},
+        stream::Stream,
+    },
     network::Row,
     scheme::{
         ckks::{self, Ckks},
@@ -326,6 +329,10 @@ impl<S: ExactScheme<Tag = Untagged> + 'static> Engine for Exact<S> {
         self.instances.iter().map(|one| EvaluationKeys::bytes(one, rotations)).sum()
     }
 
+    fn reserve(&self, payloads: usize) -> Vec<Reservation> {
+        self.instances.iter().map(|one| one.context().reserve(payloads)).collect()
+    }
+
     fn payload_bytes(&self, level: usize, fresh: bool) -> usize {
         self.instances.iter().map(|one| one.context().ciphertext_bytes(level, fresh)).sum()
     }
@@ -524,6 +531,10 @@ impl Engine for Approximate {
 
     fn evaluation_bytes(&self, rotations: usize) -> usize {
         EvaluationKeys::bytes(&self.scheme, rotations)
+    }
+
+    fn reserve(&self, payloads: usize) -> Vec<Reservation> {
+        vec![self.scheme.context().reserve(payloads)]
     }
 
     fn payload_bytes(&self, level: usize, fresh: bool) -> usize {

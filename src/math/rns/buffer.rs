@@ -7,14 +7,18 @@ use std::{
     collections::BTreeMap,
     fmt,
     ops::{Deref, DerefMut},
-    sync::{Mutex, PoisonError},
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
 };
 
+use rayon::prelude::*;
 use zeroize::Zeroize;
 
 /// Numbers from which on a buffer is worth keeping.
 const LEAST: usize = 1 << 12;
-/// Most numbers on the shelf: 256 MiB, the ciphertexts of a layer or two.
+/// Most numbers on the shelf beyond what is [reserved](Reservation): 256 MiB, the ciphertexts of a layer or two.
 const MOST: usize = 1 << 25;
 
 /// Bytes of a line of the cache, and of a vector.
@@ -22,16 +26,19 @@ const LINE: usize = 64;
 
 /// What was returned, by length.
 struct Shelf {
+    /// numbers, and how many there may be
     held: usize,
+    most: usize,
     vectors: BTreeMap<usize, Vec<Vec<u64>>>,
 }
 
-static SHELF: Mutex<Shelf> = Mutex::new(Shelf { held: 0, vectors: BTreeMap::new() });
+static SHELF: Mutex<Shelf> = Mutex::new(Shelf { held: 0, most: MOST, vectors: BTreeMap::new() });
 
 impl Shelf {
-    /// A vector of at least that length, and not of much more.
+    /// A vector of at least that length, and not of much more, unless there is more than there would be without reservations.
     fn take(&mut self, length: usize) -> Option<Vec<u64>> {
-        let (&found, vectors) = self.vectors.range_mut(length..=length + length / 32).next()?;
+        let longest = if self.held > MOST { usize::MAX } else { length + length / 32 };
+        let (&found, vectors) = self.vectors.range_mut(length..=longest).next()?;
         let vector = vectors.pop();
         if vectors.is_empty() {
             self.vectors.remove(&found);
@@ -42,10 +49,10 @@ impl Shelf {
 
     fn give(&mut self, vector: Vec<u64>) {
         let length = vector.len();
-        if length > MOST {
+        if length > self.most {
             return;
         }
-        while self.held + length > MOST {
+        while self.held + length > self.most {
             // Others are of sizes that are perhaps no longer asked for; of this one there are enough.
             let Some(other) = self.vectors.keys().copied().find(|size| *size != length) else { return };
             self.held -= self.vectors.remove(&other).map_or(0, |vectors| other * vectors.len());
@@ -53,12 +60,85 @@ impl Shelf {
         self.held += length;
         self.vectors.entry(length).or_default().push(vector);
     }
+
+    /// Gives back to the system what there is no room for.
+    fn shrink(&mut self) {
+        while self.held > self.most {
+            let Some(mut size) = self.vectors.last_entry() else { return };
+            self.held -= size.get_mut().pop().map_or(0, |vector| vector.len());
+            if size.get().is_empty() {
+                size.remove();
+            }
+        }
+    }
 }
 
-/// Numbers in memory that goes to the shelf when it is dropped. It is not wiped then, no more than freed memory is: what is secret is
-/// to be zeroized. They start with a line of the cache, so that no vector of theirs is in two.
+/// Memory that was taken from the system ahead of what will be kept in it, and stays on the shelf until this is dropped.
+///
+/// A system hands memory out page by page, as it is touched for the first time: half a second a gigabyte, and several times that where it is
+/// a guest whose host takes free pages back. That is no part of an arithmetic's time, and follows from no count.
+#[must_use]
+#[derive(Debug)]
+pub struct Reservation(usize);
+
+impl Reservation {
+    /// Of so many buffers of a length.
+    pub(super) fn new(length: usize, count: usize) -> Self {
+        // Whole pages have a number each 512.
+        const PAGE: usize = 512;
+        let needed = length + LINE / size_of::<u64>();
+        let numbers = if needed < LEAST { 0 } else { needed.saturating_mul(count) };
+        let missing = {
+            let mut shelf = SHELF.lock().unwrap_or_else(PoisonError::into_inner);
+            shelf.most += numbers;
+            let there = shelf.vectors.get(&needed).map_or(0, Vec::len);
+            if numbers == 0 { 0 } else { count.saturating_sub(there) }
+        };
+        (0..missing).into_par_iter().for_each(|_| {
+            let mut vector = vec![0; needed];
+            vector.iter_mut().step_by(PAGE).for_each(|number| *number = 1);
+            SHELF.lock().unwrap_or_else(PoisonError::into_inner).give(vector);
+        });
+        Self(numbers)
+    }
+}
+
+impl Drop for Reservation {
+    fn drop(&mut self) {
+        let mut shelf = SHELF.lock().unwrap_or_else(PoisonError::into_inner);
+        shelf.most -= self.0;
+        shelf.shrink();
+    }
+}
+
+/// Memory that goes to the shelf when nothing is in it any more, as it is: no more wiped than freed memory is, but where that was asked for.
+struct Memory {
+    words: Vec<u64>,
+    secret: AtomicBool,
+}
+
+impl Memory {
+    fn new(words: Vec<u64>) -> Arc<Self> {
+        Arc::new(Self { words, secret: AtomicBool::new(false) })
+    }
+}
+
+impl Drop for Memory {
+    fn drop(&mut self) {
+        if *self.secret.get_mut() {
+            self.words.zeroize();
+        } else if self.words.len() >= LEAST {
+            let words = std::mem::take(&mut self.words);
+            SHELF.lock().unwrap_or_else(PoisonError::into_inner).give(words);
+        }
+    }
+}
+
+/// Numbers that start with a line of the cache, so that no vector of theirs is in two. Clones share the memory until one of them is changed:
+/// a ciphertext at a lower level is the same memory, of which less is read.
+#[derive(Clone)]
 pub(crate) struct Buffer {
-    memory: Vec<u64>,
+    memory: Arc<Memory>,
     start: usize,
     length: usize,
 }
@@ -72,10 +152,10 @@ impl Buffer {
         } else {
             SHELF.lock().unwrap_or_else(PoisonError::into_inner).take(needed)
         };
-        let memory = kept.unwrap_or_else(|| vec![0; needed]);
+        let words = kept.unwrap_or_else(|| vec![0; needed]);
         // Less than a line; the promise is not to be relied on.
-        let start = memory.as_ptr().align_offset(LINE).min(needed - length);
-        Self { memory, start, length }
+        let start = words.as_ptr().align_offset(LINE).min(needed - length);
+        Self { memory: Memory::new(words), start, length }
     }
 
     /// Zeros.
@@ -100,18 +180,9 @@ impl Buffer {
     }
 }
 
-impl Drop for Buffer {
-    fn drop(&mut self) {
-        if self.memory.len() >= LEAST {
-            let memory = std::mem::take(&mut self.memory);
-            SHELF.lock().unwrap_or_else(PoisonError::into_inner).give(memory);
-        }
-    }
-}
-
 impl From<Vec<u64>> for Buffer {
-    fn from(memory: Vec<u64>) -> Self {
-        Self { start: 0, length: memory.len(), memory }
+    fn from(words: Vec<u64>) -> Self {
+        Self { start: 0, length: words.len(), memory: Memory::new(words) }
     }
 }
 
@@ -123,23 +194,22 @@ impl From<&[u64]> for Buffer {
     }
 }
 
-impl Clone for Buffer {
-    fn clone(&self) -> Self {
-        Self::from(&**self)
-    }
-}
-
 impl Deref for Buffer {
     type Target = [u64];
 
     fn deref(&self) -> &[u64] {
-        &self.memory[self.start..self.start + self.length]
+        &self.memory.words[self.start..self.start + self.length]
     }
 }
 
 impl DerefMut for Buffer {
     fn deref_mut(&mut self) -> &mut [u64] {
-        &mut self.memory[self.start..self.start + self.length]
+        if Arc::get_mut(&mut self.memory).is_none() {
+            *self = Self::from(&**self);
+        }
+        let range = self.start..self.start + self.length;
+        // Nobody else has it now.
+        Arc::get_mut(&mut self.memory).map_or(&mut [], |memory| &mut memory.words[range])
     }
 }
 
@@ -158,8 +228,10 @@ impl fmt::Debug for Buffer {
 }
 
 impl Zeroize for Buffer {
+    /// Leaves no numbers here. The memory is wiped now or, where others share it, with the last of them.
     fn zeroize(&mut self) {
-        self.memory.zeroize();
+        self.memory.secret.store(true, Ordering::Relaxed);
+        self.memory = Memory::new(Vec::new());
         (self.start, self.length) = (0, 0);
     }
 }
@@ -187,8 +259,35 @@ mod tests {
     }
 
     #[test]
+    fn clones_share_memory_until_one_is_changed() {
+        let first = Buffer::from(&vec![1; LEAST][..]);
+        let mut second = first.clone();
+        assert_eq!(first.as_ptr(), second.as_ptr());
+        second.truncate(3);
+        second[2] = 7;
+        assert_eq!((&first[..4], &second[..]), (&[1; 4][..], &[1, 1, 7][..]));
+        // Alone, it is changed where it is.
+        let place = second.as_ptr();
+        second[0] = 2;
+        assert_eq!(second.as_ptr(), place);
+    }
+
+    #[test]
+    fn shared_secrets_are_wiped_with_the_last_that_holds_them() {
+        let mut first = Buffer::from(&vec![1; LEAST][..]);
+        let second = first.clone();
+        let memory = Arc::downgrade(&first.memory);
+        first.zeroize();
+        assert_eq!(*second, vec![1; LEAST][..]);
+        let shared = memory.upgrade().unwrap();
+        assert!(shared.secret.load(Ordering::Relaxed) && first.is_empty());
+        drop((shared, second));
+        assert!(memory.upgrade().is_none());
+    }
+
+    #[test]
     fn the_shelf_holds_no_more_than_its_limit() {
-        let mut shelf = Shelf { held: 0, vectors: BTreeMap::new() };
+        let mut shelf = Shelf { held: 0, most: MOST, vectors: BTreeMap::new() };
         shelf.give(vec![0; MOST + 1]);
         assert_eq!(shelf.held, 0);
         shelf.give(vec![0; MOST / 4]);
@@ -205,5 +304,29 @@ mod tests {
         assert!(shelf.take(MOST / 16).is_none());
         assert!(shelf.take(MOST / 8).is_some());
         assert_eq!(shelf.held, MOST / 8 * 7);
+        shelf.most = 2 * MOST;
+        shelf.give(vec![0; MOST / 4]);
+        assert_eq!(shelf.take(MOST / 16).unwrap().len(), MOST / 8);
+        shelf.most = MOST / 2;
+        shelf.shrink();
+        assert_eq!(shelf.held, MOST / 2);
+    }
+
+    #[test]
+    fn what_is_reserved_is_there_and_goes_with_the_reservation() {
+        // A length that nothing else has.
+        let length = 3 * LEAST + 1234;
+        let there = || {
+            let shelf = SHELF.lock().unwrap();
+            shelf.vectors.get(&(length + LINE / size_of::<u64>())).map_or(0, Vec::len)
+        };
+        let reservation = Reservation::new(length, 5);
+        assert_eq!(there(), 5);
+        let buffer = Buffer::stale(length);
+        assert_eq!(there(), 4);
+        drop(buffer);
+        let again = Reservation::new(length, 5);
+        assert_eq!(there(), 5);
+        drop((reservation, again));
     }
 }

@@ -9,7 +9,7 @@ use zeroize::Zeroize;
 
 use super::{
     Ntt, Prime,
-    buffer::Buffer,
+    buffer::{Buffer, Reservation},
     kernel::{self, Pointwise},
 };
 use crate::math::pool::for_each;
@@ -23,7 +23,7 @@ pub enum Domain {
     Values,
 }
 
-/// A polynomial of degree below N modulo the primes of a [`Basis`]: one row of N residues a prime.
+/// A polynomial of degree below N modulo the primes of a [`Basis`]: one row of N residues a prime. Clones share rows until one is changed.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Polynomial {
     degree: usize,
@@ -61,10 +61,12 @@ impl Polynomial {
         Self { degree, domain, rows: rows.into() }
     }
 
-    /// The rows of the first `count` primes.
+    /// The rows of the first `count` primes, in the same memory.
     #[must_use]
     pub fn first_rows(&self, count: usize) -> Self {
-        Self { degree: self.degree, domain: self.domain, rows: self.rows[..count * self.degree].into() }
+        let mut first = self.clone();
+        first.truncate(count);
+        first
     }
 
     /// Forgets the rows from the `count`-th on.
@@ -115,6 +117,11 @@ impl Basis {
         let transforms: Option<Vec<_>> =
             primes.par_iter().map(|&prime| Ntt::try_new(degree, prime).map(Arc::new)).collect();
         Some(Self { degree, transforms: transforms.filter(|_| distinct)? })
+    }
+
+    /// Memory for so many polynomials, ahead of them.
+    pub fn reserve(&self, count: usize) -> Reservation {
+        Reservation::new(self.degree * self.len(), count)
     }
 
     /// N

@@ -18,7 +18,7 @@ use crate::{
     math::stream::Stream,
     protocol::{
         ProtocolError,
-        message::{Kind, Message},
+        message::{Body, Kind, Message},
         transcript::{Chain, Link},
     },
 };
@@ -121,7 +121,7 @@ impl<'a, E: Engine> Client<'a, E> {
         let layout = server::layout(slots, settings)?;
         let steps = settings.steps(&layout);
         let (secret, evaluation) = engine.generate(&steps, &private.derive("keys"))?;
-        link.send(&Message::new(Kind::PublicKey, engine.write_evaluation(&evaluation)))?;
+        link.send(Message::new(Kind::PublicKey, engine.write_evaluation(&evaluation)))?;
         Ok(Self {
             slots,
             settings,
@@ -144,7 +144,7 @@ impl<'a, E: Engine> Client<'a, E> {
     pub fn send_weights(&mut self, weights: &[ArrayView2<'_, f64>]) -> Result<(), ProtocolError> {
         for (layer, weights) in (1..).zip(weights) {
             let slots = self.layout.weights(weights.view());
-            let bytes = self.slots.engine().payload_bytes(self.slots.rules().levels(), true);
+            let bytes = self.slots.fresh_bytes();
             let mut rest = &slots[..];
             for count in chunks(slots.len(), bytes) {
                 let (part, after) = rest.split_at(count);
@@ -174,7 +174,7 @@ impl<'a, E: Engine> Client<'a, E> {
             if held.len() != count || held.iter().any(|held| held.numbers.len() != blocks) {
                 return Err(other());
             }
-            let bytes = self.slots.engine().payload_bytes(self.slots.rules().levels(), true);
+            let bytes = self.slots.fresh_bytes();
             let mut rest = &held[..];
             for count in chunks(count, bytes) {
                 let (part, after) = rest.split_at(count);
@@ -223,7 +223,7 @@ impl<'a, E: Engine> Client<'a, E> {
         let nothing = self.settings.activation.value(0.0);
         let wanted = self.layout.grouped(wanted.view(), nothing);
         let count = self.settings.widths[0] + wanted.len();
-        body.extend(self.encrypt(Point::Label, &wanted)?);
+        body.extend(&self.encrypt(Point::Label, &wanted)?);
         self.send(Kind::Activations, 0, count, body)?;
         self.held.iter_mut().for_each(Vec::clear);
         let refreshes = self.follow(script)?;
@@ -301,7 +301,7 @@ impl<'a, E: Engine> Client<'a, E> {
     /// # Errors
     /// What the channel refuses.
     pub fn close(self) -> Result<Opened, ProtocolError> {
-        self.link.send(&Message::new(Kind::Close, Vec::new()))?;
+        self.link.send(Message::new(Kind::Close, Vec::new()))?;
         Ok(self.opened)
     }
 
@@ -345,14 +345,14 @@ impl<'a, E: Engine> Client<'a, E> {
         self.send(Kind::Refreshed, layer, *answered, body)
     }
 
-    fn encrypt_features(&mut self, features: ArrayView2<'_, f64>) -> Result<Vec<u8>, ProtocolError> {
+    fn encrypt_features(&mut self, features: ArrayView2<'_, f64>) -> Result<Body, ProtocolError> {
         let slots: Vec<_> =
             features.columns().into_iter().map(|column| self.layout.replicated(column)).collect();
         self.encrypt(Point::Activation, &slots)
     }
 
     /// Fresh ciphertexts of slots, as they are sent.
-    fn encrypt(&mut self, point: Point, slots: &[Vec<f64>]) -> Result<Vec<u8>, ProtocolError> {
+    fn encrypt(&mut self, point: Point, slots: &[Vec<f64>]) -> Result<Body, ProtocolError> {
         let first = self.encrypted;
         self.encrypted += slots.len() as u64;
         self.encrypt_items(point, slots, |index| first + index as u64)
@@ -364,7 +364,7 @@ impl<'a, E: Engine> Client<'a, E> {
         point: Point,
         slots: &[Vec<f64>],
         number: impl Fn(usize) -> u64 + Sync,
-    ) -> Result<Vec<u8>, ProtocolError> {
+    ) -> Result<Body, ProtocolError> {
         let (scale, bound) = self.settings.fresh(point, self.slots.rules());
         let key = if point == Point::Weight { "weight_magnitude_bits" } else { "activation_magnitude_bits" };
         let what = if point == Point::Weight { "a weight" } else { "an activation or error" };
@@ -374,19 +374,16 @@ impl<'a, E: Engine> Client<'a, E> {
         }
         let randomness = self.private.derive("encryption");
         let (engine, secret) = (self.slots, &self.secret);
-        let one = |(index, values): (usize, &Vec<f64>)| {
+        Ok(Body::of_parts(slots.len(), engine.fresh_bytes(), |index, out| {
             let randomness = randomness.item(number(index));
-            let ciphertext = engine.encrypt(secret, values, scale, bound, &randomness)?;
-            let mut bytes = Vec::new();
-            engine.write(&ciphertext, true, &mut bytes);
-            Ok(bytes)
-        };
-        let bytes: Result<Vec<Vec<u8>>, SlotError> = slots.par_iter().enumerate().map(one).collect();
-        Ok(bytes?.concat())
+            let ciphertext = engine.encrypt(secret, &slots[index], scale, bound, &randomness)?;
+            engine.write(&ciphertext, true, out);
+            Ok::<_, SlotError>(())
+        })?)
     }
 
-    fn send(&mut self, kind: Kind, layer: usize, count: usize, body: Vec<u8>) -> Result<(), ProtocolError> {
-        self.link.send(&server::message(kind, layer, count, body))
+    fn send(&mut self, kind: Kind, layer: usize, count: usize, body: Body) -> Result<(), ProtocolError> {
+        self.link.send(server::message(kind, layer, count, body))
     }
 
     /// The slots of so many ciphertexts.

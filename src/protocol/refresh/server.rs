@@ -16,7 +16,7 @@ use crate::{
     backend::slots::{Engine, Of, SlotError, Slots},
     protocol::{
         ProtocolError,
-        message::{Kind, Message},
+        message::{Body, Kind, Message},
         transcript::Link,
     },
 };
@@ -49,7 +49,7 @@ pub(super) fn layout<E: Engine>(slots: &Slots<E>, settings: &Settings) -> Result
     Ok(layout.ok_or(SlotError::Length { what, found, expected })?)
 }
 
-pub(super) fn message(kind: Kind, layer: usize, count: usize, body: Vec<u8>) -> Message {
+pub(super) fn message(kind: Kind, layer: usize, count: usize, body: Body) -> Message {
     let number = |of: usize| u32::try_from(of).unwrap_or(u32::MAX);
     Message { kind, layer: number(layer), count: number(count), body }
 }
@@ -193,14 +193,12 @@ impl<E: Engine> Server<'_, E> {
         ciphertexts: &[Of<E>],
         level: usize,
     ) -> Result<(), ProtocolError> {
-        let write = |ciphertext: &Of<E>| {
-            let mut bytes = Vec::new();
-            self.slots.write(&*self.slots.drop_to(ciphertext, level)?, false, &mut bytes);
-            Ok(bytes)
-        };
-        let bytes: Result<Vec<Vec<u8>>, SlotError> = ciphertexts.par_iter().map(write).collect();
-        let body = bytes?.concat();
-        self.link.send(&message(kind, layer, ciphertexts.len(), body))
+        let bytes = self.slots.engine().payload_bytes(level, false);
+        let body = Body::of_parts(ciphertexts.len(), bytes, |index, out| {
+            self.slots.write(&*self.slots.drop_to(&ciphertexts[index], level)?, false, out);
+            Ok::<_, SlotError>(())
+        })?;
+        self.link.send(message(kind, layer, ciphertexts.len(), body))
     }
 }
 

@@ -429,28 +429,17 @@ fn hostile_bytes_are_refused() {
         slots.engine().write_evaluation(&evaluation)
     };
     let server = Slots::new(Arc::new(engine), Meter::default());
+    let message = |kind, layer, count, body: Vec<u8>| server::message(kind, layer, count, body.into());
     for messages in [
-        vec![server::message(Kind::PublicKey, 0, 0, vec![0; 10])],
-        vec![
-            server::message(Kind::PublicKey, 0, 0, keys.clone()),
-            server::message(Kind::Weights, 1, 6, vec![]),
-        ],
-        vec![
-            server::message(Kind::PublicKey, 0, 0, keys.clone()),
-            server::message(Kind::Weights, 1, 6, vec![7; 600]),
-        ],
-        vec![
-            server::message(Kind::PublicKey, 0, 0, keys.clone()),
-            server::message(Kind::Weights, 1, usize::MAX, vec![7; 6]),
-        ],
-        vec![
-            server::message(Kind::PublicKey, 0, 0, keys),
-            server::message(Kind::Refreshed, 1, 6, vec![7; 600]),
-        ],
+        vec![message(Kind::PublicKey, 0, 0, vec![0; 10])],
+        vec![message(Kind::PublicKey, 0, 0, keys.clone()), message(Kind::Weights, 1, 6, vec![])],
+        vec![message(Kind::PublicKey, 0, 0, keys.clone()), message(Kind::Weights, 1, 6, vec![7; 600])],
+        vec![message(Kind::PublicKey, 0, 0, keys.clone()), message(Kind::Weights, 1, usize::MAX, vec![7; 6])],
+        vec![message(Kind::PublicKey, 0, 0, keys), message(Kind::Refreshed, 1, 6, vec![7; 600])],
     ] {
         let (near, far) = pipe();
         let mut client = Link::new(Box::new(near), true, None);
-        for message in &messages {
+        for message in messages {
             client.send(message).unwrap();
         }
         drop(client);

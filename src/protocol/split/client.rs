@@ -94,7 +94,7 @@ impl<'a, B: Backend> Client<'a, B> {
         let Arithmetics { client: backend, server: theirs } = arithmetics;
         let secret = backend.generate_keys(&private.derive("keys"))?;
         let own = backend.write_public_key(backend.public_key(&secret));
-        link.send(&Message::new(Kind::PublicKey, own))?;
+        link.send(Message::new(Kind::PublicKey, own))?;
         if settings.precompute {
             let (encryptions, _) = settings.inference_masks(samples);
             backend.precompute_own(&secret, encryptions, &private.derive("pool"))?;
@@ -115,7 +115,7 @@ impl<'a, B: Backend> Client<'a, B> {
 
     /// Ends the conversation.
     pub fn close(self) -> Result<Outcome, ProtocolError> {
-        self.link.send(&Message::new(Kind::Close, Vec::new()))?;
+        self.link.send(Message::new(Kind::Close, Vec::new()))?;
         Ok(self.outcome)
     }
 
@@ -157,7 +157,7 @@ impl<'a, B: Backend> Client<'a, B> {
         samples: &mut dyn Iterator<Item = Sample<'_>>,
     ) -> Result<usize, ProtocolError> {
         let count = u32::try_from(left).unwrap_or(u32::MAX);
-        self.link.send(&Message { kind: Kind::Begin, layer: 0, count, body: Vec::new() })?;
+        self.link.send(Message { kind: Kind::Begin, layer: 0, count, body: Vec::new().into() })?;
         let answer = self.link.expect(Kind::Session, "a session")?;
         let length = answer.count as usize;
         // A session of one iteration would show its gradient to the server; in one longer than the bound, sums of
@@ -335,7 +335,7 @@ impl<'a, B: Backend> Client<'a, B> {
         update(backend, key, self.settings.masks, &mut session.corrections, &masks)?;
         masks.iter_mut().for_each(B::Number::wipe);
         let body = backend.write_ciphertexts(key, &masked);
-        self.link.send(&Message::new(Kind::MaskedGradients, body))
+        self.link.send(Message::new(Kind::MaskedGradients, body))
     }
 
     /// A number a parameter as it is sent.
@@ -360,7 +360,7 @@ impl<'a, B: Backend> Client<'a, B> {
         let backend = self.arithmetics.server;
         let sums = backend.encrypt(&self.server, &self.packed(&session.gradients), &randomness)?;
         let body = backend.write_ciphertexts(&self.server, &sums);
-        self.link.send(&Message::new(Kind::SummedGradients, body))?;
+        self.link.send(Message::new(Kind::SummedGradients, body))?;
         self.link.expect(Kind::Updated, "the end of the session")?;
         self.outcome.final_updates = self.outcome.final_updates.plus(&self.link.traffic().since(&before), 1);
         self.outcome.final_seconds += start.elapsed().as_secs_f64();
@@ -383,7 +383,7 @@ impl<'a, B: Backend> Client<'a, B> {
         let body = backend.write_ciphertexts(own, &sealed);
         let (wire_layer, wire_count) =
             (u32::try_from(layer).unwrap_or(u32::MAX), u32::try_from(count).unwrap_or(u32::MAX));
-        self.link.send(&Message { kind: request, layer: wire_layer, count: wire_count, body })?;
+        self.link.send(Message { kind: request, layer: wire_layer, count: wire_count, body: body.into() })?;
         let answer = self.link.expect(response, "the answer of a layer")?;
         let ciphertexts = backend.read_ciphertexts(own, &answer.body)?;
         let (scale, expected) = (self.settings.opened_scale(layer), count * width);

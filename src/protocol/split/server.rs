@@ -95,7 +95,7 @@ impl<'a, B: Backend> Server<'a, B> {
                 let (_, masks) = settings.inference_masks(samples);
                 theirs.precompute(&key, masks, &private.derive("pool"))?;
             }
-            link.send(&Message::new(Kind::PublicKey, own.write_public_key(own.public_key(&secret))))?;
+            link.send(Message::new(Kind::PublicKey, own.write_public_key(own.public_key(&secret))))?;
             peers.push(Peer { link, key, is_done: false });
         }
         Ok(Self {
@@ -214,7 +214,7 @@ impl<'a, B: Backend> Server<'a, B> {
     ) -> Result<(), ProtocolError> {
         let peer = &mut self.peers[self.turn];
         let body = self.arithmetics.client.write_ciphertexts(&peer.key, ciphertexts);
-        peer.link.send(&Message { kind, layer: request.layer, count: request.count, body })
+        peer.link.send(Message { kind, layer: request.layer, count: request.count, body: body.into() })
     }
 
     /// Draws the session's length and gives `[1/η]_s` away (Algorithm 1, line 1; Algorithm 2, line 1).
@@ -238,7 +238,7 @@ impl<'a, B: Backend> Server<'a, B> {
         self.left -= length;
         let body = backend.write_ciphertexts(backend.public_key(&self.secret), &[hidden]);
         let count = u32::try_from(length).unwrap_or(u32::MAX);
-        self.peers[self.turn].link.send(&Message { kind: Kind::Session, layer: 0, count, body })
+        self.peers[self.turn].link.send(Message { kind: Kind::Session, layer: 0, count, body: body.into() })
     }
 
     /// Reads a number a parameter under the server's key, packed as agreed, and opens those of a kind together.
@@ -305,7 +305,7 @@ impl<'a, B: Backend> Server<'a, B> {
                 });
             }
         }
-        self.peers[self.turn].link.send(&Message::new(Kind::Updated, Vec::new()))
+        self.peers[self.turn].link.send(Message::new(Kind::Updated, Vec::new()))
     }
 }
 

@@ -81,7 +81,7 @@ mod tests {
                     kind,
                     layer: u32::try_from(layer).unwrap(),
                     count,
-                    body: vec![],
+                    body: vec![].into(),
                 };
                 let before = turn;
                 for wrong in [Kind::Activations, Kind::Errors, Kind::MaskedGradients, Kind::SummedGradients] {

@@ -7,6 +7,7 @@ use ndarray::{Array2, ArrayView2};
 
 use crate::backend::slots::{Engine, Reals, SlotError, Slots};
 use crate::backend::{OperationCounts, Variant};
+use crate::math::rns::Reservation;
 use crate::network::Network;
 use crate::protocol::channel::Channel;
 use crate::protocol::non_interactive::parameters;
@@ -26,6 +27,15 @@ struct RefreshSide<'a, E> {
 }
 
 impl<E: Engine> Side for RefreshSide<'_, E> {
+    /// The network's ciphertexts, and what goes through it.
+    fn reserve(&self) -> Vec<Reservation> {
+        let (engine, protocol) = (self.slots.engine(), self.protocol);
+        let layout =
+            refresh::Layout::new(engine.slots(), engine.row(), protocol.log_period(), protocol.packing);
+        let (weights, _) = protocol.weight_ciphertexts(layout);
+        engine.reserve(weights + protocol.widths.iter().sum::<usize>())
+    }
+
     fn link(&self, channel: Box<dyn Channel>, is_client: bool) -> Link {
         Link::new(channel, is_client, None)
     }

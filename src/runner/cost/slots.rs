@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::{Mutex, OnceLock, PoisonError};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use rayon::prelude::*;
 
@@ -12,7 +12,7 @@ use crate::math::stream::Stream;
 use crate::network::Row;
 use crate::protocol::ProtocolError;
 use crate::protocol::channel::pipe;
-use crate::protocol::message::{Kind, Message};
+use crate::protocol::message::{Body, Kind, Message};
 use crate::protocol::non_interactive::parameters::{Lattice, Visitor};
 use crate::protocol::transcript::{Link, Traffic};
 use crate::runner::RunError;
@@ -36,6 +36,9 @@ const MOST: usize = 16;
 /// Bytes of messages whose way is timed, as powers of two: large ones take fresh memory.
 const MESSAGES: [u32; 4] = [16, 20, 24, 26];
 
+/// Ciphertexts in such a message.
+const MESSAGE_PARTS: usize = 8;
+
 /// Seconds of wall time per operation when all threads are busy.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct SlotCosts {
@@ -48,9 +51,11 @@ pub struct SlotCosts {
     mean: BTreeMap<Operation, f64>,
 }
 
-/// What was measured.
-type Known = Vec<(Lattice, bool, Work, SlotCosts)>;
+/// What was measured, and when.
+type Known = Vec<(Lattice, bool, Work, SlotCosts, Instant)>;
 static MEASURED: OnceLock<Mutex<Known>> = OnceLock::new();
+/// For so long that holds: a machine that others use is fast for some minutes and slow for some.
+const VALID: Duration = Duration::from_secs(15);
 /// Of a byte in messages of these sizes: no scheme has a part in it.
 static WAY: OnceLock<[f64; MESSAGES.len()]> = OnceLock::new();
 
@@ -58,15 +63,16 @@ impl SlotCosts {
     /// Measures, or remembers, the costs of what a circuit takes: whether it multiplies by known numbers in whole layers.
     pub(super) fn of(scheme: &Lattice, in_layers: bool, work: &Work) -> Result<Self, RunError> {
         let mut table = MEASURED.get_or_init(Mutex::default).lock().unwrap_or_else(PoisonError::into_inner);
-        let known = table.iter().find(|(known, layers, before, _)| {
+        table.retain(|(.., measured)| measured.elapsed() < VALID);
+        let known = table.iter().find(|(known, layers, before, ..)| {
             known == scheme && *layers == in_layers && before.keys().eq(work.keys())
         });
-        if let Some((.., costs)) = known {
+        if let Some((.., costs, _)) = known {
             return Ok(costs.clone().averaged(work));
         }
         let measured = scheme.visit(Measure { work, in_layers }).and_then(|measured| measured);
         let costs = measured.map_err(|error| ProtocolError::from(BackendError::from(error)))?;
-        table.push((scheme.clone(), in_layers, work.clone(), costs.clone()));
+        table.push((scheme.clone(), in_layers, work.clone(), costs.clone(), Instant::now()));
         Ok(costs.averaged(work))
     }
 
@@ -263,14 +269,20 @@ fn seconds_of_byte(size: usize) -> f64 {
     let (near, far) = pipe();
     let mut client = Link::new(Box::new(near), true, None);
     let mut server = Link::new(Box::new(far), false, None);
-    let parts = [vec![0; size / 2], vec![0; size / 2]];
+    let part = size / MESSAGE_PARTS;
     let mut rounds: [f64; PASSES] = std::array::from_fn(|_| {
         let start = Instant::now();
-        let message = Message::new(Kind::Activations, parts.concat());
+        let write = |_, out: &mut Vec<u8>| {
+            out.resize(part, 0);
+            Ok::<_, ProtocolError>(())
+        };
         // A pipe between two ends that are both here cannot fail.
-        let received = client.send(&message).and_then(|()| server.receive());
+        let received = Body::of_parts(MESSAGE_PARTS, part, write).and_then(|body| {
+            client.send(Message { kind: Kind::Activations, layer: 0, count: 0, body })?;
+            server.receive()
+        });
         let seconds = start.elapsed().as_secs_f64();
-        drop((message, received));
+        drop(received);
         seconds / size as f64
     });
     median(&mut rounds)

@@ -221,7 +221,7 @@ impl Session<'_> {
                 let links = std::slice::from_mut(&mut link);
                 Server::accept(&backend, protocol, links, &own, &sessions, models, 0)?.serve()?;
                 // The client waits for nothing more, and may be gone.
-                drop(link.send(&Message::new(Kind::Report, Vec::new())));
+                drop(link.send(Message::new(Kind::Report, Vec::new())));
                 Ok(())
             });
             let train = || -> Result<Link, RunError> {

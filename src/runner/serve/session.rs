@@ -177,7 +177,7 @@ fn serve_client(
 
 /// Says why there will be no session; a client that is gone already is told nothing.
 fn tell(channel: &mut dyn Channel, why: &str) {
-    drop(channel.send(Message::new(Kind::Fault, why.as_bytes().to_vec()).to_frame()));
+    drop(channel.send(Message::new(Kind::Fault, why.as_bytes().to_vec()).into_frame()));
 }
 
 fn receive_hello(channel: &mut dyn Channel) -> Result<Hello, Ended> {

@@ -9,7 +9,7 @@ use super::{Ciphertext, Parameters, RlweError, SwitchingKey};
 use crate::math::{
     pool::{for_each, in_pool},
     rns::{
-        Basis, Buffer, Conversion, Polynomial, Prime,
+        Basis, Buffer, Conversion, Polynomial, Prime, Reservation,
         polynomial::{Domain, automorphism},
     },
 };
@@ -83,6 +83,11 @@ impl Context {
     /// The primes of a level.
     pub fn basis(&self, level: usize) -> Basis {
         self.parameters.modulus().part(0..level)
+    }
+
+    /// Memory for so many ciphertexts of the highest level, ahead of them.
+    pub fn reserve(&self, ciphertexts: usize) -> Reservation {
+        self.parameters.modulus().reserve(2 * ciphertexts)
     }
 
     /// The primes of a level, and the special ones.
