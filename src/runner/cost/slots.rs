@@ -54,8 +54,9 @@ pub struct SlotCosts {
 /// What was measured, and when.
 type Known = Vec<(Lattice, bool, Work, SlotCosts, Instant)>;
 static MEASURED: OnceLock<Mutex<Known>> = OnceLock::new();
-/// For so long that holds: a machine that others use is fast for some minutes and slow for some.
-const VALID: Duration = Duration::from_secs(15);
+/// For so long that holds, as between the simulated variant of a cell and the encrypted one: a machine that others use is fast for some seconds and
+/// slow for some.
+const VALID: Duration = Duration::from_secs(3);
 /// Of a byte in messages of these sizes: no scheme has a part in it.
 static WAY: OnceLock<[f64; MESSAGES.len()]> = OnceLock::new();
 
