@@ -234,7 +234,8 @@ impl Visitor for Converse<'_> {
         let Self { prepared, watch, peer } = self;
         let client = make(watch.client.clone());
         let start = Instant::now();
-        let reserved = client.reserve();
+        // Of a server elsewhere that is the server's own.
+        let reserved = if matches!(peer, Peer::Local) { client.reserve() } else { Vec::new() };
         let memory_seconds = if reserved.is_empty() { 0.0 } else { start.elapsed().as_secs_f64() };
         let conversation = match peer {
             Peer::Remote(remote, hello) => {

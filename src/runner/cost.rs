@@ -19,6 +19,11 @@ pub enum Costs {
 }
 
 impl Costs {
+    /// Forgets what was measured too long ago for a cell that is about to run: estimates before that need not be so near.
+    pub fn forget_old() {
+        slots::SlotCosts::forget_old();
+    }
+
     /// Measures, or remembers, what the operations of a cell cost with the threads in use.
     pub fn of(settings: &Settings, forecast: &Forecast) -> Result<Self, RunError> {
         match (&settings.system, forecast) {

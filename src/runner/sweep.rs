@@ -256,6 +256,7 @@ fn run_cell(
     }
     let name = describe(cell);
     let forecast = prepared.forecast()?;
+    Costs::forget_old();
     let costs = match (&forecast, cell.variant) {
         (Some(forecast), Variant::Encrypted) => Some(Costs::of(settings, forecast)?),
         _ => None,

@@ -78,18 +78,30 @@ impl Shelf {
 /// A system hands memory out page by page, as it is touched for the first time: half a second a gigabyte, and several times that where it is
 /// a guest whose host takes free pages back. That is no part of an arithmetic's time, and follows from no count.
 #[must_use]
-#[derive(Debug)]
-pub struct Reservation(usize);
+pub struct Reservation {
+    shelf: &'static Mutex<Shelf>,
+    numbers: usize,
+}
+
+impl fmt::Debug for Reservation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Reservation({})", self.numbers)
+    }
+}
 
 impl Reservation {
     /// Of so many buffers of a length.
     pub(super) fn new(length: usize, count: usize) -> Self {
+        Self::on(&SHELF, length, count)
+    }
+
+    fn on(shelf: &'static Mutex<Shelf>, length: usize, count: usize) -> Self {
         // Whole pages have a number each 512.
         const PAGE: usize = 512;
         let needed = length + LINE / size_of::<u64>();
         let numbers = if needed < LEAST { 0 } else { needed.saturating_mul(count) };
         let missing = {
-            let mut shelf = SHELF.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut shelf = shelf.lock().unwrap_or_else(PoisonError::into_inner);
             shelf.most += numbers;
             let there = shelf.vectors.get(&needed).map_or(0, Vec::len);
             if numbers == 0 { 0 } else { count.saturating_sub(there) }
@@ -97,16 +109,16 @@ impl Reservation {
         (0..missing).into_par_iter().for_each(|_| {
             let mut vector = vec![0; needed];
             vector.iter_mut().step_by(PAGE).for_each(|number| *number = 1);
-            SHELF.lock().unwrap_or_else(PoisonError::into_inner).give(vector);
+            shelf.lock().unwrap_or_else(PoisonError::into_inner).give(vector);
         });
-        Self(numbers)
+        Self { shelf, numbers }
     }
 }
 
 impl Drop for Reservation {
     fn drop(&mut self) {
-        let mut shelf = SHELF.lock().unwrap_or_else(PoisonError::into_inner);
-        shelf.most -= self.0;
+        let mut shelf = self.shelf.lock().unwrap_or_else(PoisonError::into_inner);
+        shelf.most -= self.numbers;
         shelf.shrink();
     }
 }
@@ -314,19 +326,23 @@ mod tests {
 
     #[test]
     fn what_is_reserved_is_there_and_goes_with_the_reservation() {
-        // A length that nothing else has.
-        let length = 3 * LEAST + 1234;
-        let there = || {
-            let shelf = SHELF.lock().unwrap();
-            shelf.vectors.get(&(length + LINE / size_of::<u64>())).map_or(0, Vec::len)
-        };
-        let reservation = Reservation::new(length, 5);
+        // A shelf of its own: the others' is in use.
+        static OTHER: Mutex<Shelf> = Mutex::new(Shelf { held: 0, most: LEAST, vectors: BTreeMap::new() });
+        let there = || OTHER.lock().unwrap().vectors.get(&(2 * LEAST)).map_or(0, Vec::len);
+        let length = 2 * LEAST - LINE / size_of::<u64>();
+        let reservation = Reservation::on(&OTHER, length, 5);
         assert_eq!(there(), 5);
-        let buffer = Buffer::stale(length);
+        let taken = OTHER.lock().unwrap().take(2 * LEAST).unwrap();
         assert_eq!(there(), 4);
-        drop(buffer);
-        let again = Reservation::new(length, 5);
+        // What is there already is not taken a second time.
+        let again = Reservation::on(&OTHER, length, 5);
         assert_eq!(there(), 5);
-        drop((reservation, again));
+        OTHER.lock().unwrap().give(taken);
+        drop(again);
+        assert_eq!(there(), 5);
+        drop(reservation);
+        assert_eq!((there(), OTHER.lock().unwrap().most), (0, LEAST));
+        drop(Reservation::on(&OTHER, 1, 5));
+        assert_eq!(OTHER.lock().unwrap().held, 0);
     }
 }

@@ -54,7 +54,7 @@ pub struct SlotCosts {
 /// What was measured, and when.
 type Known = Vec<(Lattice, bool, Work, SlotCosts, Instant)>;
 static MEASURED: OnceLock<Mutex<Known>> = OnceLock::new();
-/// For so long that holds, as between the simulated variant of a cell and the encrypted one: a machine that others use is fast for some seconds and
+/// For so long that holds for a cell that runs, as between its simulated variant and the encrypted one: a machine that others use is fast for some seconds and
 /// slow for some.
 const VALID: Duration = Duration::from_secs(3);
 /// Of a byte in messages of these sizes: no scheme has a part in it.
@@ -64,7 +64,6 @@ impl SlotCosts {
     /// Measures, or remembers, the costs of what a circuit takes: whether it multiplies by known numbers in whole layers.
     pub(super) fn of(scheme: &Lattice, in_layers: bool, work: &Work) -> Result<Self, RunError> {
         let mut table = MEASURED.get_or_init(Mutex::default).lock().unwrap_or_else(PoisonError::into_inner);
-        table.retain(|(.., measured)| measured.elapsed() < VALID);
         let known = table.iter().find(|(known, layers, before, ..)| {
             known == scheme && *layers == in_layers && before.keys().eq(work.keys())
         });
@@ -75,6 +74,12 @@ impl SlotCosts {
         let costs = measured.map_err(|error| ProtocolError::from(BackendError::from(error)))?;
         table.push((scheme.clone(), in_layers, work.clone(), costs.clone(), Instant::now()));
         Ok(costs.averaged(work))
+    }
+
+    /// Forgets what was measured too long ago for a cell that is about to run.
+    pub(super) fn forget_old() {
+        let mut table = MEASURED.get_or_init(Mutex::default).lock().unwrap_or_else(PoisonError::into_inner);
+        table.retain(|(.., measured)| measured.elapsed() < VALID);
     }
 
     /// With the mean of every operation over the levels of some work.
