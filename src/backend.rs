@@ -22,7 +22,7 @@ use thiserror::Error;
 pub use crate::backend::additive::Additive;
 pub use crate::backend::matrix::Matrix;
 pub use crate::backend::meter::{Meter, Operation, OperationCounts};
-pub use crate::backend::number::{Number, Rate};
+pub use crate::backend::number::{Number, Rate, Value};
 pub use crate::backend::plain::Plain;
 use crate::backend::slots::SlotError;
 use crate::math::stream::Stream;

@@ -7,7 +7,9 @@
     reason = "a test; the exemption for tests does not reach its helper functions"
 )]
 
-use henn::backend::{Additive, Backend, Meter, Number, Rate};
+use std::borrow::Cow;
+
+use henn::backend::{Additive, Backend, Meter, Rate, Value};
 use henn::math::stream::Stream;
 use henn::network::{Activation, Loss, Network};
 use henn::protocol::ProtocolError;
@@ -111,7 +113,9 @@ fn train<B: Backend>(
                 Server::accept(keys, settings, &mut links, &private, &sessions, (initial, initial), 0)?;
             let layers = server.serve()?;
             let numbers = layers.iter().flat_map(Layer::parameters);
-            Ok::<Vec<BigInt>, ProtocolError>(numbers.filter_map(|number| number.integer().cloned()).collect())
+            Ok::<Vec<BigInt>, ProtocolError>(
+                numbers.filter_map(|number| number.integer().map(Cow::into_owned)).collect(),
+            )
         });
         let drive = || {
             let mut links: Vec<Link> =
@@ -174,7 +178,7 @@ fn watch<B: Backend>(
                     .unwrap();
             let observer = Box::new(|seen: Observation<'_, B::Number>| {
                 let numbers = seen.layers.iter().flat_map(Layer::parameters);
-                kept.push(numbers.filter_map(|number| number.integer().cloned()).collect());
+                kept.push(numbers.filter_map(|number| number.integer().map(Cow::into_owned)).collect());
             });
             server.observed_by(observer).serve().unwrap();
             kept

@@ -1,5 +1,7 @@
 //! Numbers as their owner sees them: reals, or fixed-point integers that know their scale.
 
+use std::borrow::Cow;
+
 use num_bigint::BigInt;
 use num_traits::Zero;
 use serde::Serialize;
@@ -7,12 +9,22 @@ use serde::Serialize;
 use crate::math::wipe::wipe;
 use crate::scheme::encoding::{EncodingError, Fixed, Scale};
 
-/// A number that a party computes with in the clear.
-pub trait Number: Clone + PartialEq + Send + Sync + Sized + 'static {
-    /// The number nearest to `value` at `scale`.
-    fn from_f64(value: f64, scale: Scale) -> Result<Self, EncodingError>;
+/// A number as its owner sees it.
+pub trait Value: Clone + PartialEq + Send + Sync + 'static {
     /// Its value.
     fn to_f64(&self) -> f64;
+    /// The exact integer behind it, for comparisons bit by bit; `None` for real numbers.
+    fn integer(&self) -> Option<Cow<'_, BigInt>>;
+    /// Appends that integer in two's complement, in as few bytes as hold it, the lowest first.
+    fn write_integer(&self, out: &mut Vec<u8>) {
+        out.extend(self.integer().map(|integer| integer.to_signed_bytes_le()).unwrap_or_default());
+    }
+}
+
+/// A number that a party computes with in the clear.
+pub trait Number: Value {
+    /// The number nearest to `value` at `scale`.
+    fn from_f64(value: f64, scale: Scale) -> Result<Self, EncodingError>;
     /// Zero at `scale`.
     fn zero(scale: Scale) -> Self;
     /// The sum; both must have the same scale.
@@ -30,8 +42,6 @@ pub trait Number: Clone + PartialEq + Send + Sync + Sized + 'static {
     fn halved(self, bits: u32) -> Self;
     /// Overwrites it with zero, in its own buffer where it has one: for masks.
     fn wipe(&mut self);
-    /// The exact integer behind it, for comparisons bit by bit; `None` for real numbers.
-    fn integer(&self) -> Option<&BigInt>;
 }
 
 /// A learning rate that a fixed-point circuit can use: `mantissa / 2^bits`.
@@ -50,13 +60,19 @@ impl Rate {
     }
 }
 
+impl Value for f64 {
+    fn to_f64(&self) -> f64 {
+        *self
+    }
+
+    fn integer(&self) -> Option<Cow<'_, BigInt>> {
+        None
+    }
+}
+
 impl Number for f64 {
     fn from_f64(value: f64, _scale: Scale) -> Result<Self, EncodingError> {
         Ok(value)
-    }
-
-    fn to_f64(&self) -> f64 {
-        *self
     }
 
     fn zero(_scale: Scale) -> Self {
@@ -86,19 +102,21 @@ impl Number for f64 {
     fn wipe(&mut self) {
         *self = 0.0;
     }
+}
 
-    fn integer(&self) -> Option<&BigInt> {
-        None
+impl Value for Fixed {
+    fn to_f64(&self) -> f64 {
+        Fixed::to_f64(self)
+    }
+
+    fn integer(&self) -> Option<Cow<'_, BigInt>> {
+        Some(Cow::Borrowed(&self.mantissa))
     }
 }
 
 impl Number for Fixed {
     fn from_f64(value: f64, scale: Scale) -> Result<Self, EncodingError> {
         Fixed::from_f64(value, scale)
-    }
-
-    fn to_f64(&self) -> f64 {
-        Fixed::to_f64(self)
     }
 
     fn zero(scale: Scale) -> Self {
@@ -130,9 +148,5 @@ impl Number for Fixed {
         // Taking a big integer apart moves its digits, and copies none.
         let (_, mut magnitude) = std::mem::take(&mut self.mantissa).into_parts();
         wipe(&mut magnitude);
-    }
-
-    fn integer(&self) -> Option<&BigInt> {
-        Some(&self.mantissa)
     }
 }

@@ -13,6 +13,7 @@
 
 mod clear;
 mod engine;
+mod integer;
 mod matrix;
 mod polynomial;
 mod ring;
@@ -28,6 +29,7 @@ use rayon::prelude::*;
 
 pub use clear::{Dry, Integers, Reals, Vector};
 pub use engine::{Engine, SlotError, Term};
+pub use integer::{Integer, Slot};
 pub use matrix::{VolleyRevolver, matrix_steps};
 pub use ring::{Approximate, Exact};
 pub use rules::{Rules, State};

@@ -24,7 +24,7 @@ use serde::Serialize;
 use crate::{
     approximation::Polynomial,
     backend::{
-        BackendError, Meter, Number, OperationCounts,
+        BackendError, Meter, OperationCounts, Value,
         slots::{Dry, Engine, Of, SlotError, Slots},
     },
     math::stream::Stream,
@@ -344,7 +344,7 @@ pub fn infer<E: Engine>(
         }
         for sample in 0..batch.nrows() {
             let numbers: Vec<E::Number> = columns.iter().map(|column| column[sample].clone()).collect();
-            let row: ndarray::Array1<f64> = numbers.iter().map(Number::to_f64).collect();
+            let row: ndarray::Array1<f64> = numbers.iter().map(Value::to_f64).collect();
             // As wide as the outputs by construction.
             opened.outputs.append(Axis(0), row.view().insert_axis(Axis(0))).map_err(|error| {
                 ProtocolError::Unexpected { found: error.to_string(), expected: "outputs" }

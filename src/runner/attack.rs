@@ -8,7 +8,7 @@ use sha2::{Digest, Sha256};
 
 use crate::attack::{self, Iteration};
 use crate::backend::meter::Interrupt;
-use crate::backend::{Additive, Meter, Number};
+use crate::backend::{Additive, Meter, Value};
 use crate::dataset::{self, Store};
 use crate::experiment::plan::{Attack, System};
 use crate::experiment::spec::AttackOn;
@@ -240,7 +240,7 @@ impl registry::Visitor for Training<'_> {
                 let models = (&prepared.trained, &prepared.initial);
                 let mut steps = Vec::new();
                 let observer = Box::new(|seen: Observation<'_, _>| {
-                    steps.push(seen.steps.iter().take(first).map(Number::to_f64).collect());
+                    steps.push(seen.steps.iter().take(first).map(Value::to_f64).collect());
                 });
                 let links = std::slice::from_mut(&mut link);
                 let server = Server::accept(&backend, protocol, links, &private, &sessions, models, 0)?;

@@ -2,23 +2,16 @@
 
 mod vector;
 
-use num_bigint::{BigInt, BigUint};
-use num_integer::Integer;
+use num_bigint::BigUint;
 
 use self::vector::Sum;
 pub use self::vector::Vector;
 use super::{
     Engine, Rules, SlotError, Term,
-    ring::{fraction_bits, integer},
+    integer::{Integer, Modulus, Slot},
+    ring::{fraction_bits, integers},
 };
-use crate::{
-    math::stream::Stream,
-    network::Row,
-    scheme::{
-        encoding::{Fixed, centred},
-        rlwe::RlweError,
-    },
-};
+use crate::{math::stream::Stream, network::Row, scheme::rlwe::RlweError};
 
 /// Slots, keys and lengths of the engine that a twin stands for.
 #[derive(Debug, Clone)]
@@ -58,10 +51,17 @@ impl Shape {
     }
 
     /// Pads to the length of a payload of a level, with the level first.
-    fn write(&self, level: usize, fresh: bool, numbers: &Vector<Vec<u8>>, out: &mut Vec<u8>) {
+    fn write<T: Clone>(
+        &self,
+        level: usize,
+        fresh: bool,
+        numbers: &Vector<T>,
+        number: impl Fn(&T, &mut Vec<u8>),
+        out: &mut Vec<u8>,
+    ) {
         let end = out.len() + self.payload_bytes(level, fresh);
         out.push(u8::try_from(level).unwrap_or(u8::MAX));
-        numbers.all(self.slots).for_each(|number| out.extend(number));
+        numbers.all(self.slots).for_each(|one| number(one, out));
         debug_assert!(out.len() <= end, "numbers in the clear are shorter than ciphertexts");
         out.resize(end, 0);
     }
@@ -135,40 +135,25 @@ macro_rules! shaped {
 #[derive(Debug, Clone)]
 pub struct Integers {
     shape: Shape,
-    modulus: BigUint,
-    signed: BigInt,
-    half: BigUint,
+    modulus: Modulus,
 }
 
 impl Integers {
     /// The twin of an engine with so many levels.
     pub fn of<E: Engine>(engine: &E, levels: usize, modulus: &BigUint) -> Self {
-        let half = modulus >> 1_u32;
-        let signed = modulus.clone().into();
-        Self { shape: Shape::of(engine, levels), modulus: modulus.clone(), signed, half }
-    }
-
-    fn reduce(&self, number: BigInt) -> BigInt {
-        if *number.magnitude() <= self.half {
-            return number;
-        }
-        centred(&number.mod_floor(&self.signed).to_biguint().unwrap_or_default(), &self.modulus)
-    }
-
-    fn width(&self) -> usize {
-        usize::try_from(self.modulus.bits() / 8 + 1).unwrap_or(usize::MAX)
+        Self { shape: Shape::of(engine, levels), modulus: Modulus::new(modulus.clone()) }
     }
 
     /// Slots by their number, those from `head` on alike.
-    fn of_slots(&self, head: usize, slot: impl Fn(usize) -> BigInt + Sync) -> Vector<BigInt> {
-        Vector::from_fn(head, |index| self.reduce(slot(index)))
+    fn of_slots(&self, head: usize, slot: impl Fn(usize) -> Integer + Sync) -> Vector<Integer> {
+        Vector::from_fn(head, |index| self.modulus.centre(slot(index)))
     }
 }
 
 impl Engine for Integers {
     /// The slots and the level.
-    type Payload = (Vector<BigInt>, usize);
-    type Number = Fixed;
+    type Payload = (Vector<Integer>, usize);
+    type Number = Slot;
     type Secret = ();
     /// How many rotations have keys.
     type Evaluation = usize;
@@ -182,14 +167,14 @@ impl Engine for Integers {
         scale: f64,
         _randomness: &Stream,
     ) -> Result<Self::Payload, SlotError> {
-        let number = |value: &f64| Ok(self.reduce(integer(*value, scale)?));
+        let number = |value: &f64| Ok(self.modulus.centre(Integer::nearest(*value, scale)?));
         let head = values.iter().map(number).collect::<Result<Vec<_>, SlotError>>()?;
-        Ok((Vector { head, rest: BigInt::ZERO }, self.shape.payload_bytes.len() - 1))
+        Ok((Vector { head, rest: Integer::ZERO }, self.shape.payload_bytes.len() - 1))
     }
 
-    fn decrypt(&self, _secret: &(), (slots, _): &Self::Payload, scale: f64) -> Result<Vec<Fixed>, SlotError> {
+    fn decrypt(&self, _secret: &(), (slots, _): &Self::Payload, scale: f64) -> Result<Vec<Slot>, SlotError> {
         let scale = fraction_bits(scale)?;
-        let number = |slot: &BigInt| Fixed { mantissa: slot.clone(), scale };
+        let number = |slot: &Integer| Slot { mantissa: slot.clone(), scale };
         Ok(slots.all(self.shape.slots).map(number).collect())
     }
 
@@ -202,11 +187,11 @@ impl Engine for Integers {
     }
 
     fn combine(&self, terms: &[Term<'_, Self::Payload>], _raw: f64) -> Result<Self::Payload, SlotError> {
-        let integers =
-            terms.iter().map(|term| integer(term.weight, term.scale)).collect::<Result<Vec<_>, _>>()?;
+        let weights = terms.iter().map(|term| Integer::nearest(term.weight, term.scale));
+        let weights = weights.collect::<Result<Vec<_>, _>>()?;
         let level = terms.first().map_or(0, |term| term.payload.1);
         let sum = |slot: usize| {
-            terms.iter().zip(&integers).map(|(term, integer)| term.payload.0.get(slot) * integer).sum()
+            terms.iter().zip(&weights).map(|(term, weight)| term.payload.0.get(slot) * weight).sum()
         };
         Ok((self.of_slots(vector::head(terms.iter().map(|term| &term.payload.0)), sum), level))
     }
@@ -217,8 +202,8 @@ impl Engine for Integers {
         value: f64,
         scale: f64,
     ) -> Result<Self::Payload, SlotError> {
-        let integer = integer(value, scale)?;
-        Ok((slots.map(|slot| self.reduce(slot + &integer)), *level))
+        let integer = Integer::nearest(value, scale)?;
+        Ok((slots.map(|slot| self.modulus.centre(slot + &integer)), *level))
     }
 
     fn dot(
@@ -246,10 +231,10 @@ impl Engine for Integers {
         values: &[f64],
         scale: f64,
     ) -> Result<Self::Payload, SlotError> {
-        let integers = values.iter().map(|value| integer(*value, scale)).collect::<Result<Vec<_>, _>>()?;
+        let integers = integers(values, scale)?;
         // Beyond the values there are zeros.
         let product =
-            |slot: usize| integers.get(slot).map_or(BigInt::ZERO, |integer| slots.get(slot) * integer);
+            |slot: usize| integers.get(slot).map_or(Integer::ZERO, |integer| slots.get(slot) * integer);
         Ok((self.of_slots(integers.len(), product), *level))
     }
 
@@ -264,17 +249,12 @@ impl Engine for Integers {
     }
 
     fn write(&self, (slots, _): &Self::Payload, level: usize, fresh: bool, out: &mut Vec<u8>) {
-        let number = |slot: &BigInt| {
-            let mut bytes = slot.mod_floor(&self.signed).to_biguint().unwrap_or_default().to_bytes_le();
-            bytes.resize(self.width(), 0);
-            bytes
-        };
-        self.shape.write(level, fresh, &slots.map(number), out);
+        self.shape.write(level, fresh, slots, |slot, out| self.modulus.write(slot, out), out);
     }
 
     fn read(&self, bytes: &mut &[u8], fresh: bool) -> Result<(Self::Payload, usize), SlotError> {
-        let number = |bytes: &[u8]| centred(&BigUint::from_bytes_le(bytes), &self.modulus);
-        let (slots, level) = self.shape.read(bytes, fresh, self.width(), number)?;
+        let number = |bytes: &[u8]| self.modulus.read(bytes);
+        let (slots, level) = self.shape.read(bytes, fresh, self.modulus.width(), number)?;
         Ok(((slots, level), level))
     }
 }
@@ -406,7 +386,7 @@ impl Engine for Reals {
     }
 
     fn write(&self, (slots, _): &Self::Payload, level: usize, fresh: bool, out: &mut Vec<u8>) {
-        self.shape.write(level, fresh, &slots.map(|slot| slot.to_le_bytes().to_vec()), out);
+        self.shape.write(level, fresh, slots, |slot, out| out.extend_from_slice(&slot.to_le_bytes()), out);
     }
 
     fn read(&self, bytes: &mut &[u8], fresh: bool) -> Result<(Self::Payload, usize), SlotError> {
@@ -493,7 +473,7 @@ impl Engine for Dry {
     }
 
     fn write(&self, (): &(), level: usize, fresh: bool, out: &mut Vec<u8>) {
-        self.shape.write(level, fresh, &Vector { head: Vec::new(), rest: Vec::new() }, out);
+        self.shape.write(level, fresh, &Vector { head: Vec::new(), rest: () }, |(), _| (), out);
     }
 
     fn read(&self, bytes: &mut &[u8], fresh: bool) -> Result<((), usize), SlotError> {

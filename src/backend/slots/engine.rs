@@ -4,7 +4,7 @@ use rayon::prelude::*;
 use thiserror::Error;
 
 use crate::{
-    backend::{BackendError, Number},
+    backend::{BackendError, Value},
     math::{rns::Reservation, stream::Stream},
     network::Row,
     scheme::{encoding::EncodingError, rlwe::RlweError},
@@ -98,7 +98,7 @@ pub trait Engine: Send + Sync + 'static {
     /// What stands for a vector of numbers.
     type Payload: Clone + Send + Sync;
     /// A number as its owner sees it.
-    type Number: Number;
+    type Number: Value;
     /// What encrypts and decrypts.
     type Secret: Send + Sync;
     /// What a server is given to multiply and rotate.
@@ -192,8 +192,9 @@ pub trait Engine: Send + Sync + 'static {
     fn evaluation_bytes(&self, rotations: usize) -> usize;
     /// Bytes of a written payload of a level; fresh ones are shorter.
     fn payload_bytes(&self, level: usize, fresh: bool) -> usize;
-    /// Takes memory for so many payloads of the highest level, ahead of them; nothing in the clear.
-    fn reserve(&self, _payloads: usize) -> Vec<Reservation> {
+    /// Takes memory for so many payloads of the highest level, ahead of them, and for keys for multiplications and so many rotations, as
+    /// their owner makes and a server reads them; nothing in the clear.
+    fn reserve(&self, _payloads: usize, _rotations: usize) -> Vec<Reservation> {
         Vec::new()
     }
     /// Writes keys.

@@ -2,11 +2,13 @@
 
 use num_bigint::{BigInt, BigUint};
 use num_complex::Complex64;
-use num_integer::Integer;
 use num_traits::{FromPrimitive, ToPrimitive};
 use rayon::prelude::*;
 
-use super::{Engine, Rules, SlotError, Term};
+use super::{
+    Engine, Rules, SlotError, Term,
+    integer::{Integer, Modulus, Slot},
+};
 use crate::{
     math::{
         rns::{Prime, Reservation},
@@ -15,7 +17,7 @@ use crate::{
     network::Row,
     scheme::{
         ckks::{self, Ckks},
-        encoding::{Fixed, Scale, centred},
+        encoding::{Fixed, Scale},
         rlwe::{
             Ciphertext, ExactScheme, Literal, Noise, Place, RlweError, RlweScheme, RotationKeys, SecretKey,
             SwitchingKey, Untagged,
@@ -43,6 +45,11 @@ impl EvaluationKeys {
         scheme.context().switching_key_bytes() + scheme.context().rotation_keys_bytes(rotations)
     }
 
+    /// Memory for ciphertexts, and for keys twice: as they are made and as they are read.
+    fn reserve<S: RlweScheme>(scheme: &S, ciphertexts: usize, rotations: usize) -> [Reservation; 2] {
+        scheme.context().reserve(ciphertexts, 2 * (1 + rotations))
+    }
+
     fn write<S: RlweScheme>(&self, scheme: &S, out: &mut Vec<u8>) {
         scheme.context().write_switching_key(&self.relinearisation, out);
         scheme.context().write_rotation_keys(&self.rotations, out);
@@ -67,9 +74,9 @@ fn end(bytes: &[u8]) -> Result<(), SlotError> {
 #[derive(Debug)]
 pub struct Exact<S> {
     instances: Vec<S>,
-    modulus: BigUint,
-    /// 1 modulo the instance's t, 0 modulo the others
-    idempotents: Vec<BigUint>,
+    modulus: Modulus,
+    /// of every instance: the product of the others' moduli, and its inverse modulo its own
+    cofactors: Vec<(Integer, u64)>,
     rules: Rules,
 }
 
@@ -82,25 +89,25 @@ impl<S: ExactScheme> Exact<S> {
         let instances =
             plaintext_moduli.iter().map(|t| S::try_new(literal, *t)).collect::<Result<Vec<_>, _>>()?;
         let modulus: BigUint = plaintext_moduli.iter().product();
-        let idempotent = |t: &u64| {
+        let cofactor = |t: &u64| {
             let others = &modulus / t;
             let inverse = Prime::try_new(*t).map_or(0, |prime| prime.invert(prime.reduce_big(&others)));
-            others * inverse
+            (BigInt::from(others).into(), inverse)
         };
         let noises = instances.iter().map(|one| Noise::new(one.context(), place, one.plaintext_modulus()));
         let noises = noises.collect();
         let levels = literal.modulus_bits.len();
         Ok(Self {
-            idempotents: plaintext_moduli.iter().map(idempotent).collect(),
+            cofactors: plaintext_moduli.iter().map(cofactor).collect(),
             rules: Rules::exact(modulus.clone(), noises, levels, place == Place::Lowest),
             instances,
-            modulus,
+            modulus: Modulus::new(modulus),
         })
     }
 
     /// The product of the plaintext moduli.
     pub fn modulus(&self) -> &BigUint {
-        &self.modulus
+        self.modulus.value()
     }
 
     /// Each instance does something, in parallel.
@@ -111,20 +118,20 @@ impl<S: ExactScheme> Exact<S> {
         self.instances.par_iter().enumerate().map(|(index, one)| work(one, index)).collect()
     }
 
-    fn encode(one: &S, integers: &[BigInt]) -> Result<S::Plaintext, SlotError> {
-        let t = BigInt::from(one.plaintext_modulus());
-        let half = &t / 2;
-        let residue = |integer: &BigInt| {
-            let residue = integer.mod_floor(&t);
-            // Of least magnitude, below 2^60.
-            if residue > half { (residue - &t).to_i64() } else { residue.to_i64() }.unwrap_or_default()
-        };
-        Ok(one.encode(&integers.iter().map(residue).collect::<Vec<_>>())?)
+    fn encode(one: &S, integers: &[Integer]) -> Result<S::Plaintext, SlotError> {
+        // Primes of at most 60 bits.
+        let t = i64::try_from(one.plaintext_modulus()).unwrap_or(i64::MAX);
+        Ok(one.encode(&integers.iter().map(|integer| integer.residue(t)).collect::<Vec<_>>())?)
     }
 }
 
+/// The integers nearest to numbers at a scale.
+pub(super) fn integers(values: &[f64], scale: f64) -> Result<Vec<Integer>, SlotError> {
+    values.iter().map(|value| Integer::nearest(*value, scale)).collect()
+}
+
 /// The integer nearest to a number at a scale, which is a power of two.
-pub(super) fn integer(value: f64, scale: f64) -> Result<BigInt, SlotError> {
+fn integer(value: f64, scale: f64) -> Result<BigInt, SlotError> {
     Ok(Fixed::from_f64(value, fraction_bits(scale)?)?.mantissa)
 }
 
@@ -162,7 +169,7 @@ fn rounded(
 
 impl<S: ExactScheme<Tag = Untagged> + 'static> Engine for Exact<S> {
     type Payload = Vec<Ciphertext<Untagged>>;
-    type Number = Fixed;
+    type Number = Slot;
     type Secret = Vec<SecretKey>;
     type Evaluation = Vec<EvaluationKeys>;
 
@@ -199,7 +206,7 @@ impl<S: ExactScheme<Tag = Untagged> + 'static> Engine for Exact<S> {
         scale: f64,
         randomness: &Stream,
     ) -> Result<Self::Payload, SlotError> {
-        let integers = values.iter().map(|value| integer(*value, scale)).collect::<Result<Vec<_>, _>>()?;
+        let integers = integers(values, scale)?;
         self.each(|one, index| {
             let plaintext = Self::encode(one, &integers)?;
             Ok(one.encrypt_own(&secret[index], &plaintext, &randomness.item(index as u64))?)
@@ -211,15 +218,22 @@ impl<S: ExactScheme<Tag = Untagged> + 'static> Engine for Exact<S> {
         secret: &Self::Secret,
         payload: &Self::Payload,
         scale: f64,
-    ) -> Result<Vec<Fixed>, SlotError> {
+    ) -> Result<Vec<Slot>, SlotError> {
         let scale = fraction_bits(scale)?;
-        let slots = self.each(|one, index| Ok(one.decode(&one.decrypt(&secret[index], &payload[index]))))?;
+        // By the Chinese remainder theorem: every residue by what is 1 modulo its t and 0 modulo the others.
+        let digits = self.each(|one, index| {
+            let slots = one.decode(&one.decrypt(&secret[index], &payload[index]));
+            let inverse = self.cofactors[index].1;
+            let prime = Prime::try_new(one.plaintext_modulus());
+            let digit =
+                |slot: i64| prime.map_or(0, |prime| prime.multiply(prime.reduce_signed(slot), inverse));
+            Ok(slots.into_iter().map(digit).collect::<Vec<_>>())
+        })?;
         let number = |slot: usize| {
-            let terms = slots.iter().zip(&self.idempotents);
-            let sum: BigInt =
-                terms.map(|(values, idempotent)| BigInt::from(idempotent.clone()) * values[slot]).sum();
-            let residue = sum.mod_floor(&self.modulus.clone().into()).to_biguint().unwrap_or_default();
-            Fixed { mantissa: centred(&residue, &self.modulus), scale }
+            let terms = digits.iter().zip(&self.cofactors);
+            let sum =
+                terms.map(|(digits, (others, _))| &Integer::from(i128::from(digits[slot])) * others).sum();
+            Slot { mantissa: self.modulus.centre(sum), scale }
         };
         Ok((0..self.slots()).into_par_iter().map(number).collect())
     }
@@ -308,7 +322,7 @@ impl<S: ExactScheme<Tag = Untagged> + 'static> Engine for Exact<S> {
         values: &[f64],
         scale: f64,
     ) -> Result<Self::Payload, SlotError> {
-        let integers = values.iter().map(|value| integer(*value, scale)).collect::<Result<Vec<_>, _>>()?;
+        let integers = integers(values, scale)?;
         self.each(|one, index| Ok(one.multiply_plain(&payload[index], &Self::encode(one, &integers)?)))
     }
 
@@ -329,8 +343,8 @@ impl<S: ExactScheme<Tag = Untagged> + 'static> Engine for Exact<S> {
         self.instances.iter().map(|one| EvaluationKeys::bytes(one, rotations)).sum()
     }
 
-    fn reserve(&self, payloads: usize) -> Vec<Reservation> {
-        self.instances.iter().map(|one| one.context().reserve(payloads)).collect()
+    fn reserve(&self, payloads: usize, rotations: usize) -> Vec<Reservation> {
+        self.instances.iter().flat_map(|one| EvaluationKeys::reserve(one, payloads, rotations)).collect()
     }
 
     fn payload_bytes(&self, level: usize, fresh: bool) -> usize {
@@ -533,8 +547,8 @@ impl Engine for Approximate {
         EvaluationKeys::bytes(&self.scheme, rotations)
     }
 
-    fn reserve(&self, payloads: usize) -> Vec<Reservation> {
-        vec![self.scheme.context().reserve(payloads)]
+    fn reserve(&self, payloads: usize, rotations: usize) -> Vec<Reservation> {
+        EvaluationKeys::reserve(&self.scheme, payloads, rotations).into()
     }
 
     fn payload_bytes(&self, level: usize, fresh: bool) -> usize {

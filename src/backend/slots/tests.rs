@@ -6,7 +6,7 @@ use rand::RngCore;
 use super::*;
 use crate::{
     approximation::{Basis, Polynomial},
-    backend::Number,
+    backend::Value,
     math::rns::prime::transform_primes,
     scheme::{
         bfv::Bfv,
@@ -65,7 +65,7 @@ impl<E: Engine> Bench<E> {
     }
 
     fn reals(&self, ciphertext: &Of<E>) -> Vec<f64> {
-        self.open(ciphertext).iter().map(Number::to_f64).collect()
+        self.open(ciphertext).iter().map(Value::to_f64).collect()
     }
 }
 
@@ -133,7 +133,7 @@ fn everywhere(circuit: &impl Circuit, values: &[f64], tolerance: f64) {
             compare(circuit, values, engine, twin, dry, at)
         };
         assert_eq!(found, expected);
-        let found: Vec<f64> = found.iter().map(Number::to_f64).collect();
+        let found: Vec<f64> = found.iter().map(Value::to_f64).collect();
         near(&found, &exact, tolerance);
     }
     let engine = ckks();

@@ -2,7 +2,7 @@
 
 #![expect(clippy::needless_pass_by_value, reason = "a view of an array is a reference already")]
 
-use std::collections::BTreeMap;
+use std::{borrow::Cow, collections::BTreeMap};
 
 use ndarray::{Array1, Array2, ArrayView2, Axis};
 use num_bigint::BigInt;
@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 use super::{Exchange, Forecast, Layout, Place, Point, Request, Script, Settings, forecast::chunks, server};
 use crate::{
     backend::{
-        Number,
+        Value,
         slots::{Engine, SlotError, Slots},
     },
     math::stream::Stream,
@@ -72,6 +72,26 @@ impl Checkpoint {
 struct Held {
     encryption: u64,
     numbers: Vec<f64>,
+}
+
+/// The values of slots, and the integers behind them as they are hashed; empty for real numbers.
+struct Noted {
+    values: Vec<f64>,
+    integers: Vec<u8>,
+}
+
+impl Noted {
+    fn of(slots: &[impl Value]) -> Self {
+        let mut integers = Vec::new();
+        for slot in slots {
+            let before = integers.len();
+            slot.write_integer(&mut integers);
+            if integers.len() > before {
+                integers.push(b';');
+            }
+        }
+        Self { values: slots.iter().map(Value::to_f64).collect(), integers }
+    }
 }
 
 /// What the client has opened.
@@ -229,9 +249,12 @@ impl<'a, E: Engine> Client<'a, E> {
         let refreshes = self.follow(script)?;
         self.opened.training.add(refreshes);
         let state = script.results.first().ok_or(SlotError::Empty)?;
-        let loss = self.receive(Kind::Sums, 1, state.scale)?;
-        let sum = loss[0].first().map_or(f64::NAN, Number::to_f64);
-        self.keep(loss[0].iter().take(1));
+        let loss = self.receive(Kind::Sums, 1, state.scale, |mut slots| {
+            slots.truncate(1);
+            Noted::of(&slots)
+        })?;
+        let sum = loss[0].values.first().copied().unwrap_or(f64::NAN);
+        self.keep(&loss);
         self.opened.losses.push(sum / self.layout.period as f64);
         self.opened.trace.extend(self.digest());
         Ok(())
@@ -250,14 +273,16 @@ impl<'a, E: Engine> Client<'a, E> {
             let bytes = self.slots.engine().payload_bytes(state.level, false);
             let mut slots = Vec::new();
             for count in chunks(self.layout.groups(outputs) * inputs, bytes) {
-                slots.extend(self.receive(Kind::Weights, count, state.scale)?);
+                slots.extend(self.receive(Kind::Weights, count, state.scale, |slots| slots)?);
             }
             let layout = self.layout;
             let number = |at: (usize, usize)| layout.weight(&slots, at, inputs);
             let all = (0..outputs).flat_map(|output| (0..inputs).map(move |input| (output, input)));
             let numbers: Vec<E::Number> = all.filter_map(number).collect();
-            self.opened.trace.extend(numbers.iter().filter_map(|number| number.integer().cloned()));
-            let values = numbers.iter().map(Number::to_f64).collect();
+            self.opened
+                .trace
+                .extend(numbers.iter().filter_map(|number| number.integer().map(Cow::into_owned)));
+            let values = numbers.iter().map(Value::to_f64).collect();
             let shape = (outputs, inputs);
             let weights = Array2::from_shape_vec(shape, values).map_err(|error| {
                 ProtocolError::Unexpected { found: error.to_string(), expected: "weights" }
@@ -281,12 +306,14 @@ impl<'a, E: Engine> Client<'a, E> {
             let refreshes = self.follow(script)?;
             self.opened.classification.add(refreshes);
             let state = script.results.first().ok_or(SlotError::Empty)?;
-            let slots = self.receive(Kind::Sums, self.layout.groups(outputs), state.scale)?;
+            let slots = self.receive(Kind::Sums, self.layout.groups(outputs), state.scale, |slots| slots)?;
             for sample in 0..batch.nrows() {
                 let numbers: Vec<E::Number> =
                     (0..outputs).filter_map(|neuron| self.layout.neuron(&slots, neuron, sample)).collect();
-                self.opened.trace.extend(numbers.iter().filter_map(|number| number.integer().cloned()));
-                rows.push(numbers.iter().map(Number::to_f64).collect::<Array1<f64>>());
+                self.opened
+                    .trace
+                    .extend(numbers.iter().filter_map(|number| number.integer().map(Cow::into_owned)));
+                rows.push(numbers.iter().map(Value::to_f64).collect::<Array1<f64>>());
             }
             self.opened.trace.extend(self.digest());
         }
@@ -326,13 +353,9 @@ impl<'a, E: Engine> Client<'a, E> {
     fn refresh(&mut self, exchange: &Exchange) -> Result<(), ProtocolError> {
         let Exchange { request, sent, state, answered } = exchange;
         let Request { place: (point, layer), from, to, neurons } = *request;
-        let opened = self.receive(Kind::Refresh, *sent, state.scale)?;
-        for slots in &opened {
-            self.keep(slots.iter());
-        }
-        let values: Vec<Vec<f64>> =
-            opened.iter().map(|slots| slots.iter().map(Number::to_f64).collect()).collect();
-        drop(opened);
+        let opened = self.receive(Kind::Refresh, *sent, state.scale, |slots| Noted::of(&slots))?;
+        self.keep(&opened);
+        let values: Vec<Vec<f64>> = opened.into_iter().map(|noted| noted.values).collect();
         let fresh = self.layout.reformed(&values, from, to, neurons);
         if point == Point::Weight {
             let layout = self.layout;
@@ -368,8 +391,10 @@ impl<'a, E: Engine> Client<'a, E> {
         let (scale, bound) = self.settings.fresh(point, self.slots.rules());
         let key = if point == Point::Weight { "weight_magnitude_bits" } else { "activation_magnitude_bits" };
         let what = if point == Point::Weight { "a weight" } else { "an activation or error" };
-        let beyond = slots.iter().flatten().find(|value| !matches!(value.abs(), size if size <= bound));
-        if let Some(&value) = beyond {
+        let beyond = |slots: &Vec<f64>| {
+            slots.iter().copied().find(|value| !matches!(value.abs(), size if size <= bound))
+        };
+        if let Some(value) = slots.par_iter().find_map_first(beyond) {
             return Err(ProtocolError::Magnitude { what, value, bound, key });
         }
         let randomness = self.private.derive("encryption");
@@ -386,19 +411,20 @@ impl<'a, E: Engine> Client<'a, E> {
         self.link.send(server::message(kind, layer, count, body))
     }
 
-    /// The slots of so many ciphertexts.
-    fn receive(
+    /// What is made of the slots of each of so many ciphertexts.
+    fn receive<T: Send>(
         &mut self,
         kind: Kind,
         count: usize,
         scale: f64,
-    ) -> Result<Vec<Vec<E::Number>>, ProtocolError> {
+        make: impl Fn(Vec<E::Number>) -> T + Sync,
+    ) -> Result<Vec<T>, ProtocolError> {
         let message = self.link.expect(kind, "ciphertexts")?;
         let parts = server::parts(&message.body, message.count, count)?;
         let open = |mut bytes: &[u8]| {
             let opened = self.slots.open(&self.secret, &mut bytes, scale)?;
             if bytes.is_empty() {
-                Ok(opened)
+                Ok(make(opened))
             } else {
                 Err(SlotError::Length { what: "a ciphertext", found: bytes.len(), expected: 0 })
             }
@@ -407,11 +433,12 @@ impl<'a, E: Engine> Client<'a, E> {
         Ok(opened?)
     }
 
-    fn keep<'n>(&mut self, numbers: impl Iterator<Item = &'n E::Number>) {
-        if self.slots.rules().is_exact() {
-            let integers = numbers.filter_map(Number::integer);
-            self.chain.extend(integers.flat_map(|integer| [integer.to_signed_bytes_le(), b";".to_vec()]));
-        }
+    fn keep(&mut self, opened: &[Noted]) {
+        // Real numbers are not the same twice.
+        opened
+            .iter()
+            .filter(|noted| !noted.integers.is_empty())
+            .for_each(|noted| self.chain.extend([&noted.integers]));
     }
 
     /// A hash of what was opened so far, where numbers are exact.

@@ -3,6 +3,7 @@
 #![expect(clippy::needless_pass_by_value, reason = "a view of an array is a reference already")]
 
 use ndarray::{ArrayView1, ArrayView2};
+use rayon::prelude::*;
 
 /// How numbers lie in the slots of one ciphertext. A row of slots is cut into blocks of as many slots as a batch has samples, rounded up to a
 /// power of two.
@@ -56,11 +57,9 @@ impl Layout {
 
     /// The slots of a number for every block and sample.
     fn fill(&self, number: impl Fn(usize, usize) -> f64) -> Vec<f64> {
-        let of_slot = |slot: usize| {
-            let place = slot % self.row;
-            number(place / self.period % self.blocks, place % self.period)
-        };
-        (0..self.slots).map(of_slot).collect()
+        let blocks = (0..self.blocks).flat_map(|block| (0..self.period).map(move |sample| (block, sample)));
+        let different: Vec<f64> = blocks.map(|(block, sample)| number(block, sample)).collect();
+        different.repeat(self.slots / different.len())
     }
 
     /// A number of every sample: as many slots as a block has are filled round and round.
@@ -121,9 +120,11 @@ impl Layout {
     pub fn reformed(&self, opened: &[Vec<f64>], from: Form, to: Form, count: usize) -> Vec<Vec<f64>> {
         match (from, to) {
             (Form::Grouped, Form::Replicated) => (0..count)
+                .into_par_iter()
                 .map(|neuron| self.fill(|_, sample| self.neuron(opened, neuron, sample).unwrap_or(0.0)))
                 .collect(),
             (Form::Replicated, Form::Grouped) => (0..self.groups(count))
+                .into_par_iter()
                 .map(|group| {
                     self.fill(|block, sample| {
                         let neuron = group * self.blocks + block;
@@ -134,7 +135,7 @@ impl Layout {
                 })
                 .collect(),
             (_, Form::Weights) => {
-                opened.iter().map(|slots| self.spread(&self.firsts(slots).collect::<Vec<_>>())).collect()
+                opened.par_iter().map(|slots| self.spread(&self.firsts(slots).collect::<Vec<_>>())).collect()
             }
             _ => opened.to_vec(),
         }

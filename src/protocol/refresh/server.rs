@@ -66,7 +66,7 @@ pub(super) fn parts(body: &[u8], told: u32, count: usize) -> Result<Vec<&[u8]>, 
 
 impl Settings {
     /// Steps of all rotations.
-    pub(super) fn steps(&self, layout: &Layout) -> Vec<i64> {
+    pub fn steps(&self, layout: &Layout) -> Vec<i64> {
         if self.iterations == 0 {
             return Vec::new();
         }

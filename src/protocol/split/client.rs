@@ -7,7 +7,7 @@ use std::time::Instant;
 use ndarray::{Array1, Array2, ArrayView1, ArrayView2, Axis};
 use num_bigint::BigInt;
 
-use crate::backend::{Backend, Number};
+use crate::backend::{Backend, Number, Value};
 use crate::math::stream::Stream;
 use crate::protocol::ProtocolError;
 use crate::protocol::message::{Kind, Message};
@@ -428,7 +428,7 @@ impl<'a, B: Backend> Client<'a, B> {
     /// Notes an opened number and returns its value.
     fn record(&mut self, number: &B::Number) -> f64 {
         if let Some(integer) = number.integer() {
-            self.outcome.trace.push(integer.clone());
+            self.outcome.trace.push(integer.into_owned());
         }
         number.to_f64()
     }

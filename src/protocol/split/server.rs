@@ -1,6 +1,6 @@
 //! The server's side: it holds the model and sees ciphertexts and masked gradients.
 
-use crate::backend::{Backend, Number};
+use crate::backend::{Backend, Number, Value};
 use crate::math::stream::Stream;
 use crate::network::Network;
 use crate::protocol::ProtocolError;

@@ -27,13 +27,14 @@ struct RefreshSide<'a, E> {
 }
 
 impl<E: Engine> Side for RefreshSide<'_, E> {
-    /// The network's ciphertexts, and what goes through it.
+    /// Keys, the network's ciphertexts, and what goes through it.
     fn reserve(&self) -> Vec<Reservation> {
         let (engine, protocol) = (self.slots.engine(), self.protocol);
         let layout =
             refresh::Layout::new(engine.slots(), engine.row(), protocol.log_period(), protocol.packing);
         let (weights, _) = protocol.weight_ciphertexts(layout);
-        engine.reserve(weights + protocol.widths.iter().sum::<usize>())
+        let rotations = layout.map_or(0, |layout| protocol.steps(&layout).len());
+        engine.reserve(weights + protocol.widths.iter().sum::<usize>(), rotations)
     }
 
     fn link(&self, channel: Box<dyn Channel>, is_client: bool) -> Link {

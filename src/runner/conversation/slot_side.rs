@@ -1,10 +1,11 @@
 //! The sides of the protocol in which the server computes alone.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::Instant;
 
 use crate::backend::slots::{Engine, Reals, SlotError, Slots};
-use crate::backend::{Number, OperationCounts, Variant};
+use crate::backend::{OperationCounts, Value, Variant};
 use crate::protocol::channel::Channel;
 use crate::protocol::non_interactive::{self, parameters};
 use crate::protocol::split::client::Outcome;
@@ -40,7 +41,8 @@ impl<E: Engine> Side for SlotSide<'_, E> {
             (workload.features.view(), self.forecast.output_scale),
             |traffic| (keys_seconds, before) = (start.elapsed().as_secs_f64(), traffic),
         )?;
-        let trace = opened.numbers.iter().filter_map(|number| number.integer().cloned()).collect();
+        let trace =
+            opened.numbers.iter().filter_map(|number| number.integer().map(Cow::into_owned)).collect();
         let outcome = Outcome { outputs: opened.outputs, trace, ..Outcome::default() };
         let inference_seconds = start.elapsed().as_secs_f64() - keys_seconds;
         let slots = self.slots.engine().slots().max(1);

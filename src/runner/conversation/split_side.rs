@@ -2,9 +2,7 @@
 
 use std::time::Instant;
 
-use num_bigint::BigInt;
-
-use crate::backend::{Additive, Backend, Number, OperationCounts};
+use crate::backend::{Additive, Backend, OperationCounts, Value};
 use crate::protocol::ProtocolError;
 use crate::protocol::channel::Channel;
 use crate::protocol::split;
@@ -96,7 +94,9 @@ impl<B: Backend> Side for SplitSide<'_, B> {
         Ok(ServerReport {
             operations: self.counts().by_name(),
             weights: numbers().map(|number| number.to_f64().to_bits()).collect(),
-            integers: numbers().filter_map(|number| number.integer().map(BigInt::to_string)).collect(),
+            integers: numbers()
+                .filter_map(|number| number.integer().map(|integer| integer.to_string()))
+                .collect(),
             phases: None,
         })
     }

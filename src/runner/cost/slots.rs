@@ -140,6 +140,7 @@ impl Visitor for Measure<'_> {
             engine.read_evaluation(&keys)?;
             Ok::<_, SlotError>((start.elapsed().as_secs_f64() / keys.len().max(1) as f64, secret, evaluation))
         };
+        let reserved = engine.reserve(0, steps.len());
         // The first keys also make what a context makes once.
         made()?;
         let (per_byte, secret, evaluation) = made()?;
@@ -149,7 +150,10 @@ impl Visitor for Measure<'_> {
             ..SlotCosts::default()
         };
         let scale = 1024.0;
-        let encrypt = || engine.encrypt(&secret, &[1.0], scale, &randomness);
+        drop(reserved);
+        // All slots are filled, with numbers of either sign.
+        let values: Vec<f64> = (0..engine.slots()).map(|slot| libm::sin(slot as f64)).collect();
+        let encrypt = || engine.encrypt(&secret, &values, scale, &randomness);
         let fresh = encrypt()?;
         let instances = engine.rules().instances() as f64;
         let mut samples: BTreeMap<_, Vec<f64>> = BTreeMap::new();
@@ -214,7 +218,7 @@ impl Visitor for Measure<'_> {
                 // Measured with the products, of which there are some wherever there are these.
                 Operation::Relinearisation => continue,
                 Operation::PlainProduct => {
-                    seconds(&all, |payload, _| engine.multiply_vector(payload, &[1.0], scale))?
+                    seconds(&all, |payload, _| engine.multiply_vector(payload, &values, scale))?
                 }
                 // What was rotated is added to what it was, wherever there are rotations.
                 Operation::Rotation => {

@@ -11,7 +11,7 @@ use rayon::prelude::*;
 use crate::approximation::Polynomial;
 use crate::backend::meter::Interrupt;
 use crate::backend::slots::{Engine, Of, SlotError, Slots};
-use crate::backend::{Meter, Number};
+use crate::backend::{Meter, Value};
 use crate::experiment::spec::Filling;
 use crate::math::stream::Stream;
 use crate::network::Nonlinearity;

@@ -85,9 +85,11 @@ impl Context {
         self.parameters.modulus().part(0..level)
     }
 
-    /// Memory for so many ciphertexts of the highest level, ahead of them.
-    pub fn reserve(&self, ciphertexts: usize) -> Reservation {
-        self.parameters.modulus().reserve(2 * ciphertexts)
+    /// Memory for so many ciphertexts of the highest level, and for so many keys for switching, ahead of them.
+    pub fn reserve(&self, ciphertexts: usize, keys: usize) -> [Reservation; 2] {
+        let levels = self.parameters.levels();
+        let digits = self.parameters.digits(levels).len();
+        [self.basis(levels).reserve(2 * ciphertexts), self.extended(levels).reserve(2 * digits * keys)]
     }
 
     /// The primes of a level, and the special ones.
