@@ -111,6 +111,14 @@ impl Body {
         Ok(body)
     }
 
+    /// What is written at once, of so many bytes as far as is known.
+    pub fn written(bytes: usize, write: impl FnOnce(&mut Vec<u8>)) -> Self {
+        let mut body = Vec::with_capacity(HEADER_BYTES + bytes);
+        body.resize(HEADER_BYTES, 0);
+        write(&mut body);
+        Self(body)
+    }
+
     /// Appends the bytes of another.
     pub fn extend(&mut self, other: &Self) {
         self.0.extend_from_slice(other);
@@ -162,7 +170,7 @@ pub const HEADER_BYTES: usize = 9;
 
 impl Message {
     /// A message without numbers.
-    pub fn new(kind: Kind, body: Vec<u8>) -> Self {
+    pub fn new(kind: Kind, body: impl Into<Body>) -> Self {
         Self { kind, layer: 0, count: 0, body: body.into() }
     }
 

@@ -307,8 +307,10 @@ pub fn infer<E: Engine>(
     }
     let (secret, evaluation) =
         slots.engine().generate(&[], &private.derive("keys")).map_err(BackendError::from)?;
-    link.send(Message::new(Kind::PublicKey, slots.engine().write_evaluation(&evaluation)))?;
+    let bytes = slots.engine().evaluation_bytes(0);
+    let body = Body::written(bytes, |out| slots.engine().write_evaluation(&evaluation, out));
     drop(evaluation);
+    link.send(Message::new(Kind::PublicKey, body))?;
     keys_sent(link.traffic());
     let width = settings.classes;
     let mut opened = Opened { outputs: Array2::zeros((0, width)), numbers: Vec::new() };

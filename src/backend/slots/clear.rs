@@ -118,8 +118,8 @@ macro_rules! shaped {
             self.shape.payload_bytes(level, fresh)
         }
 
-        fn write_evaluation(&self, evaluation: &usize) -> Vec<u8> {
-            vec![0; self.shape.evaluation_bytes(*evaluation)]
+        fn write_evaluation(&self, evaluation: &usize, out: &mut Vec<u8>) {
+            out.resize(out.len() + self.shape.evaluation_bytes(*evaluation), 0);
         }
 
         fn read_evaluation(&self, bytes: &[u8]) -> Result<usize, SlotError> {

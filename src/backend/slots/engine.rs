@@ -192,13 +192,13 @@ pub trait Engine: Send + Sync + 'static {
     fn evaluation_bytes(&self, rotations: usize) -> usize;
     /// Bytes of a written payload of a level; fresh ones are shorter.
     fn payload_bytes(&self, level: usize, fresh: bool) -> usize;
-    /// Takes memory for so many payloads of the highest level, ahead of them, and for keys for multiplications and so many rotations, as
-    /// their owner makes and a server reads them; nothing in the clear.
+    /// Takes memory for so many payloads of the highest level, ahead of them, and for keys for multiplications and so many rotations;
+    /// nothing in the clear.
     fn reserve(&self, _payloads: usize, _rotations: usize) -> Vec<Reservation> {
         Vec::new()
     }
     /// Writes keys.
-    fn write_evaluation(&self, evaluation: &Self::Evaluation) -> Vec<u8>;
+    fn write_evaluation(&self, evaluation: &Self::Evaluation, out: &mut Vec<u8>);
     /// Reads and checks keys.
     fn read_evaluation(&self, bytes: &[u8]) -> Result<Self::Evaluation, SlotError>;
     /// Writes a payload of a level.

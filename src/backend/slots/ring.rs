@@ -45,9 +45,8 @@ impl EvaluationKeys {
         scheme.context().switching_key_bytes() + scheme.context().rotation_keys_bytes(rotations)
     }
 
-    /// Memory for ciphertexts, and for keys twice: as they are made and as they are read.
     fn reserve<S: RlweScheme>(scheme: &S, ciphertexts: usize, rotations: usize) -> [Reservation; 2] {
-        scheme.context().reserve(ciphertexts, 2 * (1 + rotations))
+        scheme.context().reserve(ciphertexts, 1 + rotations)
     }
 
     fn write<S: RlweScheme>(&self, scheme: &S, out: &mut Vec<u8>) {
@@ -351,12 +350,10 @@ impl<S: ExactScheme<Tag = Untagged> + 'static> Engine for Exact<S> {
         self.instances.iter().map(|one| one.context().ciphertext_bytes(level, fresh)).sum()
     }
 
-    fn write_evaluation(&self, evaluation: &Self::Evaluation) -> Vec<u8> {
-        let mut out = Vec::new();
+    fn write_evaluation(&self, evaluation: &Self::Evaluation, out: &mut Vec<u8>) {
         for (one, keys) in self.instances.iter().zip(evaluation) {
-            keys.write(one, &mut out);
+            keys.write(one, out);
         }
-        out
     }
 
     fn read_evaluation(&self, mut bytes: &[u8]) -> Result<Self::Evaluation, SlotError> {
@@ -555,10 +552,8 @@ impl Engine for Approximate {
         self.scheme.context().ciphertext_bytes(level, fresh)
     }
 
-    fn write_evaluation(&self, evaluation: &EvaluationKeys) -> Vec<u8> {
-        let mut out = Vec::new();
-        evaluation.write(&self.scheme, &mut out);
-        out
+    fn write_evaluation(&self, evaluation: &EvaluationKeys, out: &mut Vec<u8>) {
+        evaluation.write(&self.scheme, out);
     }
 
     fn read_evaluation(&self, mut bytes: &[u8]) -> Result<EvaluationKeys, SlotError> {

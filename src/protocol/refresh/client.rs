@@ -141,7 +141,10 @@ impl<'a, E: Engine> Client<'a, E> {
         let layout = server::layout(slots, settings)?;
         let steps = settings.steps(&layout);
         let (secret, evaluation) = engine.generate(&steps, &private.derive("keys"))?;
-        link.send(Message::new(Kind::PublicKey, engine.write_evaluation(&evaluation)))?;
+        let bytes = engine.evaluation_bytes(steps.len());
+        let body = Body::written(bytes, |out| engine.write_evaluation(&evaluation, out));
+        drop(evaluation);
+        link.send(Message::new(Kind::PublicKey, body))?;
         Ok(Self {
             slots,
             settings,

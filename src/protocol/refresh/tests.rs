@@ -426,7 +426,9 @@ fn hostile_bytes_are_refused() {
         let slots = Slots::new(Arc::new(bgv(12)), Meter::default());
         let layout = server::layout(&slots, &settings).unwrap();
         let (_, evaluation) = slots.engine().generate(&settings.steps(&layout), &Stream::seeded(1)).unwrap();
-        slots.engine().write_evaluation(&evaluation)
+        let mut keys = Vec::new();
+        slots.engine().write_evaluation(&evaluation, &mut keys);
+        keys
     };
     let server = Slots::new(Arc::new(engine), Meter::default());
     let message = |kind, layer, count, body: Vec<u8>| server::message(kind, layer, count, body.into());

@@ -136,11 +136,13 @@ impl Visitor for Measure<'_> {
         let made = || {
             let start = Instant::now();
             let (secret, evaluation) = engine.generate(steps, &randomness)?;
-            let keys = engine.write_evaluation(&evaluation);
+            let mut keys = Vec::new();
+            engine.write_evaluation(&evaluation, &mut keys);
             engine.read_evaluation(&keys)?;
             Ok::<_, SlotError>((start.elapsed().as_secs_f64() / keys.len().max(1) as f64, secret, evaluation))
         };
-        let reserved = engine.reserve(0, steps.len());
+        // Twice: of those that are made and those that are read.
+        let reserved = engine.reserve(0, 2 * steps.len() + 1);
         // The first keys also make what a context makes once.
         made()?;
         let (per_byte, secret, evaluation) = made()?;

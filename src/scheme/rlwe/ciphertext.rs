@@ -1,12 +1,14 @@
 //! Ciphertexts of all three schemes, and how they and keys are written and read.
 
-use std::{collections::BTreeMap, fmt};
+use std::fmt;
 
 use rand::SeedableRng;
 use rand_chacha::ChaCha20Rng;
+use rayon::prelude::*;
 
 use super::{Context, PublicKey, RlweError, RotationKeys, SwitchingKey};
 use crate::math::{
+    pool::in_pool,
     rns::{Basis, Polynomial, polynomial::Domain},
     sampling::uniform,
 };
@@ -128,7 +130,7 @@ impl Context {
         for (index, part) in ciphertext.parts.iter().enumerate() {
             match ciphertext.seed {
                 Some(seed) if index == 1 => out.extend(seed),
-                _ => pack(&basis, part, out),
+                _ => pack(&basis, part, extended(out, packed_bytes(&basis))),
             }
         }
     }
@@ -166,8 +168,8 @@ impl Context {
 
     /// Writes a public key, its uniform half as a seed.
     pub fn write_public_key(&self, key: &PublicKey, out: &mut Vec<u8>) {
-        let [body, _] = key.parts();
-        pack(self.parameters().modulus(), body, out);
+        let ([body, _], basis) = (key.parts(), self.parameters().modulus());
+        pack(basis, body, extended(out, packed_bytes(basis)));
         out.extend(key.seed());
     }
 
@@ -191,11 +193,18 @@ impl Context {
 
     /// Writes a key for switching, its uniform halves as seeds.
     pub fn write_switching_key(&self, key: &SwitchingKey, out: &mut Vec<u8>) {
+        in_pool(|| self.put_switching_key(key, extended(out, self.switching_key_bytes())));
+    }
+
+    fn put_switching_key(&self, key: &SwitchingKey, out: &mut [u8]) {
         let basis = self.extended(self.parameters().levels());
-        for ([body, _], seed) in key.digits().iter().zip(key.seeds()) {
+        let packed = packed_bytes(&basis);
+        let digits = out.par_chunks_exact_mut(packed + size_of::<Seed>()).zip(key.digits()).zip(key.seeds());
+        digits.for_each(|((out, [body, _]), seed)| {
+            let (out, end) = out.split_at_mut(packed);
             pack(&basis, body, out);
-            out.extend(seed);
-        }
+            end.copy_from_slice(seed);
+        });
     }
 
     /// Reads a key for switching off the front of bytes that may be anything.
@@ -204,14 +213,17 @@ impl Context {
     /// [`RlweError::Bytes`]
     pub fn read_switching_key(&self, bytes: &mut &[u8]) -> Result<SwitchingKey, RlweError> {
         const WHAT: &str = "a key for switching";
-        let levels = self.parameters().levels();
-        let basis = self.extended(levels);
-        let digits = self.parameters().digits(levels).into_iter().map(|_| {
-            let body = unpack(&basis, bytes, WHAT)?;
-            let seed = *take::<{ size_of::<Seed>() }>(bytes, WHAT)?;
+        let own = split_off(bytes, self.switching_key_bytes(), WHAT)?;
+        let basis = self.extended(self.parameters().levels());
+        let digit = |mut bytes: &[u8]| {
+            let body = unpack(&basis, &mut bytes, WHAT)?;
+            let seed = *take::<{ size_of::<Seed>() }>(&mut bytes, WHAT)?;
             Ok(([body, expand(&basis, seed)], seed))
-        });
-        Ok(SwitchingKey::from_digits(digits.collect::<Result<_, _>>()?))
+        };
+        let digits = own.par_chunks_exact(packed_bytes(&basis) + size_of::<Seed>()).map(digit);
+        // All of them, and then the first mistake: the same bytes give the same one.
+        let digits = in_pool(|| digits.collect::<Vec<Result<_, RlweError>>>());
+        Ok(SwitchingKey::from_digits(digits.into_iter().collect::<Result<_, _>>()?))
     }
 
     /// Bytes of so many written keys for automorphisms.
@@ -224,10 +236,16 @@ impl Context {
         // At most one a power of X, of which there are fewer than 2^17.
         let word = |number: usize| u32::try_from(number).unwrap_or(u32::MAX).to_le_bytes();
         out.extend(word(keys.keys.len()));
-        for (power, (_, key)) in &keys.keys {
-            out.extend(word(*power));
-            self.write_switching_key(key, out);
-        }
+        let bytes = size_of::<u32>() + self.switching_key_bytes();
+        let keys: Vec<_> = keys.keys.iter().collect();
+        let out = extended(out, keys.len() * bytes);
+        in_pool(|| {
+            out.par_chunks_exact_mut(bytes).zip(keys).for_each(|(out, (power, (_, key)))| {
+                let (start, out) = out.split_at_mut(size_of::<u32>());
+                start.copy_from_slice(&word(*power));
+                self.put_switching_key(key, out);
+            });
+        });
     }
 
     /// Reads keys for automorphisms off the front of bytes that may be anything.
@@ -238,16 +256,33 @@ impl Context {
         const WHAT: &str = "keys for rotations";
         let word = |bytes: &mut &[u8]| Ok(u32::from_le_bytes(*take::<4>(bytes, WHAT)?) as usize);
         let count = word(bytes)?;
-        let mut keys = BTreeMap::new();
-        for _ in 0..count {
-            let power = word(bytes)?;
+        let each = size_of::<u32>() + self.switching_key_bytes();
+        let own = split_off(bytes, count.saturating_mul(each), WHAT)?;
+        let key = |mut bytes: &[u8]| {
+            let power = word(&mut bytes)?;
             if power.is_multiple_of(2) || power >= 2 * self.parameters().degree() {
                 return Err(RlweError::Bytes { what: WHAT, why: "an automorphism does not exist" });
             }
-            keys.insert(power, (self.automorphism(power), self.read_switching_key(bytes)?));
-        }
-        Ok(RotationKeys { keys })
+            Ok((power, (self.automorphism(power), self.read_switching_key(&mut bytes)?)))
+        };
+        let keys = in_pool(|| own.par_chunks_exact(each).map(key).collect::<Vec<_>>());
+        Ok(RotationKeys { keys: keys.into_iter().collect::<Result<_, _>>()? })
     }
+}
+
+/// So many more bytes at the end, which are yet to be written.
+fn extended(out: &mut Vec<u8>, bytes: usize) -> &mut [u8] {
+    let start = out.len();
+    out.resize(start + bytes, 0);
+    &mut out[start..]
+}
+
+/// So many bytes off the front.
+fn split_off<'b>(bytes: &mut &'b [u8], count: usize, what: &'static str) -> Result<&'b [u8], RlweError> {
+    let early = RlweError::Bytes { what, why: "it ends too early" };
+    let (own, rest) = bytes.split_at_checked(count).ok_or(early)?;
+    *bytes = rest;
+    Ok(own)
 }
 
 fn take<'b, const COUNT: usize>(
@@ -267,9 +302,13 @@ fn packed_bytes(basis: &Basis) -> usize {
 }
 
 /// Residues one after the other, each in as many bits as its prime has, the lowest first.
-fn pack(basis: &Basis, polynomial: &Polynomial, out: &mut Vec<u8>) {
+fn pack(basis: &Basis, polynomial: &Polynomial, mut out: &mut [u8]) {
     for (row, prime) in polynomial.rows().zip(basis.primes()) {
         let bits = prime.bits();
+        let own;
+        (own, out) = out.split_at_mut(basis.degree() / 8 * bits as usize);
+        let (words, end) = own.as_chunks_mut();
+        let mut words = words.iter_mut();
         let (mut word, mut filled) = (0_u128, 0);
         for residue in row {
             word |= u128::from(*residue) << filled;
@@ -277,19 +316,17 @@ fn pack(basis: &Basis, polynomial: &Polynomial, out: &mut Vec<u8>) {
             if filled >= u64::BITS {
                 #[expect(clippy::cast_possible_truncation, reason = "the lowest 64 bits")]
                 let low = word as u64;
-                out.extend(low.to_le_bytes());
+                words.next().into_iter().for_each(|out| *out = low.to_le_bytes());
                 word >>= u64::BITS;
                 filled -= u64::BITS;
             }
         }
-        out.extend(word.to_le_bytes().iter().take(filled.div_ceil(8) as usize));
+        end.copy_from_slice(&word.to_le_bytes()[..end.len()]);
     }
 }
 
 fn unpack(basis: &Basis, bytes: &mut &[u8], what: &'static str) -> Result<Polynomial, RlweError> {
-    let early = RlweError::Bytes { what, why: "it ends too early" };
-    let (mut packed, rest) = bytes.split_at_checked(packed_bytes(basis)).ok_or(early)?;
-    *bytes = rest;
+    let mut packed = split_off(bytes, packed_bytes(basis), what)?;
     let mut polynomial = basis.unset(Domain::Values);
     for (row, prime) in polynomial.rows_mut().zip(basis.primes()) {
         let bits = prime.bits();

@@ -41,7 +41,7 @@ impl Context {
         randomness: &Stream,
     ) -> RotationKeys {
         let rotations = steps.iter().map(|&steps| Automorphism::Rotation(steps));
-        let all = rotations.chain(inversion.then_some(Automorphism::Inversion));
+        let all: Vec<_> = rotations.chain(inversion.then_some(Automorphism::Inversion)).collect();
         let key = |automorphism| {
             let power = self.power(automorphism);
             // From s to the secret that the automorphism takes to s: it is applied after the key, to two parts instead of all digits.
@@ -50,7 +50,7 @@ impl Context {
             let key = SwitchingKey::generate(self, &before, secret.values(), &randomness.item(power as u64));
             (power, (self.automorphism(power), key))
         };
-        RotationKeys { keys: all.map(key).collect() }
+        RotationKeys { keys: in_pool(|| all.into_par_iter().map(key).collect()) }
     }
 
     /// The key that makes products of two parts again.

@@ -1,10 +1,11 @@
 //! Keys: the secret, encryptions of zero under it, and encryptions of other secrets for switching.
 
+use rayon::prelude::*;
 use zeroize::{Zeroize, Zeroizing};
 
 use super::{Context, Seed, ciphertext::expand};
 use crate::math::{
-    pool::join,
+    pool::{in_pool, join},
     rns::{Basis, Polynomial, polynomial::Domain},
     sampling::{centred_binomial, ternary},
     stream::Stream,
@@ -156,8 +157,9 @@ impl SwitchingKey {
         let extended = context.extended(parameters.levels());
         let special = parameters.special().product();
         let digits = parameters.digits(parameters.levels());
-        let digits = (0_u64..).zip(digits).map(|(index, digit)| {
-            let (mut parts, seed) = zero(context, &extended, secret.values(), &randomness.item(index));
+        let digits = digits.into_par_iter().enumerate().map(|(index, digit)| {
+            let randomness = randomness.item(index as u64);
+            let (mut parts, seed) = zero(context, &extended, secret.values(), &randomness);
             let degree = parameters.degree();
             let rows = parts[0].rows_mut().zip(other.residues().chunks_exact(degree)).zip(extended.primes());
             for ((out, other), prime) in rows.skip(digit.start).take(digit.len()) {
@@ -168,7 +170,7 @@ impl SwitchingKey {
             }
             (parts, seed)
         });
-        Self::from_digits(digits.collect())
+        Self::from_digits(in_pool(|| digits.collect()))
     }
 
     pub(super) fn from_digits(digits: Vec<([Polynomial; 2], Seed)>) -> Self {
