@@ -34,8 +34,8 @@ impl<T: Clone> Vector<T> {
             return self.clone();
         }
         let by = usize::try_from(steps.rem_euclid(i64::try_from(row).unwrap_or(i64::MAX))).unwrap_or(0);
-        let all: Vec<T> = self.all(slots).cloned().collect();
-        let head = all.chunks(row).flat_map(|row| [&row[by..], &row[..by]].concat()).collect();
+        let turned = |start: usize| (start + by..start + row).chain(start..start + by);
+        let head = (0..slots).step_by(row).flat_map(turned).map(|slot| self.get(slot).clone()).collect();
         Self { head, rest: self.rest.clone() }
     }
 }
