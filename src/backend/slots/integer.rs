@@ -30,13 +30,19 @@ enum Size {
 impl Integer {
     pub(super) const ZERO: Self = Self(Size::Small(0));
 
-    /// The integer nearest to `value * scale`, ties to even; `scale` is a power of two.
+    /// The integer nearest to `value * scale`, ties to even.
+    ///
+    /// # Errors
+    /// Where the value is not finite, or the scale no power of two of at least 1.
     pub(super) fn nearest(value: f64, scale: f64) -> Result<Self, SlotError> {
-        // From here on f64 has no fractions, and i128 has all of its integers.
+        // i128 has all integers below.
         const BEYOND: f64 = (1_u128 << 126) as f64;
-        // A product with a power of two of at least 1 is exact.
+        // With the sign.
+        const EXPONENT_BITS: u32 = u64::BITS + 1 - f64::MANTISSA_DIGITS;
+        // A power of two has no fraction bits but the one that is not stored, and products with it are exact.
+        let is_power = scale >= 1.0 && scale.to_bits() << EXPONENT_BITS == 0;
         let scaled = (value * scale).round_ties_even();
-        if scaled.abs() < BEYOND {
+        if is_power && scaled.abs() < BEYOND {
             #[expect(clippy::cast_possible_truncation, reason = "an integer below 2^126")]
             return Ok(Self(Size::Small(scaled as i128)));
         }
@@ -136,7 +142,7 @@ impl Modulus {
     /// The integer of least magnitude that is congruent to another.
     pub(super) fn centre(&self, integer: Integer) -> Integer {
         match (&integer.0, self.small) {
-            (Size::Small(number), Some([_, half])) if number.abs() <= half => integer,
+            (Size::Small(number), Some([_, half])) if number.unsigned_abs() <= half.unsigned_abs() => integer,
             (Size::Small(number), Some([modulus, half])) => {
                 let residue = number.rem_euclid(modulus);
                 (if residue > half { residue - modulus } else { residue }).into()
@@ -167,13 +173,14 @@ impl Modulus {
 
     /// The integer of least magnitude with a written residue.
     pub(super) fn read(&self, bytes: &[u8]) -> Integer {
-        if self.small.is_none() {
+        let Some([modulus, half]) = self.small else {
             return centred(&BigUint::from_bytes_le(bytes), &self.value).into();
-        }
-        let mut residue = [0; 16];
-        residue[..bytes.len()].copy_from_slice(bytes);
+        };
+        let mut written = [0; size_of::<u128>()];
+        written[..bytes.len()].copy_from_slice(bytes);
         // What a hostile peer wrote may be beyond the modulus.
-        self.centre(i128::from_le_bytes(residue).into())
+        let residue = (u128::from_le_bytes(written) % modulus.unsigned_abs()).cast_signed();
+        (if residue > half { residue - modulus } else { residue }).into()
     }
 }
 
@@ -220,7 +227,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::scheme::encoding::EncodingError;
+    use crate::scheme::{encoding::EncodingError, rlwe::RlweError};
 
     /// Of all sizes, among them those on either side of 127 bits.
     fn big() -> impl Strategy<Value = BigInt> {
@@ -266,6 +273,9 @@ mod tests {
             bytes.resize(of.width(), 0);
             prop_assert_eq!(&written[1..], &bytes[..]);
             prop_assert_eq!(of.read(&bytes), found);
+            let least = Integer::from(i128::MIN);
+            let expected = residue(&least.to_big(), &modulus);
+            prop_assert_eq!(of.centre(least), Integer::from(expected));
         }
 
         /// Against the same number with a big integer.
@@ -296,6 +306,10 @@ mod tests {
     fn a_written_residue_beyond_the_modulus_is_reduced() {
         let modulus = Modulus::new(101_u32.into());
         assert_eq!(modulus.read(&[255]), Integer::from(255 - 3 * 101));
+        let modulus: BigUint = (BigUint::from(1_u32) << 125_u32) - 9_u32;
+        let greatest = BigUint::from(u128::MAX);
+        let expected = centred(&greatest, &modulus);
+        assert_eq!(Modulus::new(modulus).read(&[255; 16]), Integer::from(expected));
     }
 
     #[test]
@@ -303,6 +317,10 @@ mod tests {
         for value in [f64::NAN, f64::INFINITY, f64::NEG_INFINITY] {
             let found = Integer::nearest(value, 4.0);
             assert!(matches!(found, Err(SlotError::Encoding(EncodingError::NotFinite { .. }))));
+        }
+        for scale in [0.5, 3.0, 1.0 + f64::EPSILON, -2.0, 0.0, f64::NAN, f64::INFINITY] {
+            let found = Integer::nearest(1.0, scale);
+            assert!(matches!(found, Err(SlotError::Scheme(RlweError::Scale { .. }))), "{scale}: {found:?}");
         }
     }
 }
