@@ -55,6 +55,8 @@ fn main() {
         println!("see scripts/bench-peers");
         return;
     }
+    // This thread is one of those that compute, as a caller's is that does not want to wait for others to wake.
+    rayon::ThreadPoolBuilder::new().use_current_thread().build_global().unwrap();
     let mut latest: Latest = None;
     for line in std::io::stdin().lock().lines() {
         let answer = answer(&line.unwrap(), &mut latest);

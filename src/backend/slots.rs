@@ -22,7 +22,10 @@ mod rules;
 use std::{
     borrow::Cow,
     collections::BTreeMap,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicUsize, Ordering},
+    },
 };
 
 use rayon::prelude::*;
@@ -54,8 +57,24 @@ impl<P> Ciphertext<P> {
     }
 }
 
-/// Numbers of operations by level.
-pub type Work = BTreeMap<(Operation, usize), u64>;
+/// An operation where it stands in a circuit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Job {
+    /// What is done.
+    pub operation: Operation,
+    /// The level at which it is done.
+    pub level: usize,
+    /// Ciphertexts that the circuit makes together, each on a thread of its own as long as there are threads; at most [`MANY`](Self::MANY).
+    pub together: usize,
+}
+
+impl Job {
+    /// So many, or more: what threads make of the last ones weighs nothing.
+    pub const MANY: usize = 64;
+}
+
+/// Numbers of operations.
+pub type Work = BTreeMap<Job, u64>;
 
 /// What an engine's ciphertexts are.
 pub type Of<E> = Ciphertext<<E as Engine>::Payload>;
@@ -66,12 +85,14 @@ pub struct Slots<E> {
     engine: Arc<E>,
     meter: Meter,
     work: Mutex<Work>,
+    /// what is under way: see [`Job::together`]
+    together: AtomicUsize,
 }
 
 impl<E: Engine> Slots<E> {
     /// Counts into `meter`.
     pub fn new(engine: Arc<E>, meter: Meter) -> Self {
-        Self { engine, meter, work: Mutex::default() }
+        Self { engine, meter, work: Mutex::default(), together: AtomicUsize::new(Job::MANY) }
     }
 
     /// The engine.
@@ -89,7 +110,7 @@ impl<E: Engine> Slots<E> {
         &self.meter
     }
 
-    /// What has been computed so far, by level.
+    /// What has been computed so far, job by job.
     pub fn work(&self) -> Work {
         self.work.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
@@ -99,10 +120,19 @@ impl<E: Engine> Slots<E> {
         let count = count * self.rules().instances();
         self.meter.add(operation, count);
         if count > 0 {
+            let together = self.together.load(Ordering::Relaxed);
             let mut work = self.work.lock().unwrap_or_else(PoisonError::into_inner);
-            *work.entry((operation, level)).or_default() += count as u64;
+            *work.entry(Job { operation, level, together }).or_default() += count as u64;
         }
         Ok(())
+    }
+
+    /// Does what makes so many ciphertexts together. One thread says so, before others take part.
+    pub(crate) fn together<T>(&self, count: usize, work: impl FnOnce() -> T) -> T {
+        let before = self.together.swap(count.clamp(1, Job::MANY), Ordering::Relaxed);
+        let done = work();
+        self.together.store(before, Ordering::Relaxed);
+        done
     }
 
     /// Protects numbers of at most a magnitude at a scale.

@@ -12,6 +12,8 @@
 mod lanes;
 mod number;
 
+use std::borrow::Borrow;
+
 use num_bigint::BigUint;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -140,9 +142,9 @@ impl Ring {
     }
 
     /// The numbers of elements, below m.
-    pub fn write(&self, elements: &[Element]) -> Vec<BigUint> {
+    pub fn write(&self, elements: &[impl Borrow<Element>]) -> Vec<BigUint> {
         match &self.kind {
-            Kind::Number(_) => elements.iter().map(|element| element.number().clone()).collect(),
+            Kind::Number(_) => elements.iter().map(|element| element.borrow().number().clone()).collect(),
             Kind::Lanes(ring) => ring.write(&views(elements)),
         }
     }
@@ -156,25 +158,25 @@ impl Ring {
     }
 
     /// The products, pair by pair; as many as the shorter list has.
-    pub fn multiply(&self, left: &[Element], right: &[Element]) -> Vec<Element> {
+    pub fn multiply(&self, left: &[impl Borrow<Element>], right: &[impl Borrow<Element>]) -> Vec<Element> {
         match &self.kind {
-            Kind::Number(ring) => ring.multiply(left, right),
+            Kind::Number(ring) => ring.multiply(&borrowed(left), &borrowed(right)),
             Kind::Lanes(ring) => digits(ring.multiply(&views(left), &views(right))),
         }
     }
 
     /// Every base to the same secret exponent, of whose value only the length in bits shows.
-    pub fn power(&self, bases: &[Element], exponent: &BigUint) -> Vec<Element> {
+    pub fn power(&self, bases: &[impl Borrow<Element>], exponent: &BigUint) -> Vec<Element> {
         match &self.kind {
-            Kind::Number(ring) => ring.power(bases, exponent),
+            Kind::Number(ring) => ring.power(&borrowed(bases), exponent),
             Kind::Lanes(ring) => digits(ring.power(&views(bases), exponent, false)),
         }
     }
 
     /// Every base to the same public exponent.
-    pub fn power_vartime(&self, bases: &[Element], exponent: &BigUint) -> Vec<Element> {
+    pub fn power_vartime(&self, bases: &[impl Borrow<Element>], exponent: &BigUint) -> Vec<Element> {
         match &self.kind {
-            Kind::Number(ring) => ring.power(bases, exponent),
+            Kind::Number(ring) => ring.power(&borrowed(bases), exponent),
             Kind::Lanes(ring) => digits(ring.power(&views(bases), exponent, true)),
         }
     }
@@ -206,11 +208,11 @@ impl Ring {
     /// `Err` when an input to a negative power is no unit.
     pub fn products_of_powers_vartime(
         &self,
-        inputs: &[Element],
+        inputs: &[impl Borrow<Element>],
         rows: &Rows<'_>,
     ) -> Result<Vec<Element>, NotAUnit> {
         match &self.kind {
-            Kind::Number(ring) => ring.products_of_powers(inputs, rows),
+            Kind::Number(ring) => ring.products_of_powers(&borrowed(inputs), rows),
             Kind::Lanes(ring) => Ok(digits(ring.products_of_powers(&views(inputs), rows)?)),
         }
     }
@@ -219,19 +221,19 @@ impl Ring {
     ///
     /// # Errors
     /// `Err` when one is no unit.
-    pub fn invert_vartime(&self, elements: &[Element]) -> Result<Vec<Element>, NotAUnit> {
+    pub fn invert_vartime(&self, elements: &[impl Borrow<Element>]) -> Result<Vec<Element>, NotAUnit> {
         match &self.kind {
-            Kind::Number(ring) => ring.invert(elements),
+            Kind::Number(ring) => ring.invert(&borrowed(elements)),
             Kind::Lanes(ring) => Ok(digits(ring.invert(&views(elements))?)),
         }
     }
 
     /// `(x - 1) / s` modulo s for elements that are 1 modulo s, where m is s^2: Paillier's L. Zeros in other rings.
-    pub fn quotients(&self, elements: &[Element]) -> Vec<BigUint> {
+    pub fn quotients(&self, elements: &[impl Borrow<Element>]) -> Vec<BigUint> {
         match (&self.kind, &self.root) {
             (_, None) => vec![BigUint::ZERO; elements.len()],
             (Kind::Number(_), Some(root)) => {
-                elements.iter().map(|x| number::quotient(x.number(), root)).collect()
+                elements.iter().map(|x| number::quotient(x.borrow().number(), root)).collect()
             }
             (Kind::Lanes(ring), Some(_)) => ring.quotients(&views(elements)),
         }
@@ -260,8 +262,12 @@ fn digits(residues: Vec<Box<[u64]>>) -> Vec<Element> {
     residues.into_iter().map(|digits| Element(Form::Digits(digits))).collect()
 }
 
-fn views(elements: &[Element]) -> Vec<&[u64]> {
-    elements.iter().map(Element::digits).collect()
+fn borrowed(elements: &[impl Borrow<Element>]) -> Vec<&Element> {
+    elements.iter().map(Borrow::borrow).collect()
+}
+
+fn views(elements: &[impl Borrow<Element>]) -> Vec<&[u64]> {
+    elements.iter().map(|element| element.borrow().digits()).collect()
 }
 
 #[cfg(test)]

@@ -28,6 +28,7 @@ use std::{
 use num_bigint::{BigInt, BigUint, Sign};
 use num_integer::Integer;
 use num_traits::One;
+use rayon::prelude::*;
 
 use crate::{
     math::{
@@ -160,7 +161,7 @@ impl PublicKey {
         let exponents: Vec<&BigUint> = exponents.iter().map(|exponent| &**exponent).collect();
         let bits = step as u64 * MESSAGE_STEP_BITS + 1;
         let powers = ring.power_of_fixed(&tables.generator, &exponents, bits);
-        ring.multiply(&powers, &vec![offset.clone(); powers.len()])
+        ring.multiply(&powers, &vec![offset; powers.len()])
     }
 
     /// h^r for `count` random exponents, the i-th from `randomness.item(i)`.
@@ -168,6 +169,7 @@ impl PublicKey {
         let bits = self.factor_bits().1 + EXPONENT_MARGIN_BITS;
         let bound = BigUint::one() << bits;
         let exponents: Vec<SecretUint> = (0..count as u64)
+            .into_par_iter()
             .map(|index| SecretUint::new(uniform::below(&bound, &mut randomness.item(index).rng())))
             .collect();
         let exponents: Vec<&BigUint> = exponents.iter().map(|exponent| &**exponent).collect();

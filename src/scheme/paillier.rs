@@ -157,7 +157,7 @@ impl Paillier {
     fn short_exponents(&self, count: usize, randomness: &Stream) -> Vec<SecretUint> {
         let bound = BigUint::one() << (self.modulus_bits / 2);
         let exponent = |index| SecretUint::new(uniform::below(&bound, &mut randomness.item(index).rng()));
-        (0..count as u64).map(exponent).collect()
+        (0..count as u64).into_par_iter().map(exponent).collect()
     }
 
     /// Fresh encryptions of zero: r^N, or h^a.

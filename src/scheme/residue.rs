@@ -10,6 +10,7 @@ use rayon::prelude::*;
 
 use crate::{
     math::{
+        pool::in_pool,
         ring::{Element, NotAUnit, Ring},
         rows::{Rows, Term},
     },
@@ -20,8 +21,8 @@ use crate::{
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Ciphertext(pub(crate) Element);
 
-pub(crate) fn elements(ciphertexts: &[Ciphertext]) -> Vec<Element> {
-    ciphertexts.iter().map(|ciphertext| ciphertext.0.clone()).collect()
+pub(crate) fn elements(ciphertexts: &[Ciphertext]) -> Vec<&Element> {
+    ciphertexts.iter().map(|ciphertext| &ciphertext.0).collect()
 }
 
 pub(crate) fn ciphertexts(elements: Vec<Element>) -> Vec<Ciphertext> {
@@ -39,11 +40,13 @@ pub(crate) fn combine(
 ) -> Result<Vec<Ciphertext>, SchemeError> {
     check_samples(inputs.len(), rows.columns(), rows.len())?;
     let inputs = elements(inputs);
-    let products = if multi_exponentiation {
-        ring.products_of_powers_vartime(&inputs, rows)
-    } else {
-        one_by_one(ring, &inputs, rows)
-    };
+    let products = in_pool(|| {
+        if multi_exponentiation {
+            ring.products_of_powers_vartime(&inputs, rows)
+        } else {
+            one_by_one(ring, &inputs, rows)
+        }
+    });
     // Only ciphertexts of another key can fail: those read or made with this one are units.
     products.map(ciphertexts).map_err(|NotAUnit| {
         let values = ring.write(&inputs);
@@ -59,16 +62,18 @@ pub(crate) fn multiples(
     factors: &[&BigUint],
     bits: u64,
 ) -> Vec<Ciphertext> {
-    let powers = ring.powers_of(&ciphertext.0, bits);
-    ciphertexts(ring.power_of_fixed(&powers, factors, bits))
+    in_pool(|| {
+        let powers = ring.powers_of(&ciphertext.0, bits);
+        ciphertexts(ring.power_of_fixed(&powers, factors, bits))
+    })
 }
 
-fn one_by_one(ring: &Ring, inputs: &[Element], rows: &Rows<'_>) -> Result<Vec<Element>, NotAUnit> {
+fn one_by_one(ring: &Ring, inputs: &[&Element], rows: &Rows<'_>) -> Result<Vec<Element>, NotAUnit> {
     let columns = rows.columns();
-    let jobs: Vec<(&[Element], &[Term<'_>])> = (0..rows.samples(inputs.len()))
+    let jobs: Vec<(&[&Element], &[Term<'_>])> = (0..rows.samples(inputs.len()))
         .flat_map(|sample| rows.iter().map(move |row| (&inputs[sample * columns..], row)))
         .collect();
-    let job = |(sample, row): &(&[Element], &[Term<'_>])| {
+    let job = |(sample, row): &(&[&Element], &[Term<'_>])| {
         row.iter().try_fold(ring.one(), |product, (column, weight)| {
             let weight = Rows::dense(&[std::slice::from_ref(*weight)]);
             let power = ring.products_of_powers_vartime(&sample[*column..=*column], &weight)?;

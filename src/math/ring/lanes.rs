@@ -94,18 +94,44 @@ impl Lanes {
         count: usize,
         work: impl Fn(Range<usize>, Group) -> Vec<T> + Sync,
     ) -> Vec<T> {
-        let lanes = self.engine.lanes();
-        let full = if count % lanes > self.engine.few() { count } else { count - count % lanes };
-        let rounds = full.div_ceil(lanes).div_ceil(rayon::current_num_threads()).clamp(1, rounds);
-        let groups = (0..full).step_by(rounds * lanes).map(|start| start..full.min(start + rounds * lanes));
-        let groups: Vec<_> = groups.chain((full..count).map(|one| one..one + 1)).collect();
-        groups
+        self.groups(rounds, count)
             .into_par_iter()
             .flat_map_iter(|group| {
                 let form = self.engine.group(group.len());
                 work(group, form)
             })
             .collect()
+    }
+
+    /// The same where every number has its answer's place, of `size` words.
+    fn in_groups_into(
+        &self,
+        out: &mut [u64],
+        size: usize,
+        work: impl Fn(Range<usize>, Group, &mut [u64]) + Sync,
+    ) {
+        let mut rest = out;
+        let groups = self.groups(1, rest.len() / size.max(1)).into_iter();
+        let places: Vec<_> = groups
+            .map(|group| {
+                let place;
+                (place, rest) = std::mem::take(&mut rest).split_at_mut(size * group.len());
+                (group, place)
+            })
+            .collect();
+        places.into_par_iter().for_each(|(group, place)| {
+            let form = self.engine.group(group.len());
+            work(group, form, place);
+        });
+    }
+
+    /// Numbers that are computed together: full lanes up to `rounds` times, and single ones where the last are too few for that.
+    fn groups(&self, rounds: usize, count: usize) -> Vec<Range<usize>> {
+        let lanes = self.engine.lanes();
+        let full = if count % lanes > self.engine.few() { count } else { count - count % lanes };
+        let rounds = full.div_ceil(lanes).div_ceil(rayon::current_num_threads()).clamp(1, rounds);
+        let groups = (0..full).step_by(rounds * lanes).map(|start| start..full.min(start + rounds * lanes));
+        groups.chain((full..count).map(|one| one..one + 1)).collect()
     }
 
     pub(super) fn read(&self, numbers: &[&BigUint]) -> Vec<Residue> {

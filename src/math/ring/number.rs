@@ -34,12 +34,12 @@ impl Numbers {
         left * right % &self.modulus
     }
 
-    pub(super) fn multiply(&self, left: &[Element], right: &[Element]) -> Vec<Element> {
+    pub(super) fn multiply(&self, left: &[&Element], right: &[&Element]) -> Vec<Element> {
         let pairs = left.par_iter().zip(right);
         pairs.map(|(left, right)| element(self.product(left.number(), right.number()))).collect()
     }
 
-    pub(super) fn power(&self, bases: &[Element], exponent: &BigUint) -> Vec<Element> {
+    pub(super) fn power(&self, bases: &[&Element], exponent: &BigUint) -> Vec<Element> {
         bases.par_iter().map(|base| element(base.number().modpow(exponent, &self.modulus))).collect()
     }
 
@@ -50,11 +50,11 @@ impl Numbers {
     /// One exponentiation an input and output, as the papers' scalar products are.
     pub(super) fn products_of_powers(
         &self,
-        inputs: &[Element],
+        inputs: &[&Element],
         rows: &Rows<'_>,
     ) -> Result<Vec<Element>, NotAUnit> {
         let columns = rows.columns();
-        let jobs: Vec<(&[Element], &[Term<'_>])> = (0..rows.samples(inputs.len()))
+        let jobs: Vec<(&[&Element], &[Term<'_>])> = (0..rows.samples(inputs.len()))
             .flat_map(|sample| rows.iter().map(move |row| (&inputs[sample * columns..], row)))
             .collect();
         jobs.par_iter()
@@ -74,7 +74,7 @@ impl Numbers {
             .collect()
     }
 
-    pub(super) fn invert(&self, elements: &[Element]) -> Result<Vec<Element>, NotAUnit> {
+    pub(super) fn invert(&self, elements: &[&Element]) -> Result<Vec<Element>, NotAUnit> {
         elements.par_iter().map(|x| x.number().modinv(&self.modulus).map(element).ok_or(NotAUnit)).collect()
     }
 

@@ -326,13 +326,13 @@ impl<E: Engine> Circuit<'_, E> {
     fn loss(&self, client: &mut impl Refresher<E>, errors: &Many<E>) -> Result<Of<E>, ProtocolError> {
         let last = self.settings.layers();
         let pairs: Vec<_> = errors.iter().map(|error| (error, error)).collect();
-        let squares = vec![self.slots.dot(self.evaluation, &pairs)?];
+        let squares = self.map(1, |_| self.slots.dot(self.evaluation, &pairs))?;
         let squares = self.ask(client, (Point::LossProduct, last), Form::Grouped, squares)?;
-        let steps = self.layout.sample_steps().chain(self.layout.block_steps());
-        let sums = squares.first().map(|squares| self.rotated(squares, steps)).transpose()?;
-        let sums = self.ask(client, (Point::LossSum, last), Form::Weights, sums.into_iter().collect())?;
-        let sum = sums.into_iter().next().ok_or(SlotError::Empty)?;
-        Ok(self.slots.compact(&sum)?)
+        let steps = || self.layout.sample_steps().chain(self.layout.block_steps());
+        let sums = self.map(squares.len(), |index| self.rotated(&squares[index], steps()))?;
+        let sums = self.ask(client, (Point::LossSum, last), Form::Weights, sums)?;
+        let sums = self.map(sums.len(), |index| self.slots.compact(&sums[index]))?;
+        Ok(sums.into_iter().next().ok_or(SlotError::Empty)?)
     }
 
     /// The sum of a ciphertext's rotations by all sums of steps.
@@ -385,11 +385,13 @@ impl<E: Engine> Circuit<'_, E> {
         count: usize,
         make: impl Fn(usize) -> Result<Of<E>, SlotError> + Send + Sync,
     ) -> Result<Many<E>, ProtocolError> {
-        if self.thin && count > 0 {
-            return Ok(vec![make(0)?; count]);
-        }
-        let made: Result<Vec<_>, SlotError> = (0..count).into_par_iter().map(make).collect();
-        Ok(made?)
+        self.slots.together(count, || {
+            if self.thin && count > 0 {
+                return Ok(vec![make(0)?; count]);
+            }
+            let made: Result<Vec<_>, SlotError> = (0..count).into_par_iter().map(make).collect();
+            Ok(made?)
+        })
     }
 }
 

@@ -74,22 +74,27 @@ impl Refresher<Dry> for Absent<'_> {
     ) -> Result<Vec<Of<Dry>>, ProtocolError> {
         let rest = if self.thin { ciphertexts.get(..1).unwrap_or_default() } else { &ciphertexts[..] };
         let mut state = None;
-        for ciphertext in rest {
-            let short = self.slots.compact(ciphertext)?;
-            self.slots.decrypt(&(), &short)?;
-            state.get_or_insert_with(|| short.state().clone());
-        }
+        self.slots.together(ciphertexts.len(), || {
+            rest.iter().try_for_each(|ciphertext| {
+                let short = self.slots.compact(ciphertext)?;
+                self.slots.decrypt(&(), &short)?;
+                state.get_or_insert_with(|| short.state().clone());
+                Ok::<_, SlotError>(())
+            })
+        })?;
         let Some(state) = state else { return Ok(ciphertexts) };
         let answered = request.answered(&self.layout, ciphertexts.len());
         let (scale, magnitude) = self.settings.fresh(request.place.0, self.slots.rules());
         self.exchanges.push(Exchange { request, sent: ciphertexts.len(), state, answered });
         let fresh = || self.slots.encrypt(&(), &[], scale, magnitude, &Stream::seeded(0));
-        let first = fresh()?;
-        if self.thin {
-            return Ok(vec![first; answered]);
-        }
-        let rest = (1..answered).map(|_| fresh());
-        Ok(std::iter::once(Ok(first)).chain(rest).collect::<Result<_, _>>()?)
+        self.slots.together(answered, || {
+            let first = fresh()?;
+            if self.thin {
+                return Ok(vec![first; answered]);
+            }
+            let rest = (1..answered).map(|_| fresh());
+            Ok(std::iter::once(Ok(first)).chain(rest).collect::<Result<_, _>>()?)
+        })
     }
 
     fn pass(&mut self, place: Place) {
@@ -376,7 +381,7 @@ impl Settings {
             let states = script.results.iter().skip(1).zip(&layers);
             let mut end = planner.tally(|slots| {
                 states.clone().zip(&script.weight_levels).try_for_each(|((state, count), level)| {
-                    slots.dropped(*count, *level, state.level)?;
+                    slots.together(*count, || slots.dropped(*count, *level, state.level))?;
                     slots.count_opened(Some(state), *count)
                 })
             })?;
@@ -423,12 +428,15 @@ pub(super) fn chunks(count: usize, bytes: usize) -> impl Iterator<Item = usize> 
 impl Slots<Dry> {
     fn count_fresh(&self, settings: &Settings, point: super::Point, count: usize) -> Result<(), SlotError> {
         let (scale, magnitude) = settings.fresh(point, self.rules());
-        (0..count).try_for_each(|_| self.encrypt(&(), &[], scale, magnitude, &Stream::seeded(0)).map(drop))
+        self.together(count, || {
+            (0..count)
+                .try_for_each(|_| self.encrypt(&(), &[], scale, magnitude, &Stream::seeded(0)).map(drop))
+        })
     }
 
     fn count_opened(&self, state: Option<&State>, count: usize) -> Result<(), SlotError> {
         let Some(state) = state else { return Ok(()) };
-        self.opened(count, state.level)
+        self.together(count, || self.opened(count, state.level))
     }
 }
 
@@ -437,7 +445,7 @@ impl Slots<Dry> {
 pub struct Tally {
     /// Operations of both parties.
     pub operations: OperationCounts,
-    /// The same by level.
+    /// The same job by job.
     pub work: Work,
     /// What goes over the channel.
     pub traffic: Traffic,

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use rayon::prelude::*;
 
-use crate::backend::slots::{Engine, SlotError, Term, Work};
+use crate::backend::slots::{Engine, Job, SlotError, Term, Work};
 use crate::backend::{BackendError, Operation, OperationCounts};
 use crate::math::stream::Stream;
 use crate::network::Row;
@@ -39,16 +39,52 @@ const MESSAGES: [u32; 4] = [16, 20, 24, 26];
 /// Ciphertexts in such a message.
 const MESSAGE_PARTS: usize = 8;
 
-/// Seconds of wall time per operation when all threads are busy.
+/// Seconds of wall time per operation.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct SlotCosts {
+    threads: usize,
     /// A byte of the server's keys, made, written and read.
     keys: f64,
     /// A byte's way through the channel, by the size of its message: frames, copies, the transcript's hash.
     bytes: [f64; MESSAGES.len()],
-    units: BTreeMap<(Operation, usize), f64>,
+    /// A message, however short: who waits for it wakes, and its threads.
+    message: f64,
+    /// at every level of the circuit
+    units: BTreeMap<(Operation, usize), Unit>,
     /// over all levels of the circuit
     mean: BTreeMap<Operation, f64>,
+}
+
+/// Seconds of an operation.
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+struct Unit {
+    /// of each of many, when all threads are busy
+    many: f64,
+    /// of one alone, of which the threads share the parts
+    alone: f64,
+}
+
+impl Unit {
+    fn map(self, change: impl Fn(f64) -> f64) -> Self {
+        Self { many: change(self.many), alone: change(self.alone) }
+    }
+
+    fn less(self, other: Self) -> Self {
+        let less = |left: f64, right: f64| (left - right).max(0.0);
+        Self { many: less(self.many, other.many), alone: less(self.alone, other.alone) }
+    }
+
+    /// Of each of so many together, a thread each as long as they fill the threads.
+    fn of(self, together: usize, threads: usize) -> f64 {
+        let rest = if together < Job::MANY { together % threads.max(1) } else { 0 };
+        if rest == 0 {
+            return self.many;
+        }
+        // As many as there are threads take so much longer than one.
+        let slope = (self.many * threads as f64 - self.alone) / (threads - 1).max(1) as f64;
+        let last = self.alone + slope * (rest - 1) as f64;
+        (self.many * (together - rest) as f64 + last) / together as f64
+    }
 }
 
 /// What was measured, and when.
@@ -57,8 +93,11 @@ static MEASURED: OnceLock<Mutex<Known>> = OnceLock::new();
 /// For so long that holds for a cell that runs, as between its simulated variant and the encrypted one: a machine that others use is fast for some seconds and
 /// slow for some.
 const VALID: Duration = Duration::from_secs(3);
-/// Of a byte in messages of these sizes: no scheme has a part in it.
-static WAY: OnceLock<[f64; MESSAGES.len()]> = OnceLock::new();
+/// Of a byte in messages of these sizes, and of a message: no scheme has a part in it.
+static WAY: OnceLock<([f64; MESSAGES.len()], f64)> = OnceLock::new();
+/// Messages whose coming is timed, and how long each is waited for: parties compute for about so long between them.
+const WAKES: usize = 15;
+const WAIT: Duration = Duration::from_millis(2);
 
 impl SlotCosts {
     /// Measures, or remembers, the costs of what a circuit takes: whether it multiplies by known numbers in whole layers.
@@ -85,9 +124,9 @@ impl SlotCosts {
     /// With the mean of every operation over the levels of some work.
     fn averaged(mut self, work: &Work) -> Self {
         for operation in Operation::ALL {
-            let of = work.iter().filter(|((found, _), _)| *found == operation);
+            let of = work.iter().filter(|(job, _)| job.operation == operation);
             let (count, seconds) = of.fold((0.0, 0.0), |(count, seconds), (key, times)| {
-                (count + *times as f64, seconds + self.units[key] * *times as f64)
+                (count + *times as f64, seconds + self.price(key) * *times as f64)
             });
             if count > 0.0 {
                 self.mean.insert(operation, seconds / count);
@@ -96,18 +135,24 @@ impl SlotCosts {
         self
     }
 
+    fn price(&self, job: &Job) -> f64 {
+        let unit = self.units.get(&(job.operation, job.level));
+        unit.map_or(0.0, |unit| unit.of(job.together, self.threads))
+    }
+
     pub(super) fn predict(&self, work: &Work, traffic: &Traffic, key_bytes: usize) -> f64 {
-        let work = work.iter().map(|(key, count)| self.units.get(key).unwrap_or(&0.0) * *count as f64);
+        let work = work.iter().map(|(job, count)| self.price(job) * *count as f64);
         self.keys * key_bytes as f64 + work.sum::<f64>() + self.way(traffic)
     }
 
     /// Seconds of all messages' ways, as if all were of the same size.
     fn way(&self, traffic: &Traffic) -> f64 {
         let bytes = (traffic.bytes_up + traffic.bytes_down) as f64;
-        let size = (bytes / (traffic.messages_up + traffic.messages_down).max(1) as f64).log2();
+        let messages = (traffic.messages_up + traffic.messages_down) as f64;
+        let size = (bytes / messages.max(1.0)).log2();
         let distance = |at: &usize| (f64::from(MESSAGES[*at]) - size).abs();
         let nearest = (0..MESSAGES.len()).min_by(|a, b| distance(a).total_cmp(&distance(b)));
-        bytes * nearest.map_or(0.0, |at| self.bytes[at])
+        messages * self.message + bytes * nearest.map_or(0.0, |at| self.bytes[at])
     }
 
     pub(super) fn seconds_done(&self, counts: &OperationCounts) -> f64 {
@@ -131,7 +176,7 @@ impl Visitor for Measure<'_> {
     ) -> Self::Output {
         let randomness = Stream::seeded(0).derive("unit-costs");
         // Keys for rotations where the circuit has any.
-        let rotates = self.work.keys().any(|(operation, _)| *operation == Operation::Rotation);
+        let rotates = self.work.keys().any(|job| job.operation == Operation::Rotation);
         let steps: &[i64] = if rotates { &STEPS } else { &[] };
         let made = || {
             let start = Instant::now();
@@ -146,9 +191,13 @@ impl Visitor for Measure<'_> {
         // The first keys also make what a context makes once.
         made()?;
         let (per_byte, secret, evaluation) = made()?;
+        let way = || (MESSAGES.map(|size| seconds_of_byte(1 << size)), seconds_of_message());
+        let (bytes, message) = *WAY.get_or_init(way);
         let mut costs = SlotCosts {
+            threads: rayon::current_num_threads(),
             keys: per_byte,
-            bytes: *WAY.get_or_init(|| MESSAGES.map(|size| seconds_of_byte(1 << size))),
+            bytes,
+            message,
             ..SlotCosts::default()
         };
         let scale = 1024.0;
@@ -158,20 +207,25 @@ impl Visitor for Measure<'_> {
         let encrypt = || engine.encrypt(&secret, &values, scale, &randomness);
         let fresh = encrypt()?;
         let instances = engine.rules().instances() as f64;
-        let mut samples: BTreeMap<_, Vec<f64>> = BTreeMap::new();
-        for (operation, level) in std::iter::repeat_n(self.work.keys(), PASSES).flatten().copied() {
+        let mut samples: BTreeMap<_, Vec<Unit>> = BTreeMap::new();
+        let mut jobs: BTreeMap<_, bool> = BTreeMap::new();
+        for job in self.work.keys() {
+            let leaves_one = job.together < Job::MANY && !job.together.is_multiple_of(costs.threads);
+            *jobs.entry((job.operation, job.level)).or_default() |= leaves_one;
+        }
+        for ((operation, level), leaves_one) in std::iter::repeat_n(&jobs, PASSES).flatten() {
+            let (operation, level) = (*operation, *level);
             let payload = engine.drop_to(&fresh, level)?;
-            let all = vec![payload; rayon::current_num_threads() * TIMES];
+            let all = vec![payload; costs.threads * TIMES];
             let other = |index: usize| &all[index % all.len()];
-            let each = |seconds: f64| seconds / all.len() as f64 / instances;
             let unit = match operation {
-                Operation::Encryption => seconds(&all, |_, _| {
+                Operation::Encryption => seconds(&all, *leaves_one, |_, _| {
                     let fresh = encrypt()?;
                     let mut bytes = Vec::new();
                     engine.write(&fresh, level, true, &mut bytes);
                     engine.read(&mut &bytes[..], true)
                 })?,
-                Operation::Decryption => seconds(&all, |payload, _| {
+                Operation::Decryption => seconds(&all, *leaves_one, |payload, _| {
                     let mut bytes = Vec::new();
                     engine.write(payload, level, false, &mut bytes);
                     let (payload, _) = engine.read(&mut &bytes[..], false)?;
@@ -183,13 +237,14 @@ impl Visitor for Measure<'_> {
                     let terms = (0..inputs).map(|at| (at, 1.5)).collect();
                     let rows = vec![Row { terms, bias: 1.0 }; rows];
                     let (payloads, scales) = (payloads.iter().collect::<Vec<_>>(), vec![scale; inputs]);
-                    let layer =
-                        seconds(&[()], |(), _| engine.layer(&payloads, &scales, &rows, scale * scale))?;
-                    layer * all.len() as f64 / (inputs * rows.len()) as f64
+                    let layer = seconds(&[()], false, |(), _| {
+                        engine.layer(&payloads, &scales, &rows, scale * scale)
+                    })?;
+                    layer.map(|seconds| seconds / (inputs * rows.len()) as f64)
                 }
                 // A sum of products counts its additions too: they are part of the products here.
                 Operation::ScalarProduct => {
-                    let sum = seconds(&all, |_, index| {
+                    let sum = seconds(&all, *leaves_one, |_, index| {
                         let terms: [_; TERMS] = std::array::from_fn(|term| Term {
                             payload: other(index + term),
                             weight: 1.5,
@@ -197,34 +252,34 @@ impl Visitor for Measure<'_> {
                         });
                         engine.combine(&terms, scale * scale)
                     })?;
-                    sum / TERMS as f64
+                    sum.map(|seconds| seconds / TERMS as f64)
                 }
                 Operation::PlainAddition => {
-                    seconds(&all, |payload, _| engine.add_constant(payload, 1.0, scale))?
+                    seconds(&all, *leaves_one, |payload, _| engine.add_constant(payload, 1.0, scale))?
                 }
                 // Sums of products differ in their number of terms.
                 Operation::Product => {
                     let sum = |terms: usize| {
-                        seconds(&all, |payload, index| {
+                        seconds(&all, *leaves_one, |payload, index| {
                             let pairs: Vec<_> =
                                 (1..=terms).map(|term| (payload, other(index + term))).collect();
                             engine.dot(&evaluation, &pairs)
                         })
                     };
                     let (many, one) = (sum(1 + TERMS)?, sum(1)?);
-                    let product = (many - one).max(0.0) / TERMS as f64;
-                    let rest = (one - product).max(0.0);
-                    samples.entry((Operation::Relinearisation, level)).or_default().push(each(rest));
+                    let product = many.less(one).map(|seconds| seconds / TERMS as f64);
+                    let rest = one.less(product).map(|seconds| seconds / instances);
+                    samples.entry((Operation::Relinearisation, level)).or_default().push(rest);
                     product
                 }
                 // Measured with the products, of which there are some wherever there are these.
                 Operation::Relinearisation => continue,
                 Operation::PlainProduct => {
-                    seconds(&all, |payload, _| engine.multiply_vector(payload, &values, scale))?
+                    seconds(&all, *leaves_one, |payload, _| engine.multiply_vector(payload, &values, scale))?
                 }
                 // What was rotated is added to what it was, wherever there are rotations.
                 Operation::Rotation => {
-                    let chain = seconds(&all, |payload, _| {
+                    let chain = seconds(&all, *leaves_one, |payload, _| {
                         steps.iter().try_fold(payload.clone(), |sum, step| {
                             let rotated = engine.rotate(&evaluation, &sum, &[*step])?;
                             let term = |payload| Term { payload, weight: 1.0, scale: 1.0 };
@@ -232,38 +287,59 @@ impl Visitor for Measure<'_> {
                             engine.combine(&terms, scale)
                         })
                     })?;
-                    chain / steps.len() as f64
+                    chain.map(|seconds| seconds / steps.len() as f64)
                 }
                 Operation::Rescaling if level > 1 && engine.rules().rescales() => {
-                    seconds(&all, |payload, _| engine.rescale(payload))?
+                    seconds(&all, *leaves_one, |payload, _| engine.rescale(payload))?
                 }
                 Operation::Rescaling if level > 1 => {
-                    seconds(&all, |payload, _| engine.drop_to(payload, level - 1))?
+                    seconds(&all, *leaves_one, |payload, _| engine.drop_to(payload, level - 1))?
                 }
-                Operation::Rescaling | Operation::Addition | Operation::Rerandomisation => 0.0,
+                Operation::Rescaling | Operation::Addition | Operation::Rerandomisation => Unit::default(),
             };
-            samples.entry((operation, level)).or_default().push(each(unit));
+            let unit = unit.map(|seconds| seconds / instances);
+            samples.entry((operation, level)).or_default().push(unit);
         }
-        costs.units = samples.into_iter().map(|(key, mut samples)| (key, median(&mut samples))).collect();
+        let medians = |samples: Vec<Unit>| {
+            let of = |part: fn(&Unit) -> f64| median(&mut samples.iter().map(part).collect::<Vec<_>>());
+            Unit { many: of(|unit| unit.many), alone: of(|unit| unit.alone) }
+        };
+        costs.units = samples.into_iter().map(|(key, samples)| (key, medians(samples))).collect();
         Ok(costs)
     }
 }
 
-/// Seconds of some work on all of many ciphertexts: the mean, as circuits are disturbed as often.
+/// Seconds of some work on each of many ciphertexts, and on one alone where that is asked for.
 fn seconds<P: Sync, T: Send>(
     all: &[P],
+    leaves_one: bool,
     work: impl Fn(&P, usize) -> Result<T, SlotError> + Sync,
-) -> Result<f64, SlotError> {
+) -> Result<Unit, SlotError> {
+    let many = mean_seconds(MOST, |times| {
+        let items = (0..all.len() * times).into_par_iter().map(|index| (&all[index % all.len()], index));
+        items.map(|(one, index)| work(one, index)).collect()
+    })?;
+    let alone = |_| (0..all.len()).map(|index| alone(|| work(&all[index], index))).collect();
+    let alone = if leaves_one { mean_seconds(1, alone)? } else { many };
+    Ok(Unit { many, alone }.map(|seconds| seconds / all.len() as f64))
+}
+
+/// One piece of work, handed to the threads as a circuit's steps are.
+fn alone<T: Send>(work: impl Fn() -> T + Sync) -> T {
+    rayon::scope(|_| work())
+}
+
+/// Seconds of some work, which is done so many times in one round, at most: the mean, as circuits are disturbed as often.
+fn mean_seconds<T>(most: usize, work: impl Fn(usize) -> Result<Vec<T>, SlotError>) -> Result<f64, SlotError> {
     let (mut rounds, begin) = (Vec::new(), Instant::now());
     let mut times = 1;
     while rounds.len() < ROUNDS || begin.elapsed().as_secs_f64() < SECONDS {
         let start = Instant::now();
-        let items = (0..all.len() * times).into_par_iter().map(|index| (&all[index % all.len()], index));
-        let made = items.map(|(one, index)| work(one, index)).collect::<Result<Vec<T>, _>>()?;
+        let made = work(times)?;
         let round = start.elapsed().as_secs_f64() / times as f64;
         drop(made);
         if rounds.is_empty() {
-            times = (1..MOST).rfind(|times| *times as f64 * round <= ROUND_SECONDS).unwrap_or(1);
+            times = (1..most).rfind(|times| *times as f64 * round <= ROUND_SECONDS).unwrap_or(1);
         }
         rounds.push(round);
     }
@@ -300,6 +376,32 @@ fn seconds_of_byte(size: usize) -> f64 {
     median(&mut rounds)
 }
 
+/// Seconds from the sending of a short message until the threads of the party that waited for it work.
+fn seconds_of_message() -> f64 {
+    let (near, far) = pipe();
+    let mut client = Link::new(Box::new(near), true, None);
+    let mut server = Link::new(Box::new(far), false, None);
+    let mut rounds = std::thread::scope(|scope| {
+        let sender = scope.spawn(move || {
+            let send = |_| {
+                std::thread::sleep(WAIT);
+                let sent = Instant::now();
+                client.send(Message::new(Kind::Activations, Vec::new())).ok().map(|()| sent)
+            };
+            (0..WAKES).map_while(send).collect::<Vec<_>>()
+        });
+        let receive = |_| {
+            server.receive().ok()?;
+            Some(alone(Instant::now))
+        };
+        let came: Vec<_> = (0..WAKES).map_while(receive).collect();
+        let sent = sender.join().unwrap_or_default();
+        came.iter().zip(sent).map(|(came, sent)| (*came - sent).as_secs_f64()).collect::<Vec<_>>()
+    });
+    // Neither end can go away, and with nothing else to tell, a message costs nothing.
+    if rounds.is_empty() { 0.0 } else { median(&mut rounds) }
+}
+
 #[cfg(test)]
 #[expect(clippy::float_cmp, reason = "sums and products of small integers are exact")]
 mod tests {
@@ -318,12 +420,16 @@ mod tests {
         assert_eq!([way(1, 1 << 19), way(4, 1 << 22)], [2.0; 2]);
         assert_eq!([way(1, 1 << 24), way(1, 1 << 26), way(1, 1 << 40)], [3.0, 4.0, 4.0]);
         assert_eq!(costs.way(&Traffic::default()), 0.0);
+        let costs = SlotCosts { message: 0.5, ..costs };
+        assert_eq!(costs.way(&traffic(4, 1 << 22)), 2.0 + 2.0 * f64::from(1 << 22));
     }
 
     #[test]
     fn work_is_priced_level_by_level_and_its_mean_by_what_is_done_where() {
-        let product = |level| (Operation::Product, level);
-        let units = BTreeMap::from([(product(1), 1.0), (product(2), 4.0)]);
+        let product = |level| Job { operation: Operation::Product, level, together: Job::MANY };
+        let unit = |many| Unit { many, alone: f64::NAN };
+        let units = [(1, 1.0), (2, 4.0)].map(|(level, many)| ((Operation::Product, level), unit(many)));
+        let units = BTreeMap::from(units);
         let costs = SlotCosts { keys: 0.5, units, ..SlotCosts::default() };
         let work = Work::from([(product(1), 2), (product(2), 1)]);
         let costs = costs.averaged(&work);
@@ -331,6 +437,17 @@ mod tests {
         let mut done = OperationCounts::default();
         done.add(Operation::Product, 3);
         assert_eq!(costs.seconds_done(&done), 6.0);
+    }
+
+    #[test]
+    fn what_does_not_fill_the_threads_costs_more() {
+        let unit = Unit { many: 1.0, alone: 2.5 };
+        let of = |threads| [1, 2, 3, 5, Job::MANY - 1, Job::MANY].map(|together| unit.of(together, threads));
+        assert_eq!(of(1), [1.0; 6]);
+        // Two take two seconds, one alone 2.5.
+        assert_eq!(of(2), [2.5, 1.0, 4.5 / 3.0, 6.5 / 5.0, 64.5 / 63.0, 1.0]);
+        // Four take four, and so two 3 and three 3.5.
+        assert_eq!(of(4), [2.5, 3.0 / 2.0, 3.5 / 3.0, 6.5 / 5.0, 63.5 / 63.0, 1.0]);
     }
 
     #[test]

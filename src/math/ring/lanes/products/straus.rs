@@ -50,27 +50,29 @@ pub(super) fn sums(jobs: &Jobs<'_>) -> Vec<Vec<u64>> {
 fn build(ring: &Lanes, inputs: &[&[u64]], columns: usize, part: Range<usize>, width: u32) -> Vec<u64> {
     let bases: Vec<&[u64]> =
         inputs.chunks_exact(columns.max(1)).flat_map(|sample| &sample[part.clone()]).copied().collect();
-    let parts = ring.in_groups(bases.len(), |items, engine| {
-        vec![engine.run(Tables { ring, bases: &bases[items], width })]
+    let size = ring.constants.residue_digits() << width;
+    let mut tables = vec![0; bases.len() * size];
+    ring.in_groups_into(&mut tables, size, |items, engine, table| {
+        engine.run(Tables { ring, bases: &bases[items], width, table });
     });
-    parts.concat()
+    tables
 }
 
 struct Tables<'a> {
     ring: &'a Lanes,
     bases: &'a [&'a [u64]],
     width: u32,
+    table: &'a mut [u64],
 }
 
 #[expect(clippy::inline_always, reason = "compiled with the unit's instructions")]
 impl Task for Tables<'_> {
-    type Output = Vec<u64>;
+    type Output = ();
 
     #[inline(always)]
-    fn run<U: Unit>(self, unit: U) -> Vec<u64> {
+    fn run<U: Unit>(self, unit: U) {
         let digits = self.ring.constants.residue_digits();
         let entries = 1_usize << self.width;
-        let mut table = vec![0; self.bases.len() * entries * digits];
         let mut multiplier = Multiplier::new(unit, &self.ring.constants);
         let base = multiplier.load(self.bases);
         let mut power = multiplier.load(&[&self.ring.one]);
@@ -83,12 +85,11 @@ impl Task for Tables<'_> {
             }
             for (at, digit) in power.digits().enumerate() {
                 unit.store(*digit, &mut lanes[..U::LANES]);
-                for (table, value) in table.chunks_exact_mut(entries * digits).zip(lanes) {
+                for (table, value) in self.table.chunks_exact_mut(entries * digits).zip(lanes) {
                     table[entry * digits + at] = value;
                 }
             }
         }
-        table
     }
 }
 
