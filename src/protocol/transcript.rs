@@ -8,6 +8,9 @@ use crate::protocol::ProtocolError;
 use crate::protocol::channel::{Channel, LENGTH_BYTES};
 use crate::protocol::message::{HEADER_BYTES, Kind, Message};
 
+/// From so many bytes on, all threads hash: fewer take less time than the threads to wake.
+const SHARED_BYTES: usize = 1 << 18;
+
 /// What went over a channel, as the client sees it: up is towards the server.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -193,7 +196,12 @@ impl Chain {
         let mut hash = blake3::Hasher::new();
         hash.update(&self.0);
         for piece in pieces {
-            hash.update(piece.as_ref());
+            let piece = piece.as_ref();
+            if piece.len() < SHARED_BYTES || rayon::current_num_threads() == 1 {
+                hash.update(piece);
+            } else {
+                hash.update_rayon(piece);
+            }
         }
         self.0 = hash.finalize().into();
     }
@@ -201,5 +209,25 @@ impl Chain {
     /// The last hash.
     pub fn as_bytes(&self) -> &[u8; 32] {
         &self.0
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn long_pieces_are_hashed_as_short_ones_are() {
+        let long: Vec<u8> = (0..=250).cycle().take(2 * SHARED_BYTES + 77).collect();
+        for threads in [1, 2] {
+            let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+            let of = |size| {
+                let mut chain = Chain::default();
+                pool.install(|| chain.extend(long.chunks(size)));
+                chain
+            };
+            assert_eq!(of(long.len()), of(1000));
+            assert_ne!(of(long.len()), Chain::default());
+        }
     }
 }

@@ -1,6 +1,7 @@
 //! Seconds per operation on ciphertexts over rings, at every level that a circuit uses.
 
 use std::collections::BTreeMap;
+use std::ops::Range;
 use std::sync::{Mutex, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -60,30 +61,41 @@ pub struct SlotCosts {
 struct Unit {
     /// of each of many, when all threads are busy
     many: f64,
+    /// of each of as many as there are threads, from handing them over to the end of the last
+    few: f64,
     /// of one alone, of which the threads share the parts
     alone: f64,
 }
 
 impl Unit {
     fn map(self, change: impl Fn(f64) -> f64) -> Self {
-        Self { many: change(self.many), alone: change(self.alone) }
+        Self { many: change(self.many), few: change(self.few), alone: change(self.alone) }
     }
 
     fn less(self, other: Self) -> Self {
         let less = |left: f64, right: f64| (left - right).max(0.0);
-        Self { many: less(self.many, other.many), alone: less(self.alone, other.alone) }
+        Self {
+            many: less(self.many, other.many),
+            few: less(self.few, other.few),
+            alone: less(self.alone, other.alone),
+        }
     }
 
     /// Of each of so many together, a thread each as long as they fill the threads.
     fn of(self, together: usize, threads: usize) -> f64 {
-        let rest = if together < Job::MANY { together % threads.max(1) } else { 0 };
-        if rest == 0 {
+        if together >= Job::MANY {
             return self.many;
         }
+        let all = threads.max(1);
+        let rest = together % all;
+        let start = ((self.few - self.many) * all as f64).max(0.0);
         // As many as there are threads take so much longer than one.
-        let slope = (self.many * threads as f64 - self.alone) / (threads - 1).max(1) as f64;
-        let last = self.alone + slope * (rest - 1) as f64;
-        (self.many * (together - rest) as f64 + last) / together as f64
+        let last = |rest: usize| {
+            let one = self.alone - start;
+            one + (self.many * all as f64 - one) * (rest - 1) as f64 / (all - 1) as f64
+        };
+        let last = if rest == 0 { 0.0 } else { last(rest) };
+        (start + self.many * (together - rest) as f64 + last) / together as f64
     }
 }
 
@@ -210,22 +222,21 @@ impl Visitor for Measure<'_> {
         let mut samples: BTreeMap<_, Vec<Unit>> = BTreeMap::new();
         let mut jobs: BTreeMap<_, bool> = BTreeMap::new();
         for job in self.work.keys() {
-            let leaves_one = job.together < Job::MANY && !job.together.is_multiple_of(costs.threads);
-            *jobs.entry((job.operation, job.level)).or_default() |= leaves_one;
+            *jobs.entry((job.operation, job.level)).or_default() |= job.together < Job::MANY;
         }
-        for ((operation, level), leaves_one) in std::iter::repeat_n(&jobs, PASSES).flatten() {
+        for ((operation, level), few) in std::iter::repeat_n(&jobs, PASSES).flatten() {
             let (operation, level) = (*operation, *level);
             let payload = engine.drop_to(&fresh, level)?;
             let all = vec![payload; costs.threads * TIMES];
             let other = |index: usize| &all[index % all.len()];
             let unit = match operation {
-                Operation::Encryption => seconds(&all, *leaves_one, |_, _| {
+                Operation::Encryption => seconds(&all, *few, |_, _| {
                     let fresh = encrypt()?;
                     let mut bytes = Vec::new();
                     engine.write(&fresh, level, true, &mut bytes);
                     engine.read(&mut &bytes[..], true)
                 })?,
-                Operation::Decryption => seconds(&all, *leaves_one, |payload, _| {
+                Operation::Decryption => seconds(&all, *few, |payload, _| {
                     let mut bytes = Vec::new();
                     engine.write(payload, level, false, &mut bytes);
                     let (payload, _) = engine.read(&mut &bytes[..], false)?;
@@ -244,7 +255,7 @@ impl Visitor for Measure<'_> {
                 }
                 // A sum of products counts its additions too: they are part of the products here.
                 Operation::ScalarProduct => {
-                    let sum = seconds(&all, *leaves_one, |_, index| {
+                    let sum = seconds(&all, *few, |_, index| {
                         let terms: [_; TERMS] = std::array::from_fn(|term| Term {
                             payload: other(index + term),
                             weight: 1.5,
@@ -255,12 +266,12 @@ impl Visitor for Measure<'_> {
                     sum.map(|seconds| seconds / TERMS as f64)
                 }
                 Operation::PlainAddition => {
-                    seconds(&all, *leaves_one, |payload, _| engine.add_constant(payload, 1.0, scale))?
+                    seconds(&all, *few, |payload, _| engine.add_constant(payload, 1.0, scale))?
                 }
                 // Sums of products differ in their number of terms.
                 Operation::Product => {
                     let sum = |terms: usize| {
-                        seconds(&all, *leaves_one, |payload, index| {
+                        seconds(&all, *few, |payload, index| {
                             let pairs: Vec<_> =
                                 (1..=terms).map(|term| (payload, other(index + term))).collect();
                             engine.dot(&evaluation, &pairs)
@@ -275,11 +286,11 @@ impl Visitor for Measure<'_> {
                 // Measured with the products, of which there are some wherever there are these.
                 Operation::Relinearisation => continue,
                 Operation::PlainProduct => {
-                    seconds(&all, *leaves_one, |payload, _| engine.multiply_vector(payload, &values, scale))?
+                    seconds(&all, *few, |payload, _| engine.multiply_vector(payload, &values, scale))?
                 }
                 // What was rotated is added to what it was, wherever there are rotations.
                 Operation::Rotation => {
-                    let chain = seconds(&all, *leaves_one, |payload, _| {
+                    let chain = seconds(&all, *few, |payload, _| {
                         steps.iter().try_fold(payload.clone(), |sum, step| {
                             let rotated = engine.rotate(&evaluation, &sum, &[*step])?;
                             let term = |payload| Term { payload, weight: 1.0, scale: 1.0 };
@@ -290,10 +301,10 @@ impl Visitor for Measure<'_> {
                     chain.map(|seconds| seconds / steps.len() as f64)
                 }
                 Operation::Rescaling if level > 1 && engine.rules().rescales() => {
-                    seconds(&all, *leaves_one, |payload, _| engine.rescale(payload))?
+                    seconds(&all, *few, |payload, _| engine.rescale(payload))?
                 }
                 Operation::Rescaling if level > 1 => {
-                    seconds(&all, *leaves_one, |payload, _| engine.drop_to(payload, level - 1))?
+                    seconds(&all, *few, |payload, _| engine.drop_to(payload, level - 1))?
                 }
                 Operation::Rescaling | Operation::Addition | Operation::Rerandomisation => Unit::default(),
             };
@@ -302,38 +313,44 @@ impl Visitor for Measure<'_> {
         }
         let medians = |samples: Vec<Unit>| {
             let of = |part: fn(&Unit) -> f64| median(&mut samples.iter().map(part).collect::<Vec<_>>());
-            Unit { many: of(|unit| unit.many), alone: of(|unit| unit.alone) }
+            Unit { many: of(|unit| unit.many), few: of(|unit| unit.few), alone: of(|unit| unit.alone) }
         };
         costs.units = samples.into_iter().map(|(key, samples)| (key, medians(samples))).collect();
         Ok(costs)
     }
 }
 
-/// Seconds of some work on each of many ciphertexts, and on one alone where that is asked for.
+/// Seconds of some work on each of many ciphertexts, and where that is asked for on each of as many as there are threads and on one alone.
 fn seconds<P: Sync, T: Send>(
     all: &[P],
-    leaves_one: bool,
+    few: bool,
     work: impl Fn(&P, usize) -> Result<T, SlotError> + Sync,
 ) -> Result<Unit, SlotError> {
-    let many = mean_seconds(MOST, |times| {
-        let items = (0..all.len() * times).into_par_iter().map(|index| (&all[index % all.len()], index));
-        items.map(|(one, index)| work(one, index)).collect()
-    })?;
-    let alone = |_| (0..all.len()).map(|index| alone(|| work(&all[index], index))).collect();
-    let alone = if leaves_one { mean_seconds(1, alone)? } else { many };
-    Ok(Unit { many, alone }.map(|seconds| seconds / all.len() as f64))
+    let together = |items: Range<usize>| {
+        let items = items.into_par_iter().map(|index| work(&all[index % all.len()], index));
+        items.collect::<Result<Vec<_>, _>>()
+    };
+    let steps_of = |count: usize| {
+        let steps = |_| {
+            let starts = (0..all.len()).step_by(count);
+            starts.map(|start| together(start..start + count)).collect()
+        };
+        mean_seconds(SECONDS / 2.0, 1, steps)
+    };
+    let many = mean_seconds(SECONDS, MOST, |times| together(0..all.len() * times))?;
+    let (few, alone) = if few { (steps_of(all.len() / TIMES)?, steps_of(1)?) } else { (many, many) };
+    Ok(Unit { many, few, alone }.map(|seconds| seconds / all.len() as f64))
 }
 
-/// One piece of work, handed to the threads as a circuit's steps are.
-fn alone<T: Send>(work: impl Fn() -> T + Sync) -> T {
-    rayon::scope(|_| work())
-}
-
-/// Seconds of some work, which is done so many times in one round, at most: the mean, as circuits are disturbed as often.
-fn mean_seconds<T>(most: usize, work: impl Fn(usize) -> Result<Vec<T>, SlotError>) -> Result<f64, SlotError> {
+/// Seconds of some work: the mean, as circuits are disturbed as often. It is done for so long at least, and so many times in one round at most.
+fn mean_seconds<T>(
+    least: f64,
+    most: usize,
+    work: impl Fn(usize) -> Result<Vec<T>, SlotError>,
+) -> Result<f64, SlotError> {
     let (mut rounds, begin) = (Vec::new(), Instant::now());
     let mut times = 1;
-    while rounds.len() < ROUNDS || begin.elapsed().as_secs_f64() < SECONDS {
+    while rounds.len() < ROUNDS || begin.elapsed().as_secs_f64() < least {
         let start = Instant::now();
         let made = work(times)?;
         let round = start.elapsed().as_secs_f64() / times as f64;
@@ -392,7 +409,7 @@ fn seconds_of_message() -> f64 {
         });
         let receive = |_| {
             server.receive().ok()?;
-            Some(alone(Instant::now))
+            Some(rayon::scope(|_| Instant::now()))
         };
         let came: Vec<_> = (0..WAKES).map_while(receive).collect();
         let sent = sender.join().unwrap_or_default();
@@ -427,7 +444,7 @@ mod tests {
     #[test]
     fn work_is_priced_level_by_level_and_its_mean_by_what_is_done_where() {
         let product = |level| Job { operation: Operation::Product, level, together: Job::MANY };
-        let unit = |many| Unit { many, alone: f64::NAN };
+        let unit = |many| Unit { many, few: f64::NAN, alone: f64::NAN };
         let units = [(1, 1.0), (2, 4.0)].map(|(level, many)| ((Operation::Product, level), unit(many)));
         let units = BTreeMap::from(units);
         let costs = SlotCosts { keys: 0.5, units, ..SlotCosts::default() };
@@ -441,13 +458,16 @@ mod tests {
 
     #[test]
     fn what_does_not_fill_the_threads_costs_more() {
-        let unit = Unit { many: 1.0, alone: 2.5 };
-        let of = |threads| [1, 2, 3, 5, Job::MANY - 1, Job::MANY].map(|together| unit.of(together, threads));
-        assert_eq!(of(1), [1.0; 6]);
-        // Two take two seconds, one alone 2.5.
-        assert_eq!(of(2), [2.5, 1.0, 4.5 / 3.0, 6.5 / 5.0, 64.5 / 63.0, 1.0]);
-        // Four take four, and so two 3 and three 3.5.
-        assert_eq!(of(4), [2.5, 3.0 / 2.0, 3.5 / 3.0, 6.5 / 5.0, 63.5 / 63.0, 1.0]);
+        let unit = Unit { many: 1.0, few: 1.25, alone: 2.5 };
+        let of = |threads| [1, 2, 3, 5, Job::MANY].map(|together| unit.of(together, threads));
+        // Two take two seconds and half of one to begin; one more two seconds.
+        assert_eq!(of(2), [2.5, 2.5 / 2.0, 4.5 / 3.0, 6.5 / 5.0, 1.0]);
+        // Four take four and one to begin; one takes 2.5, and each of the next two 2.5 / 3 more.
+        let four = [2.5, 5.0 / 3.0, 25.0 / 18.0, 6.5 / 5.0, 1.0];
+        assert!(of(4).iter().zip(four).all(|(found, expected)| (found - expected).abs() < 1e-12));
+        // There is nothing to share.
+        let unit = Unit { many: 1.0, few: 1.0, alone: 1.0 };
+        assert_eq!(unit.of(3, 1), 1.0);
     }
 
     #[test]
