@@ -99,8 +99,20 @@ impl Unit {
     }
 }
 
+/// What is measured: operations at levels, and whether the circuit anywhere does few of them together.
+type Measured = BTreeMap<(Operation, usize), bool>;
+
+/// What some work is priced by.
+fn measured(work: &Work) -> Measured {
+    let mut measured = Measured::new();
+    for job in work.keys() {
+        *measured.entry((job.operation, job.level)).or_default() |= job.together < Job::MANY;
+    }
+    measured
+}
+
 /// What was measured, and when.
-type Known = Vec<(Lattice, bool, Work, SlotCosts, Instant)>;
+type Known = Vec<(Lattice, bool, Measured, SlotCosts, Instant)>;
 static MEASURED: OnceLock<Mutex<Known>> = OnceLock::new();
 /// For so long that holds for a cell that runs, as between its simulated variant and the encrypted one: a machine that others use is fast for some seconds and
 /// slow for some.
@@ -115,15 +127,16 @@ impl SlotCosts {
     /// Measures, or remembers, the costs of what a circuit takes: whether it multiplies by known numbers in whole layers.
     pub(super) fn of(scheme: &Lattice, in_layers: bool, work: &Work) -> Result<Self, RunError> {
         let mut table = MEASURED.get_or_init(Mutex::default).lock().unwrap_or_else(PoisonError::into_inner);
-        let known = table.iter().find(|(known, layers, before, ..)| {
-            known == scheme && *layers == in_layers && before.keys().eq(work.keys())
-        });
+        let sought = measured(work);
+        let known = table
+            .iter()
+            .find(|(known, layers, before, ..)| known == scheme && *layers == in_layers && *before == sought);
         if let Some((.., costs, _)) = known {
             return Ok(costs.clone().averaged(work));
         }
-        let measured = scheme.visit(Measure { work, in_layers }).and_then(|measured| measured);
-        let costs = measured.map_err(|error| ProtocolError::from(BackendError::from(error)))?;
-        table.push((scheme.clone(), in_layers, work.clone(), costs.clone(), Instant::now()));
+        let costs = scheme.visit(Measure { sought: &sought, in_layers }).and_then(|costs| costs);
+        let costs = costs.map_err(|error| ProtocolError::from(BackendError::from(error)))?;
+        table.push((scheme.clone(), in_layers, sought, costs.clone(), Instant::now()));
         Ok(costs.averaged(work))
     }
 
@@ -173,7 +186,7 @@ impl SlotCosts {
 }
 
 struct Measure<'w> {
-    work: &'w Work,
+    sought: &'w Measured,
     in_layers: bool,
 }
 
@@ -188,7 +201,7 @@ impl Visitor for Measure<'_> {
     ) -> Self::Output {
         let randomness = Stream::seeded(0).derive("unit-costs");
         // Keys for rotations where the circuit has any.
-        let rotates = self.work.keys().any(|job| job.operation == Operation::Rotation);
+        let rotates = self.sought.keys().any(|(operation, _)| *operation == Operation::Rotation);
         let steps: &[i64] = if rotates { &STEPS } else { &[] };
         let made = || {
             let start = Instant::now();
@@ -220,11 +233,7 @@ impl Visitor for Measure<'_> {
         let fresh = encrypt()?;
         let instances = engine.rules().instances() as f64;
         let mut samples: BTreeMap<_, Vec<Unit>> = BTreeMap::new();
-        let mut jobs: BTreeMap<_, bool> = BTreeMap::new();
-        for job in self.work.keys() {
-            *jobs.entry((job.operation, job.level)).or_default() |= job.together < Job::MANY;
-        }
-        for ((operation, level), few) in std::iter::repeat_n(&jobs, PASSES).flatten() {
+        for ((operation, level), few) in std::iter::repeat_n(self.sought, PASSES).flatten() {
             let (operation, level) = (*operation, *level);
             let payload = engine.drop_to(&fresh, level)?;
             let all = vec![payload; costs.threads * TIMES];
