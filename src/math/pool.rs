@@ -1,5 +1,7 @@
 //! Work that is shared among the pool's threads.
 
+use std::ops::Range;
+
 use rayon::prelude::*;
 
 /// Does some work, in parallel where there is more than one thread: handing it to a single one would take longer than some of it does.
@@ -14,6 +16,22 @@ pub(crate) fn for_each<T: Send>(items: impl Iterator<Item = T>, work: impl Fn(T)
 /// Does work that has several parallel steps among the pool's threads: a thread from outside then hands over once, and not at every step.
 pub(crate) fn in_pool<T: Send>(work: impl FnOnce() -> T + Send) -> T {
     if rayon::current_num_threads() == 1 { work() } else { rayon::scope(|_| work()) }
+}
+
+/// Does several parallel steps on each of many items: every thread takes its share of the items through all of them, so that none waits for another after each step.
+/// A share has `least` items at least.
+pub(crate) fn in_shares<T: Send>(
+    count: usize,
+    least: usize,
+    work: impl Fn(Range<usize>) -> Vec<T> + Send + Sync,
+) -> Vec<T> {
+    let shares = (count / least.max(1)).clamp(1, rayon::current_num_threads());
+    if shares == 1 {
+        return in_pool(|| work(0..count));
+    }
+    let size = count.div_ceil(shares).next_multiple_of(least);
+    let starts = (0..count).into_par_iter().step_by(size);
+    starts.flat_map_iter(|start| work(start..count.min(start + size))).collect()
 }
 
 /// Two pieces of work, in parallel where there is more than one thread.

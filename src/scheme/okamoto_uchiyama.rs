@@ -22,6 +22,7 @@
 
 use std::{
     fmt,
+    ops::Range,
     sync::{Arc, OnceLock},
 };
 
@@ -32,7 +33,7 @@ use rayon::prelude::*;
 
 use crate::{
     math::{
-        pool::in_pool,
+        pool::{in_pool, in_shares},
         prime::{PrimeBitsError, proven_prime, small_factor},
         ring::{Arithmetic, Element, Powers, Ring},
         rows::Rows,
@@ -59,6 +60,8 @@ const MIN_INSECURE_BITS: u64 = 240;
 const EXPONENT_MARGIN_BITS: u64 = 64;
 /// Messages are raised to in steps of so many bits: all that time tells of them.
 const MESSAGE_STEP_BITS: u64 = 40;
+/// Items that a thread takes through all steps at least: vectors of eight lanes are filled some times, as tables of fixed bases want it.
+const SHARE: usize = 32;
 
 /// The cryptosystem with moduli of a given size.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -164,13 +167,13 @@ impl PublicKey {
         ring.multiply(&powers, &vec![offset; powers.len()])
     }
 
-    /// h^r for `count` random exponents, the i-th from `randomness.item(i)`.
-    fn masks(&self, count: usize, randomness: &Stream) -> Vec<Element> {
+    /// h^r for random exponents, the i-th from `randomness.item(i)`.
+    fn masks(&self, items: Range<usize>, randomness: &Stream) -> Vec<Element> {
         let bits = self.factor_bits().1 + EXPONENT_MARGIN_BITS;
         let bound = BigUint::one() << bits;
-        let exponents: Vec<SecretUint> = (0..count as u64)
+        let exponents: Vec<SecretUint> = items
             .into_par_iter()
-            .map(|index| SecretUint::new(uniform::below(&bound, &mut randomness.item(index).rng())))
+            .map(|index| SecretUint::new(uniform::below(&bound, &mut randomness.item(index as u64).rng())))
             .collect();
         let exponents: Vec<&BigUint> = exponents.iter().map(|exponent| &**exponent).collect();
         self.0.ring.power_of_fixed(&self.tables().mask, &exponents, bits)
@@ -340,28 +343,28 @@ impl AdditiveScheme for OkamotoUchiyama {
         residues: &[BigUint],
         randomness: &Stream,
     ) -> Result<Vec<Ciphertext>, SchemeError> {
-        in_pool(|| {
-            check_residues(key.modulus(), residues)?;
-            let masks = key.masks(residues.len(), randomness);
-            Ok(ciphertexts(key.0.ring.multiply(&key.message_powers(residues), &masks)))
-        })
+        check_residues(key.modulus(), residues)?;
+        Ok(in_shares(residues.len(), SHARE, |items| {
+            let masks = key.masks(items.clone(), randomness);
+            ciphertexts(key.0.ring.multiply(&key.message_powers(&residues[items]), &masks))
+        }))
     }
 
     /// Every message is found, whatever its magnitude, but only as one modulo p.
     fn decrypt(&self, key: &SecretKey, ciphertexts: &[Ciphertext]) -> Result<Vec<BigUint>, SchemeError> {
-        in_pool(|| {
-            let modulus = key.public.modulus();
-            let values = key.public.0.ring.write(&elements(ciphertexts));
+        let modulus = key.public.modulus();
+        let residue = |message: &BigUint| match centred(message, &key.p).into_parts() {
+            (Sign::Minus, magnitude) => modulus - magnitude,
+            (_, magnitude) => magnitude,
+        };
+        Ok(in_shares(ciphertexts.len(), SHARE, |items| {
+            let values = key.public.0.ring.write(&elements(&ciphertexts[items]));
             let powers = key.square.power(&key.square.read(&values.iter().collect::<Vec<_>>()), &key.order);
             let quotients = key.square.quotients(&powers);
             let zeros = vec![BigUint::ZERO; quotients.len()];
-            let residue = |message: &BigUint| match centred(message, &key.p).into_parts() {
-                (Sign::Minus, magnitude) => modulus - magnitude,
-                (_, magnitude) => magnitude,
-            };
             let messages = key.field.scaled_differences(&quotients, &zeros, &key.scale);
-            Ok(messages.iter().map(residue).collect())
-        })
+            messages.iter().map(residue).collect()
+        }))
     }
 
     fn add(
@@ -415,7 +418,7 @@ impl AdditiveScheme for OkamotoUchiyama {
         randomness: &Stream,
     ) -> Vec<Ciphertext> {
         in_pool(|| {
-            let masks = key.masks(ciphertexts.len(), randomness);
+            let masks = key.masks(0..ciphertexts.len(), randomness);
             residue::ciphertexts(key.0.ring.multiply(&elements(ciphertexts), &masks))
         })
     }

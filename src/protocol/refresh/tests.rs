@@ -1,3 +1,4 @@
+use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 
 use ndarray::{Array2, array};
@@ -6,7 +7,7 @@ use proptest::prelude::*;
 use super::*;
 use crate::{
     backend::{
-        Meter, OperationCounts,
+        Meter, Operation, OperationCounts,
         slots::{Approximate, Engine, Exact, Integers, Reals, Slots},
     },
     math::{rns::prime::transform_primes, stream::Stream},
@@ -252,6 +253,25 @@ fn a_given_network_classifies_without_training() {
     assert_eq!(encrypted.opened.trace, twin.opened.trace);
     assert_eq!(encrypted.opened.outputs.dim(), (5, 2));
     as_foretold(&encrypted, &forecast);
+}
+
+#[test]
+fn a_forecast_says_how_many_ciphertexts_are_made_together() {
+    let settings = Settings { iterations: 0, batch: 2, ..settings(&[2, 3, 2], Policy::Lazy) };
+    let engine = bgv(6);
+    let forecast = forecast_of(&engine, 6, &settings);
+    let together = |operation| {
+        let mut found = BTreeMap::new();
+        for (job, count) in forecast.total.work.iter().filter(|(job, _)| job.operation == operation) {
+            *found.entry(job.together).or_insert(0) += count / engine.rules().instances() as u64;
+        }
+        found
+    };
+    // Each of three batches has the sums of three neurons and their squares, and the sums of two.
+    assert_eq!(together(Operation::Product), BTreeMap::from([(3, 3 * (6 + 3)), (2, 3 * 6)]));
+    // The weights of both layers, six each, and two features of every batch.
+    assert_eq!(together(Operation::Encryption), BTreeMap::from([(6, 12), (2, 6)]));
+    assert_eq!(together(Operation::Decryption), BTreeMap::from([(2, 6)]));
 }
 
 #[test]

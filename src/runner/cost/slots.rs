@@ -1,6 +1,6 @@
 //! Seconds per operation on ciphertexts over rings, at every level that a circuit uses.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 use std::sync::{Mutex, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
@@ -26,11 +26,13 @@ const LAYER: [usize; 2] = [64, 20];
 const TIMES: usize = 2;
 /// Rotations of one ciphertext after the other, each with a key of its own, as in sums over slots: keys do not stay in the caches.
 const STEPS: [i64; 4] = [1, 2, 4, 8];
-/// How often that is repeated at least, and for how long.
-const ROUNDS: usize = 2;
-const SECONDS: f64 = 0.02;
 /// How often all operations are measured, one after the other: a machine that others use is slow for a while, and then all of it is.
-const PASSES: usize = 3;
+const PASSES: usize = 7;
+/// Seconds for all passes after the first, as a share of what the work will take, and the least and the most of them.
+const SHARE: f64 = 0.5;
+const SECONDS: Range<f64> = 1.0..5.0;
+/// Of those seconds every operation has its part of the work; this share is for all alike, as one that was disturbed would weigh what it does not.
+const ALIKE: f64 = 0.3;
 /// One time takes about so long: waking a thread is no part of what circuits do to a hundred ciphertexts. What it makes is kept, so that there is a limit.
 const ROUND_SECONDS: f64 = 0.01;
 const MOST: usize = 16;
@@ -68,23 +70,12 @@ struct Unit {
 }
 
 impl Unit {
-    fn map(self, change: impl Fn(f64) -> f64) -> Self {
-        Self { many: change(self.many), few: change(self.few), alone: change(self.alone) }
-    }
-
-    fn less(self, other: Self) -> Self {
-        let less = |left: f64, right: f64| (left - right).max(0.0);
-        Self {
-            many: less(self.many, other.many),
-            few: less(self.few, other.few),
-            alone: less(self.alone, other.alone),
-        }
-    }
-
     /// Of each of so many together, a thread each as long as they fill the threads.
     fn of(self, together: usize, threads: usize) -> f64 {
-        if together >= Job::MANY {
-            return self.many;
+        match together {
+            1 => return self.alone,
+            few if few < Job::MANY => {}
+            _ => return self.many,
         }
         let all = threads.max(1);
         let rest = together % all;
@@ -99,20 +90,35 @@ impl Unit {
     }
 }
 
-/// What is measured: operations at levels, and whether the circuit anywhere does few of them together.
-type Measured = BTreeMap<(Operation, usize), bool>;
+/// How many of an operation are done together when it is timed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Together {
+    Many,
+    AsThreads,
+    One,
+}
 
-/// What some work is priced by.
-fn measured(work: &Work) -> Measured {
-    let mut measured = Measured::new();
-    for job in work.keys() {
-        *measured.entry((job.operation, job.level)).or_default() |= job.together < Job::MANY;
-    }
-    measured
+/// What is measured: operations at levels, of so many.
+type Key = (Operation, usize, Together);
+
+/// What a job is priced by.
+fn keys(job: &Job) -> impl Iterator<Item = Key> {
+    let operation = match job.operation {
+        // Measured with the products, of which there are some wherever there are these.
+        Operation::Relinearisation => Operation::Product,
+        other => other,
+    };
+    let together: &[_] = match job.together {
+        1 => &[Together::One],
+        few if few < Job::MANY => &[Together::Many, Together::AsThreads, Together::One],
+        _ => &[Together::Many],
+    };
+    let level = job.level;
+    together.iter().map(move |together| (operation, level, *together))
 }
 
 /// What was measured, and when.
-type Known = Vec<(Lattice, bool, Measured, SlotCosts, Instant)>;
+type Known = Vec<(Lattice, bool, BTreeSet<Key>, SlotCosts, Instant)>;
 static MEASURED: OnceLock<Mutex<Known>> = OnceLock::new();
 /// For so long that holds for a cell that runs, as between its simulated variant and the encrypted one: a machine that others use is fast for some seconds and
 /// slow for some.
@@ -127,14 +133,14 @@ impl SlotCosts {
     /// Measures, or remembers, the costs of what a circuit takes: whether it multiplies by known numbers in whole layers.
     pub(super) fn of(scheme: &Lattice, in_layers: bool, work: &Work) -> Result<Self, RunError> {
         let mut table = MEASURED.get_or_init(Mutex::default).lock().unwrap_or_else(PoisonError::into_inner);
-        let sought = measured(work);
+        let sought = work.keys().flat_map(keys).collect();
         let known = table
             .iter()
             .find(|(known, layers, before, ..)| known == scheme && *layers == in_layers && *before == sought);
         if let Some((.., costs, _)) = known {
             return Ok(costs.clone().averaged(work));
         }
-        let costs = scheme.visit(Measure { sought: &sought, in_layers }).and_then(|costs| costs);
+        let costs = scheme.visit(Measure { sought: &sought, work, in_layers }).and_then(|costs| costs);
         let costs = costs.map_err(|error| ProtocolError::from(BackendError::from(error)))?;
         table.push((scheme.clone(), in_layers, sought, costs.clone(), Instant::now()));
         Ok(costs.averaged(work))
@@ -165,6 +171,17 @@ impl SlotCosts {
         unit.map_or(0.0, |unit| unit.of(job.together, self.threads))
     }
 
+    /// Seconds of some work by what they are priced by.
+    fn weights(&self, work: &Work) -> BTreeMap<Key, f64> {
+        let mut weights = BTreeMap::new();
+        for (job, count) in work {
+            let parts = keys(job).count() as f64;
+            keys(job)
+                .for_each(|key| *weights.entry(key).or_default() += self.price(job) * *count as f64 / parts);
+        }
+        weights
+    }
+
     pub(super) fn predict(&self, work: &Work, traffic: &Traffic, key_bytes: usize) -> f64 {
         let work = work.iter().map(|(job, count)| self.price(job) * *count as f64);
         self.keys * key_bytes as f64 + work.sum::<f64>() + self.way(traffic)
@@ -186,7 +203,8 @@ impl SlotCosts {
 }
 
 struct Measure<'w> {
-    sought: &'w Measured,
+    sought: &'w BTreeSet<Key>,
+    work: &'w Work,
     in_layers: bool,
 }
 
@@ -201,7 +219,7 @@ impl Visitor for Measure<'_> {
     ) -> Self::Output {
         let randomness = Stream::seeded(0).derive("unit-costs");
         // Keys for rotations where the circuit has any.
-        let rotates = self.sought.keys().any(|(operation, _)| *operation == Operation::Rotation);
+        let rotates = self.sought.iter().any(|(operation, ..)| *operation == Operation::Rotation);
         let steps: &[i64] = if rotates { &STEPS } else { &[] };
         let made = || {
             let start = Instant::now();
@@ -232,20 +250,20 @@ impl Visitor for Measure<'_> {
         let encrypt = || engine.encrypt(&secret, &values, scale, &randomness);
         let fresh = encrypt()?;
         let instances = engine.rules().instances() as f64;
-        let mut samples: BTreeMap<_, Vec<Unit>> = BTreeMap::new();
-        for ((operation, level), few) in std::iter::repeat_n(self.sought, PASSES).flatten() {
-            let (operation, level) = (*operation, *level);
-            let payload = engine.drop_to(&fresh, level)?;
-            let all = vec![payload; costs.threads * TIMES];
+        let all = |level| Ok::<_, SlotError>(vec![engine.drop_to(&fresh, level)?; costs.threads * TIMES]);
+        // Seconds of an operation, and of the relinearisation that was measured with it.
+        let time = |(operation, level, together): Key, least: f64| {
+            let all = all(level)?;
             let other = |index: usize| &all[index % all.len()];
-            let unit = match operation {
-                Operation::Encryption => seconds(&all, *few, |_, _| {
+            let timed = Timed { together, threads: costs.threads, least };
+            let seconds = match operation {
+                Operation::Encryption => timed.each(&all, |_, _| {
                     let fresh = encrypt()?;
                     let mut bytes = Vec::new();
                     engine.write(&fresh, level, true, &mut bytes);
                     engine.read(&mut &bytes[..], true)
                 })?,
-                Operation::Decryption => seconds(&all, *few, |payload, _| {
+                Operation::Decryption => timed.each(&all, |payload, _| {
                     let mut bytes = Vec::new();
                     engine.write(payload, level, false, &mut bytes);
                     let (payload, _) = engine.read(&mut &bytes[..], false)?;
@@ -257,14 +275,14 @@ impl Visitor for Measure<'_> {
                     let terms = (0..inputs).map(|at| (at, 1.5)).collect();
                     let rows = vec![Row { terms, bias: 1.0 }; rows];
                     let (payloads, scales) = (payloads.iter().collect::<Vec<_>>(), vec![scale; inputs]);
-                    let layer = seconds(&[()], false, |(), _| {
-                        engine.layer(&payloads, &scales, &rows, scale * scale)
-                    })?;
-                    layer.map(|seconds| seconds / (inputs * rows.len()) as f64)
+                    let timed = Timed { together: Together::Many, ..timed };
+                    let layer =
+                        timed.each(&[()], |(), _| engine.layer(&payloads, &scales, &rows, scale * scale))?;
+                    layer / (inputs * rows.len()) as f64
                 }
                 // A sum of products counts its additions too: they are part of the products here.
                 Operation::ScalarProduct => {
-                    let sum = seconds(&all, *few, |_, index| {
+                    let sum = timed.each(&all, |_, index| {
                         let terms: [_; TERMS] = std::array::from_fn(|term| Term {
                             payload: other(index + term),
                             weight: 1.5,
@@ -272,34 +290,31 @@ impl Visitor for Measure<'_> {
                         });
                         engine.combine(&terms, scale * scale)
                     })?;
-                    sum.map(|seconds| seconds / TERMS as f64)
+                    sum / TERMS as f64
                 }
                 Operation::PlainAddition => {
-                    seconds(&all, *few, |payload, _| engine.add_constant(payload, 1.0, scale))?
+                    timed.each(&all, |payload, _| engine.add_constant(payload, 1.0, scale))?
                 }
                 // Sums of products differ in their number of terms.
                 Operation::Product => {
+                    let timed = Timed { least: least / 2.0, ..timed };
                     let sum = |terms: usize| {
-                        seconds(&all, *few, |payload, index| {
+                        timed.each(&all, |payload, index| {
                             let pairs: Vec<_> =
                                 (1..=terms).map(|term| (payload, other(index + term))).collect();
                             engine.dot(&evaluation, &pairs)
                         })
                     };
                     let (many, one) = (sum(1 + TERMS)?, sum(1)?);
-                    let product = many.less(one).map(|seconds| seconds / TERMS as f64);
-                    let rest = one.less(product).map(|seconds| seconds / instances);
-                    samples.entry((Operation::Relinearisation, level)).or_default().push(rest);
-                    product
+                    let product = (many - one).max(0.0) / TERMS as f64;
+                    return Ok([product, (one - product).max(0.0)].map(|seconds| seconds / instances));
                 }
-                // Measured with the products, of which there are some wherever there are these.
-                Operation::Relinearisation => continue,
                 Operation::PlainProduct => {
-                    seconds(&all, *few, |payload, _| engine.multiply_vector(payload, &values, scale))?
+                    timed.each(&all, |payload, _| engine.multiply_vector(payload, &values, scale))?
                 }
                 // What was rotated is added to what it was, wherever there are rotations.
                 Operation::Rotation => {
-                    let chain = seconds(&all, *few, |payload, _| {
+                    let chain = timed.each(&all, |payload, _| {
                         steps.iter().try_fold(payload.clone(), |sum, step| {
                             let rotated = engine.rotate(&evaluation, &sum, &[*step])?;
                             let term = |payload| Term { payload, weight: 1.0, scale: 1.0 };
@@ -307,48 +322,113 @@ impl Visitor for Measure<'_> {
                             engine.combine(&terms, scale)
                         })
                     })?;
-                    chain.map(|seconds| seconds / steps.len() as f64)
+                    chain / steps.len() as f64
                 }
                 Operation::Rescaling if level > 1 && engine.rules().rescales() => {
-                    seconds(&all, *few, |payload, _| engine.rescale(payload))?
+                    timed.each(&all, |payload, _| engine.rescale(payload))?
                 }
                 Operation::Rescaling if level > 1 => {
-                    seconds(&all, *few, |payload, _| engine.drop_to(payload, level - 1))?
+                    timed.each(&all, |payload, _| engine.drop_to(payload, level - 1))?
                 }
-                Operation::Rescaling | Operation::Addition | Operation::Rerandomisation => Unit::default(),
+                Operation::Relinearisation
+                | Operation::Rescaling
+                | Operation::Addition
+                | Operation::Rerandomisation => 0.0,
             };
-            let unit = unit.map(|seconds| seconds / instances);
-            samples.entry((operation, level)).or_default().push(unit);
-        }
-        let medians = |samples: Vec<Unit>| {
-            let of = |part: fn(&Unit) -> f64| median(&mut samples.iter().map(part).collect::<Vec<_>>());
-            Unit { many: of(|unit| unit.many), few: of(|unit| unit.few), alone: of(|unit| unit.alone) }
+            Ok::<_, SlotError>([seconds / instances, 0.0])
         };
-        costs.units = samples.into_iter().map(|(key, samples)| (key, medians(samples))).collect();
+        let mut samples: BTreeMap<Key, Samples> = BTreeMap::new();
+        for key in self.sought {
+            let begin = Instant::now();
+            let seconds = time(*key, 0.0)?;
+            let took = begin.elapsed().as_secs_f64();
+            samples.insert(*key, Samples { seconds: vec![seconds], took, owed: 0.0 });
+        }
+        costs.units = units(&samples);
+        // What weighs more is measured longer, all through the passes.
+        let weights = costs.weights(self.work);
+        let whole = weights.values().sum::<f64>().max(f64::MIN_POSITIVE);
+        let pass = (SHARE * whole).clamp(SECONDS.start, SECONDS.end) / (PASSES - 1) as f64;
+        for _ in 1..PASSES {
+            for (key, samples) in &mut samples {
+                let weight = weights.get(key).copied().unwrap_or(0.0) / whole;
+                samples.owed += pass * ((1.0 - ALIKE) * weight + ALIKE / self.sought.len() as f64);
+                // What takes longer than its part waits for a later pass.
+                if samples.owed >= samples.took {
+                    let begin = Instant::now();
+                    samples.seconds.push(time(*key, samples.owed)?);
+                    samples.owed -= begin.elapsed().as_secs_f64();
+                }
+            }
+        }
+        costs.units = units(&samples);
         Ok(costs)
     }
 }
 
-/// Seconds of some work on each of many ciphertexts, and where that is asked for on each of as many as there are threads and on one alone.
-fn seconds<P: Sync, T: Send>(
-    all: &[P],
-    few: bool,
-    work: impl Fn(&P, usize) -> Result<T, SlotError> + Sync,
-) -> Result<Unit, SlotError> {
-    let together = |items: Range<usize>| {
-        let items = items.into_par_iter().map(|index| work(&all[index % all.len()], index));
-        items.collect::<Result<Vec<_>, _>>()
-    };
-    let steps_of = |count: usize| {
-        let steps = |_| {
-            let starts = (0..all.len()).step_by(count);
-            starts.map(|start| together(start..start + count)).collect()
+/// What was measured of an operation.
+struct Samples {
+    /// of every pass, with those of relinearisations where it is a product
+    seconds: Vec<[f64; 2]>,
+    /// the shortest measurement
+    took: f64,
+    /// that it has not been measured for yet
+    owed: f64,
+}
+
+fn units(samples: &BTreeMap<Key, Samples>) -> BTreeMap<(Operation, usize), Unit> {
+    let mut units: BTreeMap<_, Unit> = BTreeMap::new();
+    for ((operation, level, together), samples) in samples {
+        let mut put = |operation, of: usize| {
+            let unit = units.entry((operation, *level)).or_default();
+            let seconds = middle(samples.seconds.iter().map(|seconds| seconds[of]).collect());
+            match together {
+                Together::Many => unit.many = seconds,
+                Together::AsThreads => unit.few = seconds,
+                Together::One => unit.alone = seconds,
+            }
         };
-        mean_seconds(SECONDS / 2.0, 1, steps)
-    };
-    let many = mean_seconds(SECONDS, MOST, |times| together(0..all.len() * times))?;
-    let (few, alone) = if few { (steps_of(all.len() / TIMES)?, steps_of(1)?) } else { (many, many) };
-    Ok(Unit { many, few, alone }.map(|seconds| seconds / all.len() as f64))
+        put(*operation, 0);
+        if *operation == Operation::Product {
+            put(Operation::Relinearisation, 1);
+        }
+    }
+    units
+}
+
+/// How an operation is timed.
+struct Timed {
+    together: Together,
+    threads: usize,
+    /// seconds at least
+    least: f64,
+}
+
+impl Timed {
+    /// Seconds of some work on each of some ciphertexts.
+    fn each<P: Sync, T: Send>(
+        &self,
+        all: &[P],
+        work: impl Fn(&P, usize) -> Result<T, SlotError> + Sync,
+    ) -> Result<f64, SlotError> {
+        let together = |items: Range<usize>| {
+            let items = items.into_par_iter().map(|index| work(&all[index % all.len()], index));
+            items.collect::<Result<Vec<_>, _>>()
+        };
+        let steps_of = |count: usize| {
+            let steps = |_| {
+                let starts = (0..all.len()).step_by(count);
+                starts.map(|start| together(start..all.len().min(start + count))).collect()
+            };
+            mean_seconds(self.least, 1, steps)
+        };
+        let seconds = match self.together {
+            Together::Many => mean_seconds(self.least, MOST, |times| together(0..all.len() * times)),
+            Together::AsThreads => steps_of(self.threads),
+            Together::One => steps_of(1),
+        };
+        Ok(seconds? / all.len() as f64)
+    }
 }
 
 /// Seconds of some work: the mean, as circuits are disturbed as often. It is done for so long at least, and so many times in one round at most.
@@ -357,20 +437,31 @@ fn mean_seconds<T>(
     most: usize,
     work: impl Fn(usize) -> Result<Vec<T>, SlotError>,
 ) -> Result<f64, SlotError> {
-    let (mut rounds, begin) = (Vec::new(), Instant::now());
-    let mut times = 1;
-    while rounds.len() < ROUNDS || begin.elapsed().as_secs_f64() < least {
+    let begin = Instant::now();
+    // The first round takes memory that later ones find again.
+    let made = work(1)?;
+    let first = begin.elapsed().as_secs_f64();
+    drop(made);
+    let times = (1..most).rfind(|times| *times as f64 * first <= ROUND_SECONDS).unwrap_or(1);
+    let (mut rounds, mut sum) = (0, 0.0);
+    while rounds == 0 || begin.elapsed().as_secs_f64() < least {
         let start = Instant::now();
         let made = work(times)?;
-        let round = start.elapsed().as_secs_f64() / times as f64;
+        sum += start.elapsed().as_secs_f64();
         drop(made);
-        if rounds.is_empty() {
-            times = (1..most).rfind(|times| *times as f64 * round <= ROUND_SECONDS).unwrap_or(1);
-        }
-        rounds.push(round);
+        rounds += times;
     }
-    // The first round takes memory that later ones find again.
-    Ok(rounds[1..].iter().sum::<f64>() / (rounds.len() - 1) as f64)
+    Ok(sum / rounds as f64)
+}
+
+/// The mean without the least and the greatest, where there are more than two.
+fn middle(mut seconds: Vec<f64>) -> f64 {
+    seconds.sort_by(f64::total_cmp);
+    let middle = match seconds.len() {
+        0..3 => &seconds[..],
+        count => &seconds[1..count - 1],
+    };
+    middle.iter().sum::<f64>() / middle.len().max(1) as f64
 }
 
 fn median(seconds: &mut [f64]) -> f64 {
@@ -384,7 +475,7 @@ fn seconds_of_byte(size: usize) -> f64 {
     let mut client = Link::new(Box::new(near), true, None);
     let mut server = Link::new(Box::new(far), false, None);
     let part = size / MESSAGE_PARTS;
-    let mut rounds: [f64; PASSES] = std::array::from_fn(|_| {
+    let mut rounds: [f64; 3] = std::array::from_fn(|_| {
         let start = Instant::now();
         let write = |_, out: &mut Vec<u8>| {
             out.resize(part, 0);
