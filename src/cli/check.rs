@@ -9,7 +9,7 @@ use crate::experiment::spec::ProfileName;
 use crate::math::stream::Stream;
 use crate::network::Network;
 use crate::protocol::non_interactive::parameters::Lattice;
-use crate::runner::cost::Costs;
+use crate::runner::cost::{Care, Costs};
 use crate::runner::estimate;
 use crate::runner::progress::human;
 
@@ -151,7 +151,7 @@ fn describe_point(context: &Context, point: &Point) -> Result<(), CliError> {
             Variant::Simulated => "the encrypted circuit on numbers in the clear".to_owned(),
             Variant::Encrypted => {
                 let seconds = match &forecast {
-                    Some(forecast) => human(Costs::of(settings, forecast)?.predict(forecast)),
+                    Some(forecast) => human(Costs::of(settings, forecast, Care::Glance)?.predict(forecast)),
                     None => "an unknown time".to_owned(),
                 };
                 let mark = if settings.marked { ", BELOW the required 128: marked" } else { "" };

@@ -9,6 +9,15 @@ pub(super) mod bench;
 mod slots;
 mod split;
 
+/// How long operations are measured.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Care {
+    /// Everything once: for estimates before a run.
+    Glance,
+    /// Until what weighs most is known well: for predictions that stand beside what was measured.
+    Prediction,
+}
+
 /// Seconds per operation of a cell's system.
 #[derive(Debug, Clone)]
 pub enum Costs {
@@ -25,13 +34,13 @@ impl Costs {
     }
 
     /// Measures, or remembers, what the operations of a cell cost with the threads in use.
-    pub fn of(settings: &Settings, forecast: &Forecast) -> Result<Self, RunError> {
+    pub fn of(settings: &Settings, forecast: &Forecast, care: Care) -> Result<Self, RunError> {
         match (&settings.system, forecast) {
             (System::NonInteractive { scheme, .. }, Forecast::NonInteractive(forecast)) => {
-                Ok(Self::Slots(slots::SlotCosts::of(scheme, true, &forecast.work)?))
+                Ok(Self::Slots(slots::SlotCosts::of(scheme, true, &forecast.work, care)?))
             }
             (System::Refresh { scheme, .. }, Forecast::Refresh(forecast)) => {
-                Ok(Self::Slots(slots::SlotCosts::of(&scheme.scheme, false, &forecast.total.work)?))
+                Ok(Self::Slots(slots::SlotCosts::of(&scheme.scheme, false, &forecast.total.work, care)?))
             }
             (System::Split { scheme, protocol }, Forecast::Split(forecast)) => {
                 Ok(Self::Split(split::SplitCosts::of(scheme, protocol, forecast)?))

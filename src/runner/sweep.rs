@@ -14,7 +14,7 @@ use crate::experiment::spec::Randomness;
 use crate::protocol::tls::Remote;
 use crate::runner::cache::Cache;
 use crate::runner::cell::{self, Computed, Peer, Prepared};
-use crate::runner::cost::Costs;
+use crate::runner::cost::{Care, Costs};
 use crate::runner::file::{Lock, write_atomic};
 use crate::runner::model::Models;
 use crate::runner::progress::{Position, Progress};
@@ -212,7 +212,7 @@ fn predict(cell: &Cell<'_>) -> Result<f64, RunError> {
         return Ok(0.0);
     };
     let (forecast, _) = estimate::forecast_ahead(settings, cell.repetition)?;
-    forecast.map_or(Ok(0.0), |forecast| Ok(Costs::of(settings, &forecast)?.predict(&forecast)))
+    forecast.map_or(Ok(0.0), |forecast| Ok(Costs::of(settings, &forecast, Care::Glance)?.predict(&forecast)))
 }
 
 /// What is there of a cell before its protocol runs.
@@ -258,7 +258,7 @@ fn run_cell(
     let forecast = prepared.forecast()?;
     Costs::forget_old();
     let costs = match (&forecast, cell.variant) {
-        (Some(forecast), Variant::Encrypted) => Some(Costs::of(settings, forecast)?),
+        (Some(forecast), Variant::Encrypted) => Some(Costs::of(settings, forecast, Care::Prediction)?),
         _ => None,
     };
     // Bounds that are measured on the trained network are known only now.
@@ -278,7 +278,7 @@ fn run_cell(
     ticket.done();
     let mut computed = computed;
     if let (Some(forecast), Variant::Simulated) = (&forecast, cell.variant) {
-        let costs = Costs::of(settings, forecast)?;
+        let costs = Costs::of(settings, forecast, Care::Prediction)?;
         computed.seconds.insert("seconds_predicted".to_owned(), costs.predict(forecast));
     } else if expected > 0.0 {
         computed.seconds.insert("seconds_predicted".to_owned(), expected);

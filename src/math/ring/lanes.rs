@@ -41,6 +41,8 @@ impl Drop for Lanes {
 
 /// Parts that a number to be read may have.
 const CHUNKS: usize = 2;
+/// How often the lanes are filled with products by one thread before it takes others: one filling takes less than handing it over does.
+const PRODUCTS: usize = 4;
 
 impl Lanes {
     pub(super) fn try_new(root: &BigUint, square: bool) -> Option<Self> {
@@ -164,7 +166,7 @@ impl Lanes {
     }
 
     pub(super) fn multiply(&self, left: &[&[u64]], right: &[&[u64]]) -> Vec<Residue> {
-        self.in_groups(left.len().min(right.len()), |items, engine| {
+        self.in_groups_of(PRODUCTS, left.len().min(right.len()), |items, engine| {
             engine.run(Multiply { ring: self, left: &left[items.clone()], right: &right[items] })
         })
     }
@@ -289,10 +291,14 @@ impl Task for Multiply<'_> {
     #[inline(always)]
     fn run<U: Unit>(self, unit: U) -> Self::Output {
         let mut multiplier = Multiplier::new(unit, &self.ring.constants);
-        let mut left = multiplier.load(self.left);
-        let right = multiplier.load(self.right);
-        multiplier.multiply(&mut left, &right);
-        multiplier.store(&left, self.left.len())
+        let mut products = Vec::with_capacity(self.left.len());
+        for (left, right) in self.left.chunks(U::LANES).zip(self.right.chunks(U::LANES)) {
+            let mut product = multiplier.load(left);
+            let right = multiplier.load(right);
+            multiplier.multiply(&mut product, &right);
+            products.extend(multiplier.store(&product, left.len()));
+        }
+        products
     }
 }
 

@@ -17,6 +17,7 @@ use crate::protocol::message::{Body, Kind, Message};
 use crate::protocol::non_interactive::parameters::{Lattice, Visitor};
 use crate::protocol::transcript::{Link, Traffic};
 use crate::runner::RunError;
+use crate::runner::cost::Care;
 
 /// Terms of a sum as layers have it.
 const TERMS: usize = 8;
@@ -33,6 +34,9 @@ const SHARE: f64 = 0.5;
 const SECONDS: Range<f64> = 1.0..5.0;
 /// Of those seconds every operation has its part of the work; this share is for all alike, as one that was disturbed would weigh what it does not.
 const ALIKE: f64 = 0.3;
+/// What is more than this share of the work is measured so often at least.
+const WEIGHTY: f64 = 0.01;
+const LEAST: usize = 3;
 /// One time takes about so long: waking a thread is no part of what circuits do to a hundred ciphertexts. What it makes is kept, so that there is a limit.
 const ROUND_SECONDS: f64 = 0.01;
 const MOST: usize = 16;
@@ -117,8 +121,8 @@ fn keys(job: &Job) -> impl Iterator<Item = Key> {
     together.iter().map(move |together| (operation, level, *together))
 }
 
-/// What was measured, and when.
-type Known = Vec<(Lattice, bool, BTreeSet<Key>, SlotCosts, Instant)>;
+/// What was measured, how carefully, and when.
+type Known = Vec<(Lattice, bool, Care, BTreeSet<Key>, SlotCosts, Instant)>;
 static MEASURED: OnceLock<Mutex<Known>> = OnceLock::new();
 /// For so long that holds for a cell that runs, as between its simulated variant and the encrypted one: a machine that others use is fast for some seconds and
 /// slow for some.
@@ -131,18 +135,18 @@ const WAIT: Duration = Duration::from_millis(2);
 
 impl SlotCosts {
     /// Measures, or remembers, the costs of what a circuit takes: whether it multiplies by known numbers in whole layers.
-    pub(super) fn of(scheme: &Lattice, in_layers: bool, work: &Work) -> Result<Self, RunError> {
+    pub(super) fn of(scheme: &Lattice, in_layers: bool, work: &Work, care: Care) -> Result<Self, RunError> {
         let mut table = MEASURED.get_or_init(Mutex::default).lock().unwrap_or_else(PoisonError::into_inner);
         let sought = work.keys().flat_map(keys).collect();
-        let known = table
-            .iter()
-            .find(|(known, layers, before, ..)| known == scheme && *layers == in_layers && *before == sought);
+        let known = table.iter().find(|(known, layers, with, before, ..)| {
+            known == scheme && *layers == in_layers && *with >= care && *before == sought
+        });
         if let Some((.., costs, _)) = known {
             return Ok(costs.clone().averaged(work));
         }
-        let costs = scheme.visit(Measure { sought: &sought, work, in_layers }).and_then(|costs| costs);
+        let costs = scheme.visit(Measure { sought: &sought, work, in_layers, care }).and_then(|costs| costs);
         let costs = costs.map_err(|error| ProtocolError::from(BackendError::from(error)))?;
-        table.push((scheme.clone(), in_layers, sought, costs.clone(), Instant::now()));
+        table.push((scheme.clone(), in_layers, care, sought, costs.clone(), Instant::now()));
         Ok(costs.averaged(work))
     }
 
@@ -206,6 +210,7 @@ struct Measure<'w> {
     sought: &'w BTreeSet<Key>,
     work: &'w Work,
     in_layers: bool,
+    care: Care,
 }
 
 impl Visitor for Measure<'_> {
@@ -339,12 +344,12 @@ impl Visitor for Measure<'_> {
         };
         let mut samples: BTreeMap<Key, Samples> = BTreeMap::new();
         for key in self.sought {
-            let begin = Instant::now();
-            let seconds = time(*key, 0.0)?;
-            let took = begin.elapsed().as_secs_f64();
-            samples.insert(*key, Samples { seconds: vec![seconds], took, owed: 0.0 });
+            samples.insert(*key, Samples { seconds: vec![time(*key, 0.0)?], owed: 0.0 });
         }
         costs.units = units(&samples);
+        if self.care == Care::Glance {
+            return Ok(costs);
+        }
         // What weighs more is measured longer, all through the passes.
         let weights = costs.weights(self.work);
         let whole = weights.values().sum::<f64>().max(f64::MIN_POSITIVE);
@@ -353,12 +358,19 @@ impl Visitor for Measure<'_> {
             for (key, samples) in &mut samples {
                 let weight = weights.get(key).copied().unwrap_or(0.0) / whole;
                 samples.owed += pass * ((1.0 - ALIKE) * weight + ALIKE / self.sought.len() as f64);
-                // What takes longer than its part waits for a later pass.
-                if samples.owed >= samples.took {
+                // What takes longer than its part owes the rest, and waits until later passes have paid it.
+                if samples.owed > 0.0 {
                     let begin = Instant::now();
                     samples.seconds.push(time(*key, samples.owed)?);
                     samples.owed -= begin.elapsed().as_secs_f64();
                 }
+            }
+        }
+        // Of two times that differ much, a third tells which one was disturbed.
+        for (key, samples) in &mut samples {
+            let weight = weights.get(key).copied().unwrap_or(0.0) / whole;
+            while weight > WEIGHTY && samples.seconds.len() < LEAST {
+                samples.seconds.push(time(*key, 0.0)?);
             }
         }
         costs.units = units(&samples);
@@ -370,9 +382,7 @@ impl Visitor for Measure<'_> {
 struct Samples {
     /// of every pass, with those of relinearisations where it is a product
     seconds: Vec<[f64; 2]>,
-    /// the shortest measurement
-    took: f64,
-    /// that it has not been measured for yet
+    /// that it has still to be measured for, or, below 0, that it was measured for in advance
     owed: f64,
 }
 
