@@ -6,6 +6,8 @@ use std::time::Instant;
 
 use crate::backend::slots::{Engine, Reals, SlotError, Slots};
 use crate::backend::{OperationCounts, Value, Variant};
+use crate::math::rns::Reservation;
+use crate::network::Step;
 use crate::protocol::channel::Channel;
 use crate::protocol::non_interactive::{self, parameters};
 use crate::protocol::split::client::Outcome;
@@ -23,6 +25,16 @@ struct SlotSide<'a, E> {
 }
 
 impl<E: Engine> Side for SlotSide<'_, E> {
+    /// What goes into a layer and what comes out of it, where that is most.
+    fn reserve(&self) -> Vec<Reservation> {
+        let steps = self.protocol.hollow();
+        let layers = steps.iter().filter_map(|step| match step {
+            Step::Linear(layer) => Some(layer.inputs + layer.rows.len()),
+            Step::Activation(_) => None,
+        });
+        self.slots.engine().reserve(layers.max().unwrap_or(0), 0)
+    }
+
     fn link(&self, channel: Box<dyn Channel>, is_client: bool) -> Link {
         Link::new(channel, is_client, Some(self.forecast.ciphertext_bytes))
     }
