@@ -69,7 +69,7 @@ impl<V: Unit> Task for Run<'_, V> {
     #[inline(always)]
     fn run<U: Unit>(self, _: U) {
         match self.step {
-            Step::Multiply => self.across.multiply(),
+            Step::Multiply | Step::MultiplyByLow => self.across.multiply(self.step),
             Step::Square => self.across.square(),
             Step::Reduce => self.across.reduce(Step::Reduce),
         }
@@ -141,13 +141,13 @@ impl<V: Unit> Across<V> {
     }
 
     #[inline(always)]
-    fn multiply(&mut self) {
+    fn multiply(&mut self, step: Step) {
         let unit = self.unit;
         let ([left, _], [right, _]) = (&mut self.left, &mut self.right);
         vectors(unit, &self.operands[0], left);
         factor(unit, &self.operands[2], right);
         product(unit, [(left, right)], 0..2 * self.vectors, &mut self.columns[0]);
-        self.reduce(Step::Multiply);
+        self.reduce(step);
     }
 
     #[inline(always)]
@@ -172,6 +172,7 @@ impl<V: Unit> Across<V> {
                 factor(unit, &self.operands[3], right_high);
                 product(unit, [(&*left, &*right_high), (&*left_high, &*right)], all, columns);
             }
+            Step::MultiplyByLow => product(unit, [(left_high, right)], all, columns),
             Step::Square => {
                 product(unit, [(left_high, right)], all, columns);
                 for column in columns {

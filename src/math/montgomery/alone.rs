@@ -8,6 +8,8 @@ use crate::math::vector::{Task, Unit};
 pub(super) enum Step {
     /// The product of the operands, divided by R.
     Multiply,
+    /// with the low half of the right factor
+    MultiplyByLow,
     /// The square of the left operand likewise.
     Square,
     /// A number of 2n digits divided by R.

@@ -1,244 +1,252 @@
-//! Products, squares and reductions of one number a lane, row by row into columns of sums that are wider than digits.
+//! Products, squares and reductions of one number a lane.
+//!
+//! A number's digits come in blocks of [`TILE`], a product in *tiles*, the products of two blocks. All tiles whose blocks have the
+//! same sum of positions add to the same few columns, which stay in registers, wider than digits, until they are complete:
+//! a reduction that keeps pace with the product (Koç, Acar, Kaliski: "Analyzing and comparing Montgomery multiplication
+//! algorithms", IEEE Micro 1996, finely integrated product scanning, here by blocks). The tiles of the next columns do not wait
+//! for a quotient, which is a long chain of dependent steps.
 
-use crate::math::vector::{DIGIT_MASK, Residues, Unit};
+use crate::math::vector::{Residues, Unit};
 
-/// Rows in one sweep.
-pub(super) const WIDE: usize = 4;
+/// Digits of a block: a number's digits are a whole number of blocks.
+pub(super) const TILE: usize = 5;
 
-/// Adds `2^52 - 1 - digit` to every column.
-#[expect(clippy::inline_always, reason = "part of a task")]
-#[inline(always)]
-pub(super) fn complement<U: Unit>(unit: U, columns: &mut [U::Sum], digits: &[U::Digit]) {
-    let top = unit.sum(DIGIT_MASK);
-    for (column, digit) in columns.iter_mut().zip(digits) {
-        *column = unit.add(*column, unit.subtract(top, unit.widen(*digit)));
-    }
+type Digit<U> = <U as Residues>::Digit;
+type Block<U> = [Digit<U>; TILE];
+
+/// The columns that the tiles of one anti-diagonal add to; the halves of a product have sums of their own, so that neither waits
+/// for the other.
+struct Window<U: Unit> {
+    /// column
+    low: [U::Sum; 2 * TILE - 1],
+    /// column above this one
+    high: [U::Sum; 2 * TILE - 1],
 }
-
-/// A product under way: what is added to, and both factors.
-pub(super) type Product<'a, U> =
-    (&'a mut [<U as Unit>::Sum], &'a [<U as Residues>::Digit], &'a [<U as Residues>::Digit]);
-
-/// `columns += left * right` for every product. They take turns: what one waits for at the ends of a sweep is filled by the
-/// next.
-#[expect(clippy::inline_always, reason = "part of a task")]
-#[inline(always)]
-pub(super) fn product<U: Unit, const K: usize>(unit: U, mut products: [Product<'_, U>; K]) {
-    let n = products[0].1.len();
-    let mut at = 0;
-    while at + WIDE <= n {
-        for (columns, left, right) in &mut products {
-            let factors = [left[at], left[at + 1], left[at + 2], left[at + 3]];
-            sweep(unit, &mut columns[at..], &factors, right);
-        }
-        at += WIDE;
-    }
-    while at < n {
-        for (columns, left, right) in &mut products {
-            sweep_one(unit, &mut columns[at..], left[at], right);
-        }
-        at += 1;
-    }
-}
-
-/// A square under way: what is added to, and the number.
-pub(super) type Square<'a, U> = (&'a mut [<U as Unit>::Sum], &'a [<U as Residues>::Digit]);
-
-/// `columns = 2 columns + number^2` for every square: the pairs of different digits once, then all doubled, then the squares
-/// of digits.
-#[expect(clippy::inline_always, reason = "part of a task")]
-#[inline(always)]
-pub(super) fn square<U: Unit, const K: usize>(unit: U, mut squares: [Square<'_, U>; K]) {
-    let n = squares[0].1.len();
-    let mut at = 0;
-    while at + WIDE < n {
-        for (columns, number) in &mut squares {
-            let factors = [number[at], number[at + 1], number[at + 2], number[at + 3]];
-            pairs(unit, &mut columns[2 * at..], &factors);
-            sweep(unit, &mut columns[2 * at + WIDE..], &factors, &number[at + WIDE..]);
-        }
-        at += WIDE;
-    }
-    while at + 1 < n {
-        for (columns, number) in &mut squares {
-            sweep_one(unit, &mut columns[2 * at + 1..], number[at], &number[at + 1..]);
-        }
-        at += 1;
-    }
-    for (columns, number) in squares {
-        for (pair, digit) in columns.chunks_exact_mut(2).zip(number) {
-            let (low, high) = (unit.add(pair[0], pair[0]), unit.add(pair[1], pair[1]));
-            (pair[0], pair[1]) = unit.multiply_add(low, high, *digit, *digit);
-        }
-    }
-}
-
-/// The products of different digits of one block.
-#[expect(clippy::inline_always, reason = "part of a task")]
-#[inline(always)]
-pub(super) fn pairs<U: Unit>(unit: U, columns: &mut [U::Sum], digits: &[U::Digit; WIDE]) {
-    for left in 0..WIDE {
-        for right in left + 1..WIDE {
-            let at = left + right;
-            let (low, high) = (columns[at], columns[at + 1]);
-            (columns[at], columns[at + 1]) = unit.multiply_add(low, high, digits[left], digits[right]);
-        }
-    }
-}
-
-/// The columns that four rows under way add to. Plain variables, so that they stay in registers.
-pub(super) struct Window<U: Unit>(U::Sum, U::Sum, U::Sum, U::Sum);
 
 #[expect(clippy::inline_always, reason = "part of a task")]
 impl<U: Unit> Window<U> {
-    /// The lowest four columns.
     #[inline(always)]
-    fn open(columns: &[U::Sum]) -> Self {
-        Self(columns[0], columns[1], columns[2], columns[3])
-    }
-
-    /// Adds the products of a digit with four factors; `next` is the column above the window.
-    #[inline(always)]
-    fn add(&mut self, unit: U, factors: &[U::Digit; WIDE], digit: U::Digit, next: &mut U::Sum) {
-        (self.0, self.1) = unit.multiply_add(self.0, self.1, factors[0], digit);
-        (self.1, self.2) = unit.multiply_add(self.1, self.2, factors[1], digit);
-        (self.2, self.3) = unit.multiply_add(self.2, self.3, factors[2], digit);
-        (self.3, *next) = unit.multiply_add(self.3, *next, factors[3], digit);
-    }
-
-    /// Moves up by one column; the lowest is complete.
-    #[inline(always)]
-    fn shift(&mut self, next: U::Sum) -> U::Sum {
-        let lowest = self.0;
-        (self.0, self.1, self.2, self.3) = (self.1, self.2, self.3, next);
-        lowest
+    fn new(unit: U) -> Self {
+        let zeros = [unit.sum(0); 2 * TILE - 1];
+        Self { low: zeros, high: zeros }
     }
 
     #[inline(always)]
-    fn close(self, columns: &mut [U::Sum]) {
-        (columns[0], columns[1], columns[2], columns[3]) = (self.0, self.1, self.2, self.3);
+    fn add(&mut self, unit: U, column: usize, left: Digit<U>, right: Digit<U>) {
+        let sums = (self.low[column], self.high[column]);
+        (self.low[column], self.high[column]) = unit.multiply_add(sums.0, sums.1, left, right);
     }
-}
 
-/// `columns += factors * row`: one pass over the columns for four rows of the product.
-#[expect(clippy::inline_always, reason = "part of a task")]
-#[inline(always)]
-pub(super) fn sweep<U: Unit>(unit: U, columns: &mut [U::Sum], factors: &[U::Digit; WIDE], row: &[U::Digit]) {
-    let n = row.len();
-    let columns = &mut columns[..n + WIDE];
-    let mut window = Window::<U>::open(columns);
-    for (at, digit) in row.iter().enumerate() {
-        let mut next = columns[at + WIDE];
-        window.add(unit, factors, *digit, &mut next);
-        columns[at] = window.shift(next);
-    }
-    window.close(&mut columns[n..]);
-}
-
-/// The same for one row.
-#[expect(clippy::inline_always, reason = "part of a task")]
-#[inline(always)]
-pub(super) fn sweep_one<U: Unit>(unit: U, columns: &mut [U::Sum], factor: U::Digit, row: &[U::Digit]) {
-    let columns = &mut columns[..=row.len()];
-    let mut under_way = columns[0];
-    for (at, digit) in row.iter().enumerate() {
-        let (low, high) = unit.multiply_add(under_way, columns[at + 1], factor, *digit);
-        columns[at] = low;
-        under_way = high;
-    }
-    columns[row.len()] = under_way;
-}
-
-/// Four rows of the reduction: the quotient's digits that make the lowest four columns multiples of 2^52, with the
-/// triangle of products that this needs; the carry goes to the fifth column.
-#[expect(clippy::inline_always, reason = "part of a task")]
-#[inline(always)]
-pub(super) fn eliminate<U: Unit>(
-    unit: U,
-    columns: &mut [U::Sum],
-    modulus: &[U::Digit],
-    inverse: U::Digit,
-) -> [U::Digit; WIDE] {
-    let (m0, m1, m2, m3) = (modulus[0], modulus[1], modulus[2], modulus[3]);
-    let (c0, mut c1, mut c2, mut c3, mut c4) = (columns[0], columns[1], columns[2], columns[3], columns[4]);
-    let q0 = unit.low_product(c0, inverse);
-    let lowest;
-    (lowest, c1) = unit.multiply_add(c0, c1, q0, m0);
-    (c1, c2) = unit.multiply_add(c1, c2, q0, m1);
-    (c2, c3) = unit.multiply_add(c2, c3, q0, m2);
-    (c3, c4) = unit.multiply_add(c3, c4, q0, m3);
-    c1 = unit.add(c1, unit.carry(lowest));
-    let q1 = unit.low_product(c1, inverse);
-    (c1, c2) = unit.multiply_add(c1, c2, q1, m0);
-    (c2, c3) = unit.multiply_add(c2, c3, q1, m1);
-    (c3, c4) = unit.multiply_add(c3, c4, q1, m2);
-    c2 = unit.add(c2, unit.carry(c1));
-    let q2 = unit.low_product(c2, inverse);
-    (c2, c3) = unit.multiply_add(c2, c3, q2, m0);
-    (c3, c4) = unit.multiply_add(c3, c4, q2, m1);
-    c3 = unit.add(c3, unit.carry(c2));
-    let q3 = unit.low_product(c3, inverse);
-    (c3, c4) = unit.multiply_add(c3, c4, q3, m0);
-    columns[4] = unit.add(c4, unit.carry(c3));
-    [q0, q1, q2, q3]
-}
-
-/// What [`eliminate`] left of `columns += quotient * modulus`: the products beyond the lowest four columns.
-#[expect(clippy::inline_always, reason = "part of a task")]
-#[inline(always)]
-pub(super) fn sweep_rest<U: Unit>(
-    unit: U,
-    columns: &mut [U::Sum],
-    q: &[U::Digit; WIDE],
-    modulus: &[U::Digit],
-) {
-    let n = modulus.len();
-    let columns = &mut columns[..=n + WIDE];
-    let mut window = Window::<U>::open(&columns[WIDE..]);
-    (window.0, window.1) = unit.multiply_add(window.0, window.1, q[3], modulus[1]);
-    (window.0, window.1) = unit.multiply_add(window.0, window.1, q[2], modulus[2]);
-    (window.1, window.2) = unit.multiply_add(window.1, window.2, q[3], modulus[2]);
-    (window.0, window.1) = unit.multiply_add(window.0, window.1, q[1], modulus[3]);
-    (window.1, window.2) = unit.multiply_add(window.1, window.2, q[2], modulus[3]);
-    (window.2, window.3) = unit.multiply_add(window.2, window.3, q[3], modulus[3]);
-    let columns = &mut columns[WIDE..];
-    for (at, digit) in modulus[WIDE..].iter().enumerate() {
-        let mut next = columns[at + WIDE];
-        window.add(unit, q, *digit, &mut next);
-        columns[at] = window.shift(next);
-    }
-    window.close(&mut columns[n - WIDE..]);
-}
-
-/// One row of the reduction.
-#[expect(clippy::inline_always, reason = "part of a task")]
-#[inline(always)]
-pub(super) fn eliminate_one<U: Unit>(
-    unit: U,
-    columns: &mut [U::Sum],
-    modulus: &[U::Digit],
-    inverse: U::Digit,
-) -> U::Digit {
-    let quotient = unit.low_product(columns[0], inverse);
-    sweep_one(unit, columns, quotient, modulus);
-    columns[1] = unit.add(columns[1], unit.carry(columns[0]));
-    quotient
-}
-
-/// Digits from columns, of several numbers at the same time.
-#[expect(clippy::inline_always, reason = "part of a task")]
-#[inline(always)]
-pub(super) fn carry_out<U: Unit, const K: usize>(
-    unit: U,
-    columns: [&[U::Sum]; K],
-    digits: &mut [&mut [U::Digit]; K],
-) {
-    let mut carries = [unit.sum(0); K];
-    for at in 0..digits[0].len() {
-        for k in 0..K {
-            let sum = unit.add(carries[k], columns[k][at]);
-            digits[k][at] = unit.low_digit(sum);
-            carries[k] = unit.carry(sum);
+    #[inline(always)]
+    fn row(&mut self, unit: U, at: usize, left: Digit<U>, right: &Block<U>) {
+        for (j, right) in right.iter().enumerate() {
+            self.add(unit, at + j, left, *right);
         }
     }
+
+    /// All products of two blocks.
+    #[inline(always)]
+    fn tile(&mut self, unit: U, left: &Block<U>, right: &Block<U>) {
+        for (i, left) in left.iter().enumerate() {
+            self.row(unit, i, *left, right);
+        }
+    }
+
+    /// The square of a block from its digits, once and twice.
+    #[inline(always)]
+    fn middle(&mut self, unit: U, block: &Block<U>, doubled: &Block<U>) {
+        for (i, left) in block.iter().enumerate() {
+            self.add(unit, 2 * i, *left, *left);
+            if let Some(next) = block.get(i + 1) {
+                self.add(unit, 2 * i + 1, *left, twice(unit, *next));
+            }
+        }
+        for (i, left) in block.iter().enumerate() {
+            for (j, right) in doubled.iter().enumerate() {
+                if j > i + 1 {
+                    self.add(unit, i + j, *left, *right);
+                }
+            }
+        }
+    }
+
+    /// The products of a block with twice the block above it.
+    #[inline(always)]
+    fn neighbours(&mut self, unit: U, block: &Block<U>, above: &Block<U>, doubled: &Block<U>) {
+        let mut doubled = *doubled;
+        for (i, left) in block.iter().enumerate() {
+            if i == TILE - 1 {
+                doubled[0] = twice(unit, above[0]);
+            }
+            self.row(unit, i, *left, &doubled);
+        }
+    }
+
+    /// Of the tile that [`eliminate`] began, the products beyond its columns, which are below this window.
+    #[inline(always)]
+    fn rest(&mut self, unit: U, quotient: &Block<U>, modulus: &Block<U>) {
+        for (i, quotient) in quotient.iter().enumerate() {
+            for (column, modulus) in modulus[TILE - i..].iter().enumerate() {
+                self.add(unit, column, *quotient, *modulus);
+            }
+        }
+    }
+
+    /// The lowest columns, now complete; the window moves up by as many.
+    #[inline(always)]
+    fn complete(&mut self, unit: U) -> [U::Sum; TILE] {
+        let (low, high) = (self.low, self.high);
+        let mut columns = [low[0]; TILE];
+        for k in 1..TILE {
+            columns[k] = unit.add(low[k], high[k - 1]);
+        }
+        *self = Self::new(unit);
+        self.low[..TILE - 1].copy_from_slice(&low[TILE..]);
+        self.high[..TILE - 1].copy_from_slice(&high[TILE..]);
+        self.low[0] = unit.add(low[TILE], high[TILE - 1]);
+        columns
+    }
+}
+
+/// Both factors of a product, n digits each.
+pub(super) type Factors<'a, U> = (&'a [Digit<U>], &'a [Digit<U>]);
+
+/// What is added up: products of numbers of n digits, and the square of one.
+pub(super) struct Terms<'a, U: Unit, const K: usize> {
+    pub(super) products: [Factors<'a, U>; K],
+    /// The number, and its [double](double).
+    pub(super) square: Option<Factors<'a, U>>,
+}
+
+/// The digits of twice a number.
+#[expect(clippy::inline_always, reason = "part of a task")]
+#[inline(always)]
+pub(super) fn double<U: Unit>(unit: U, number: &[Digit<U>], out: &mut [Digit<U>]) {
+    let mut carry = unit.sum(0);
+    for (digit, doubled) in number.iter().zip(out) {
+        let sum = unit.add(unit.widen(*digit), unit.widen(*digit));
+        *doubled = unit.low_digit(unit.add(sum, carry));
+        carry = unit.carry(sum);
+    }
+}
+
+/// The digit of a double without what is carried into it. The products of a digit with twice all digits above it are those with
+/// the digits of the double, except for the lowest, into which the digit itself was carried.
+#[expect(clippy::inline_always, reason = "part of a task")]
+#[inline(always)]
+fn twice<U: Unit>(unit: U, digit: Digit<U>) -> Digit<U> {
+    unit.low_digit(unit.add(unit.widen(digit), unit.widen(digit)))
+}
+
+/// The modulus in all lanes.
+pub(super) struct Modulus<U: Unit> {
+    /// n digits
+    pub(super) digits: Vec<Digit<U>>,
+    /// -1 / s modulo 2^52
+    pub(super) inverse: Digit<U>,
+}
+
+/// What a column has too much of after so many products of n by n digits and a square.
+#[expect(clippy::inline_always, reason = "part of a task")]
+#[inline(always)]
+fn bias<U: Unit>(n: usize, column: usize, products: usize, square: bool) -> u64 {
+    if U::LOW_BIAS == 0 && U::HIGH_BIAS == 0 {
+        return 0;
+    }
+    // Products of digits whose low half falls into a column.
+    let lows = |column: usize| {
+        let lows = (column + 1).min((2 * n - 1).saturating_sub(column));
+        (products * lows + if square { lows.div_ceil(2) } else { 0 }) as u64
+    };
+    let highs = if column == 0 { 0 } else { lows(column - 1) };
+    U::LOW_BIAS.wrapping_mul(lows(column)).wrapping_add(U::HIGH_BIAS.wrapping_mul(highs))
+}
+
+/// Montgomery's reduction of a sum: the quotient, and `(sum + quotient * modulus) / R` in digits. `start` is what a column, of 2n,
+/// has in it before.
+#[expect(clippy::inline_always, reason = "part of a task")]
+#[inline(always)]
+pub(super) fn reduce<U: Unit, const K: usize>(
+    unit: U,
+    terms: &Terms<'_, U, K>,
+    start: impl Fn(usize) -> U::Sum,
+    modulus: &Modulus<U>,
+    quotient: &mut [Digit<U>],
+    out: &mut [Digit<U>],
+) {
+    let blocks = |digits| <[Digit<U>]>::as_chunks::<TILE>(digits).0;
+    let (products, square) = (terms.products.map(|(x, y)| (blocks(x), blocks(y))), terms.square);
+    let square = square.map(|(number, doubled)| (blocks(number), blocks(doubled)));
+    let digits = blocks(&modulus.digits);
+    let (quotient, out) = (quotient.as_chunks_mut::<TILE>().0, out.as_chunks_mut::<TILE>().0);
+    let n = digits.len();
+    let mut window = Window::new(unit);
+    let mut carry = unit.sum(0);
+    for at in 0..2 * n {
+        let lowest = (at + 1).saturating_sub(n);
+        if let Some((number, doubled)) = square {
+            for i in lowest..at / 2 {
+                window.tile(unit, &number[i], &doubled[at - i]);
+            }
+            if at % 2 == 0 {
+                window.middle(unit, &number[at / 2], &doubled[at / 2]);
+            } else if lowest <= at / 2 {
+                let above = at / 2 + 1;
+                window.neighbours(unit, &number[at / 2], &number[above], &doubled[above]);
+            }
+        }
+        for (left, right) in &products {
+            for i in lowest..n.min(at + 1) {
+                window.tile(unit, &left[i], &right[at - i]);
+            }
+        }
+        // The newest quotient last.
+        for i in lowest..n.min(at) {
+            window.tile(unit, &quotient[i], &digits[at - i]);
+        }
+        if (1..=n).contains(&at) {
+            window.rest(unit, &quotient[at - 1], &digits[0]);
+        }
+        let mut columns = window.complete(unit);
+        for (k, column) in columns.iter_mut().enumerate() {
+            let at = at * TILE + k;
+            // The reduction is a product too.
+            let bias = unit.sum(bias::<U>(TILE * n, at, K + 1, square.is_some()));
+            *column = unit.add(*column, unit.subtract(start(at), bias));
+        }
+        columns[0] = unit.add(columns[0], carry);
+        if let Some(out) = at.checked_sub(n).and_then(|at| out.get_mut(at)) {
+            carry = unit.sum(0);
+            for (column, digit) in columns.into_iter().zip(out) {
+                let sum = unit.add(column, carry);
+                *digit = unit.low_digit(sum);
+                carry = unit.carry(sum);
+            }
+        } else {
+            (quotient[at], carry) = eliminate(unit, &columns, &digits[0], modulus.inverse);
+        }
+    }
+}
+
+/// The quotient's digits that make these columns multiples of 2^52, and what is carried beyond them.
+#[expect(clippy::inline_always, reason = "part of a task")]
+#[inline(always)]
+fn eliminate<U: Unit>(
+    unit: U,
+    complete: &[U::Sum; TILE],
+    modulus: &Block<U>,
+    inverse: Digit<U>,
+) -> (Block<U>, U::Sum) {
+    let mut columns = [unit.sum(0); TILE + 1];
+    columns[..TILE].copy_from_slice(complete);
+    let mut quotient = [inverse; TILE];
+    for (i, digit) in quotient.iter_mut().enumerate() {
+        *digit = unit.low_product(columns[i], inverse);
+        for (at, modulus) in (i..TILE).zip(modulus) {
+            (columns[at], columns[at + 1]) =
+                unit.multiply_add(columns[at], columns[at + 1], *digit, *modulus);
+        }
+        columns[i + 1] = unit.add(columns[i + 1], unit.carry(columns[i]));
+    }
+    (quotient, columns[TILE])
 }

@@ -5,12 +5,11 @@ use num_integer::Integer;
 use num_traits::One;
 use zeroize::Zeroize;
 
+use super::columns::TILE;
 use crate::math::vector::{DIGIT_BITS, DIGIT_MASK};
 
 /// R is at least so many bits longer than the modulus. Eight: sums of a few residues may be multiplied without correction.
 const SLACK_BITS: u64 = 8;
-/// Least number of digits: a sweep covers four rows.
-const LEAST_DIGITS: usize = 5;
 
 /// What is the same for all lanes and units. Wiped when dropped: the modulus may be secret.
 pub(crate) struct Constants {
@@ -45,7 +44,7 @@ impl Constants {
             return None;
         }
         let needed = (root.bits() + SLACK_BITS).div_ceil(DIGIT_BITS.into());
-        let n = usize::try_from(needed).unwrap_or(usize::MAX).max(LEAST_DIGITS);
+        let n = usize::try_from(needed).ok()?.next_multiple_of(TILE);
         let radix = BigUint::one() << (u64::from(DIGIT_BITS) * n as u64);
         let long_inverse = to_digits(&(&radix - root.modinv(&radix)?), n);
         Some(Self {
@@ -63,10 +62,14 @@ impl Constants {
         self.modulus.len()
     }
 
-    /// How many numbers a lane take turns in a step, so that neither waits for its own last result: two. The halves of a
-    /// pair take turns with each other, and what is computed across the lanes of a vector is alone.
-    pub(crate) fn at_once(&self, lanes: usize) -> usize {
-        if self.square || lanes == 1 { 1 } else { 2 }
+    /// How many numbers below s have a sum that may be multiplied.
+    pub(crate) fn most_added(&self) -> u64 {
+        // A quarter of R / s, which is a power of two or more.
+        let modulus = self.modulus.iter().rposition(|digit| *digit != 0).map_or(0, |top| {
+            DIGIT_BITS as usize * (top + 1)
+                - (self.modulus[top].leading_zeros() - (u64::BITS - DIGIT_BITS)) as usize
+        });
+        1 << (DIGIT_BITS as usize * self.digits() - modulus - 2).min(63)
     }
 
     /// Digits of a residue: n, or 2n for a pair.

@@ -159,6 +159,9 @@ impl Alone for Words {
         for (words, digits) in self.operands.iter_mut().zip(&self.given) {
             convert(digits, DIGIT_BITS, 0, words, WORD_BITS);
         }
+        if let Step::MultiplyByLow = step {
+            self.operands[3].fill(0);
+        }
         run_portable(Run { words: self, step });
         for (sums, digits) in [&self.first, &self.second].into_iter().zip(&mut self.taken) {
             let mut carry = 0;
@@ -192,7 +195,7 @@ impl Task for Run<'_> {
     #[inline(always)]
     fn run<U: Unit>(self, _: U) {
         match self.step {
-            Step::Multiply => self.words.multiply(),
+            Step::Multiply | Step::MultiplyByLow => self.words.multiply(),
             Step::Square => self.words.square(),
             Step::Reduce => self.words.reduce_wide(),
         }

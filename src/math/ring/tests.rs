@@ -179,18 +179,18 @@ fn a_table_of_a_fixed_base_gives_its_powers() {
     let check = |name: &str, ring: &Ring, root: &BigUint, bytes: &[u8]| {
         let base = numbers(ring.modulus(), root, bytes, 1).pop().unwrap();
         let element = ring.read(&[&base]).pop().unwrap();
-        for bits in [1, 5, 64, 131] {
-            let powers = ring.powers_of(&element, bits);
+        for bits in [1, 5, 64, 131, 384] {
+            let [powers, lasting] = [ring.powers_of(&element, bits), ring.lasting_powers_of(&element, bits)];
             let mut exponents: Vec<BigUint> =
                 vec![0_u32.into(), 1_u32.into(), (BigUint::one() << bits) - 1_u32];
             exponents
                 .extend((0..7).map(|i| BigUint::from_bytes_le(&bytes[i..i + 40]) % (BigUint::one() << bits)));
             let expected: Vec<_> =
                 exponents.iter().map(|exponent| base.modpow(exponent, ring.modulus())).collect();
-            assert!(
-                ring.write(&ring.power_of_fixed(&powers, &refs(&exponents), bits)) == expected,
-                "{name}, {bits}"
-            );
+            for powers in [powers, lasting] {
+                let found = ring.power_of_fixed(&powers, &refs(&exponents), bits);
+                assert!(ring.write(&found) == expected, "{name}, {bits}");
+            }
         }
     };
     on_rings(&SMALL, 2, check);

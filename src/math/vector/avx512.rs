@@ -15,10 +15,10 @@ use std::arch::x86_64::{
     _mm512_and_si512, _mm512_castpd_si512, _mm512_castsi512_pd, _mm512_cmpeq_epi64_mask,
     _mm512_cmpgt_epu64_mask, _mm512_cvtepu64_pd, _mm512_cvtpd_epu64, _mm512_fmadd_round_pd,
     _mm512_i64gather_epi64, _mm512_loadu_si512, _mm512_madd52hi_epu64, _mm512_madd52lo_epu64,
-    _mm512_mask_add_epi64, _mm512_mask_blend_epi64, _mm512_mask_blend_pd, _mm512_maskz_permutexvar_epi64,
-    _mm512_min_epu64, _mm512_mul_epi32, _mm512_or_si512, _mm512_set1_epi64, _mm512_set1_pd,
-    _mm512_setzero_si512, _mm512_srli_epi64, _mm512_storeu_si512, _mm512_sub_epi64, _mm512_sub_pd,
-    _mm512_test_epi64_mask,
+    _mm512_mask_add_epi64, _mm512_mask_blend_epi64, _mm512_mask_blend_pd, _mm512_maskz_permutex2var_epi64,
+    _mm512_min_epu64, _mm512_mul_epi32, _mm512_or_si512, _mm512_permutexvar_epi64, _mm512_set1_epi64,
+    _mm512_set1_pd, _mm512_setzero_si512, _mm512_srli_epi64, _mm512_storeu_si512, _mm512_sub_epi64,
+    _mm512_sub_pd, _mm512_test_epi64_mask,
 };
 
 use super::{DIGIT_MASK, Engine, Task, Unit, portable::Portable};
@@ -76,9 +76,9 @@ mod lanes {
     use super::{
         __m512i, __mmask8, _mm512_add_epi64, _mm512_alignr_epi64, _mm512_and_si512, _mm512_cmpeq_epi64_mask,
         _mm512_cmpgt_epu64_mask, _mm512_i64gather_epi64, _mm512_loadu_si512, _mm512_mask_add_epi64,
-        _mm512_maskz_permutexvar_epi64, _mm512_min_epu64, _mm512_mul_epi32, _mm512_or_si512,
-        _mm512_set1_epi64, _mm512_srli_epi64, _mm512_storeu_si512, _mm512_sub_epi64, _mm512_test_epi64_mask,
-        DIGIT_MASK, LANES,
+        _mm512_maskz_permutex2var_epi64, _mm512_min_epu64, _mm512_mul_epi32, _mm512_or_si512,
+        _mm512_permutexvar_epi64, _mm512_set1_epi64, _mm512_srli_epi64, _mm512_storeu_si512,
+        _mm512_sub_epi64, _mm512_test_epi64_mask, DIGIT_MASK, LANES,
     };
 
     #[inline(always)]
@@ -113,19 +113,25 @@ mod lanes {
         unsafe { _mm512_i64gather_epi64::<8>(index, table.as_ptr().cast()) }
     }
 
-    /// Every eight entries are one vector, permuted by the index's lowest three bits and kept where the higher ones match.
+    /// Every sixteen entries are two vectors, from which the index's lowest four bits choose; kept where the higher ones match.
     #[inline(always)]
     pub(super) fn pick(entries: &[u64], index: __m512i) -> __m512i {
+        if let Ok(few) = entries.try_into() {
+            let few: &[u64; LANES] = few;
+            // SAFETY: AVX-512 F as above; register arithmetic only.
+            return unsafe { _mm512_permutexvar_epi64(index, load(few)) };
+        }
         let mask = entries.len() as u64 - 1;
-        // SAFETY: AVX-512 F as above; register arithmetic only.
-        let high = unsafe { _mm512_and_si512(index, _mm512_set1_epi64((mask & !7) as i64)) };
+        // SAFETY: as above.
+        let high = unsafe { _mm512_and_si512(index, _mm512_set1_epi64((mask & !15) as i64)) };
         let mut picked = splat(0);
-        for (at, part) in (0..).step_by(LANES).zip(entries.chunks_exact(LANES)) {
-            let part = load(part);
+        for (at, part) in (0..).step_by(2 * LANES).zip(entries.chunks_exact(2 * LANES)) {
+            let (first, second) = (load(&part[..LANES]), load(&part[LANES..]));
             // SAFETY: as above.
             unsafe {
                 let here: __mmask8 = _mm512_cmpeq_epi64_mask(high, _mm512_set1_epi64(at));
-                picked = _mm512_or_si512(picked, _mm512_maskz_permutexvar_epi64(here, index, part));
+                let chosen = _mm512_maskz_permutex2var_epi64(here, first, index, second);
+                picked = _mm512_or_si512(picked, chosen);
             }
         }
         picked

@@ -61,7 +61,7 @@ impl PublicKey {
             let ring = self.ring();
             let base = ring.power_vartime(&ring.read(&[&self.mask_root()]), self.modulus());
             let base = base.first().cloned().unwrap_or_else(|| ring.one());
-            ring.powers_of(&base, self.modulus().bits() / 2)
+            ring.lasting_powers_of(&base, self.modulus().bits() / 2)
         })
     }
 
@@ -283,7 +283,8 @@ impl Factor {
         let powers = self.mask_powers.get_or_init(|| {
             let base = self.square.read(&[&public.mask_root()]);
             let base = self.square.power(&base, public.modulus()).pop();
-            self.square.powers_of(&base.unwrap_or_else(|| self.square.one()), public.modulus().bits() / 2)
+            self.square
+                .lasting_powers_of(&base.unwrap_or_else(|| self.square.one()), public.modulus().bits() / 2)
         });
         let exponents: Vec<&BigUint> = exponents.iter().map(|exponent| &**exponent).collect();
         let bits = public.modulus().bits() / 2;

@@ -3,7 +3,7 @@
 use num_bigint::BigUint;
 use zeroize::Zeroize;
 
-use super::Lanes;
+use super::{Lanes, NotAUnit, boxed};
 use crate::math::{
     montgomery::{Multiplier, Residue},
     vector::{Task, Unit},
@@ -14,13 +14,16 @@ const FIXED_WINDOW: u32 = 6;
 /// Powers in a table for one window.
 const ENTRIES: usize = 1 << FIXED_WINDOW;
 /// How many times the lanes are filled while one window of a fixed base's table stays in the cache.
-const ROUNDS: usize = 4;
+const ROUNDS: usize = 8;
 
 /// For every window k of a fixed base's exponents, the powers `base^(e 2^(6k))` for e below 64. The base is public.
 pub(in crate::math::ring) struct Powers {
     /// window, digit, entry
     table: Vec<u64>,
     windows: usize,
+    /// Whether the high half of an entry `x0 + x1 s` is replaced by its ratio `x1 / x0` modulo s. Then the entry is
+    /// `x0 (1 + s x1 / x0)`, and in a product of such the ratios are added.
+    ratios: bool,
 }
 
 /// The windows of an exponent, lowest first. Wiped when dropped.
@@ -78,20 +81,21 @@ impl Lanes {
         // Reading the whole table each time makes long windows dearer.
         let width = if vartime { window_width(bits) } else { window_width(bits).min(5) };
         let windows = Windows::new(exponent, width, Windows::count(bits, width));
-        let rounds = self.constants.at_once(self.engine.lanes());
-        self.in_groups_of(rounds, bases.len(), |items, engine| {
+        self.in_groups(bases.len(), |items, engine| {
             engine.run(Power { ring: self, bases: &bases[items], windows: &windows, width, vartime })
         })
     }
 
-    pub(in crate::math::ring) fn powers_of(&self, base: &[u64], bits: u64) -> Powers {
+    pub(in crate::math::ring) fn powers_of(&self, base: &[u64], bits: u64, lasting: bool) -> Powers {
         let windows = Windows::count(bits, FIXED_WINDOW).max(1);
         let bases = self.engine.group(1).run(Doublings { ring: self, base, count: windows });
         let digits = self.constants.residue_digits();
-        let tables = self.in_groups(windows, |items, engine| {
+        let mut tables = self.in_groups(windows, |items, engine| {
             let bases: Vec<&[u64]> = bases[items].iter().map(|digits| &**digits).collect();
             engine.run(Entries { ring: self, bases: &bases })
         });
+        let may_add = windows as u64 <= self.constants.most_added();
+        let ratios = lasting && may_add && self.take_ratios(tables.iter_mut().flatten().collect()).is_ok();
         let mut table = vec![0; windows * digits * ENTRIES];
         for (window, entries) in table.chunks_exact_mut(digits * ENTRIES).zip(&tables) {
             for (e, entry) in entries.iter().enumerate() {
@@ -100,7 +104,24 @@ impl Lanes {
                 }
             }
         }
-        Powers { table, windows }
+        Powers { table, windows, ratios }
+    }
+
+    /// Replaces high halves by their ratios to the low ones; `Err`, and nothing is done, where there are no high halves or a low one
+    /// is no unit.
+    fn take_ratios(&self, residues: Vec<&mut Residue>) -> Result<(), NotAUnit> {
+        let n = self.constants.digits();
+        let halves = Self::with_engine(&self.root, false, self.engine);
+        let halves = halves.filter(|_| self.constants.residue_digits() > n).ok_or(NotAUnit)?;
+        let split = || residues.iter().map(|residue| residue.split_at(n));
+        let mut inverses = halves.invert(&split().map(|(low, _)| low).collect::<Vec<_>>())?;
+        let highs: Vec<&[u64]> = split().map(|(_, high)| high).collect();
+        let mut ratios = halves.multiply(&highs, &boxed(&inverses));
+        for (residue, ratio) in residues.into_iter().zip(&ratios) {
+            residue[n..].copy_from_slice(ratio);
+        }
+        inverses.iter_mut().chain(&mut ratios).for_each(Zeroize::zeroize);
+        Ok(())
     }
 
     pub(in crate::math::ring) fn power_of_fixed(
@@ -133,46 +154,32 @@ impl Task for Power<'_> {
     #[inline(always)]
     fn run<U: Unit>(self, unit: U) -> Self::Output {
         let mut multiplier = Multiplier::new(unit, &self.ring.constants);
-        let rounds: Vec<&[&[u64]]> = self.bases.chunks(U::LANES).collect();
-        let bases: Vec<_> = rounds.iter().map(|bases| multiplier.load(bases)).collect();
-        // Entry, round.
-        let one = multiplier.load(&[&self.ring.one]);
-        let mut table = vec![vec![one; rounds.len()]];
+        let base = multiplier.load(self.bases);
+        let mut table = vec![multiplier.load(&[&self.ring.one])];
         for number in 1..1_usize << self.width {
             let mut next = table[number - 1].clone();
-            multiplier.multiply_each(&mut next, &bases);
+            multiplier.multiply(&mut next, &base);
             table.push(next);
         }
-        let secret = (!self.vartime).then(|| {
-            let tables = (0..rounds.len()).map(|round| {
-                let entries: Vec<_> = table.iter().map(|entry| &entry[round]).collect();
-                multiplier.table(&entries)
-            });
-            tables.collect::<Vec<_>>()
-        });
-        let mut powers = table[0].clone();
-        let mut factors = vec![multiplier.zero(); rounds.len()];
+        let secret = (!self.vartime).then(|| multiplier.table(&table));
+        let mut power = table[0].clone();
+        let mut factor = multiplier.zero();
         for (number, window) in self.windows.0.iter().rev().enumerate() {
             if number > 0 {
-                multiplier.square_each(&mut powers, self.width);
+                multiplier.square(&mut power, self.width);
             }
             if let Some(secret) = &secret {
-                for (table, factor) in secret.iter().zip(&mut factors) {
-                    multiplier.pick(table, *window, factor);
-                }
-                multiplier.multiply_each(&mut powers, &factors);
+                multiplier.pick(secret, *window, &mut factor);
+                multiplier.multiply(&mut power, &factor);
             } else if *window > 0 {
-                multiplier.multiply_each(&mut powers, &table[usize::try_from(*window).unwrap_or(0)]);
+                multiplier.multiply(&mut power, &table[usize::try_from(*window).unwrap_or(0)]);
             }
         }
-        let stored =
-            powers.iter().zip(&rounds).flat_map(|(power, round)| multiplier.store(power, round.len()));
-        let stored = stored.collect();
-        for number in table.iter_mut().flatten() {
+        for number in &mut table {
             number.digits_mut().for_each(|digit| *digit = unit.digit(0));
         }
         std::hint::black_box(&table);
-        stored
+        multiplier.store(&power, self.bases.len())
     }
 }
 
@@ -247,7 +254,10 @@ impl Task for FixedPower<'_> {
     fn run<U: Unit>(self, unit: U) -> Self::Output {
         let mut multiplier = Multiplier::new(unit, &self.ring.constants);
         let rounds: Vec<&[Windows]> = self.windows.chunks(U::LANES).collect();
-        let mut powers: Vec<_> = rounds.iter().map(|_| multiplier.load(&[&self.ring.one])).collect();
+        let one = multiplier.load(&[&self.ring.one]);
+        let mut powers = vec![one.clone(); rounds.len()];
+        // One, and s times the ratios of all factors.
+        let mut rest = if self.powers.ratios { powers.clone() } else { Vec::new() };
         let mut factors = vec![multiplier.zero(); rounds.len()];
         let windows = self.windows.first().map_or(0, |windows| windows.0.len());
         let mut lanes = [0; 8];
@@ -271,7 +281,17 @@ impl Task for FixedPower<'_> {
                     }
                 }
             }
-            multiplier.multiply_each(&mut powers, &factors);
+            for (round, (power, factor)) in powers.iter_mut().zip(&factors).enumerate() {
+                if let Some(rest) = rest.get_mut(round) {
+                    multiplier.multiply_by_low(power, factor);
+                    multiplier.add_high(rest, factor);
+                } else {
+                    multiplier.multiply(power, factor);
+                }
+            }
+        }
+        for (power, rest) in powers.iter_mut().zip(&rest) {
+            multiplier.multiply(power, rest);
         }
         lanes.zeroize();
         digits.zeroize();
