@@ -134,7 +134,7 @@ fn powers_are_those_of_num_bigint() {
     on_rings(&LARGE[..2], 1, check);
 }
 
-/// One thread takes as many numbers at a time as take turns in a step, and what is left over.
+/// One thread takes full lanes, several of them where a table is gone through, and what is left over.
 #[test]
 fn powers_of_many_numbers_are_those_of_num_bigint() {
     let pool = rayon::ThreadPoolBuilder::new().num_threads(1).build().unwrap();

@@ -10,15 +10,18 @@
     reason = "a task is compiled as one function; lanes are handed over as signed integers and flags of eight lanes in the lowest bits"
 )]
 
-use std::arch::x86_64::{
-    __m512d, __m512i, __mmask8, _MM_FROUND_NO_EXC, _MM_FROUND_TO_ZERO, _mm512_add_epi64, _mm512_alignr_epi64,
-    _mm512_and_si512, _mm512_castpd_si512, _mm512_castsi512_pd, _mm512_cmpeq_epi64_mask,
-    _mm512_cmpgt_epu64_mask, _mm512_cvtepu64_pd, _mm512_cvtpd_epu64, _mm512_fmadd_round_pd,
-    _mm512_i64gather_epi64, _mm512_loadu_si512, _mm512_madd52hi_epu64, _mm512_madd52lo_epu64,
-    _mm512_mask_add_epi64, _mm512_mask_blend_epi64, _mm512_mask_blend_pd, _mm512_maskz_permutex2var_epi64,
-    _mm512_min_epu64, _mm512_mul_epi32, _mm512_or_si512, _mm512_permutexvar_epi64, _mm512_set1_epi64,
-    _mm512_set1_pd, _mm512_setzero_si512, _mm512_srli_epi64, _mm512_storeu_si512, _mm512_sub_epi64,
-    _mm512_sub_pd, _mm512_test_epi64_mask,
+use std::{
+    arch::x86_64::{
+        __m512d, __m512i, __mmask8, _MM_FROUND_NO_EXC, _MM_FROUND_TO_ZERO, _mm512_add_epi64,
+        _mm512_alignr_epi64, _mm512_and_si512, _mm512_castpd_si512, _mm512_castsi512_pd,
+        _mm512_cmpeq_epi64_mask, _mm512_cmpgt_epu64_mask, _mm512_cvtepu64_pd, _mm512_cvtpd_epu64,
+        _mm512_fmadd_round_pd, _mm512_i64gather_epi64, _mm512_loadu_si512, _mm512_madd52hi_epu64,
+        _mm512_madd52lo_epu64, _mm512_mask_add_epi64, _mm512_mask_blend_epi64, _mm512_mask_blend_pd,
+        _mm512_maskz_permutex2var_epi64, _mm512_min_epu64, _mm512_mul_epi32, _mm512_or_si512,
+        _mm512_permutexvar_epi64, _mm512_set1_epi64, _mm512_set1_pd, _mm512_setzero_si512, _mm512_srli_epi64,
+        _mm512_storeu_si512, _mm512_sub_epi64, _mm512_sub_pd, _mm512_test_epi64_mask,
+    },
+    hint::black_box,
 };
 
 use super::{DIGIT_MASK, Engine, Task, Unit, portable::Portable};
@@ -33,7 +36,10 @@ pub(crate) struct Ifma512(());
 
 /// AVX-512 without IFMA.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Float512(());
+pub(crate) struct Float512 {
+    /// All lanes, which the compiler is not told: where it may add many terms in another order, it keeps them all in memory first.
+    all: __mmask8,
+}
 
 impl Ifma512 {
     /// The unit, where the processor has it.
@@ -53,7 +59,7 @@ impl Float512 {
         let found = is_x86_feature_detected!("avx512f")
             && is_x86_feature_detected!("avx512dq")
             && is_x86_feature_detected!("bmi2");
-        found.then_some(Self(()))
+        found.then(|| Self { all: black_box(__mmask8::MAX) })
     }
 }
 
@@ -442,7 +448,10 @@ impl Unit for Float512 {
     #[inline(always)]
     fn multiply_add(self, low: __m512i, high: __m512i, left: __m512d, right: __m512d) -> (__m512i, __m512i) {
         let (l, h) = halves(left, right);
-        (lanes::add(low, l), lanes::add(high, h))
+        // SAFETY: `self` proves AVX-512 F; register arithmetic only.
+        unsafe {
+            (_mm512_mask_add_epi64(low, self.all, low, l), _mm512_mask_add_epi64(high, self.all, high, h))
+        }
     }
 
     #[inline(always)]
