@@ -180,7 +180,15 @@ impl<'c, U: Unit> Multiplier<'c, U> {
     /// The residues of the first `count` lanes, fully reduced: below s, or pairs of numbers below s.
     #[inline(always)]
     pub(crate) fn store(&mut self, number: &Number<U>, count: usize) -> Vec<Residue> {
-        let mut number = number.clone();
+        let mut residues = vec![vec![0; self.constants.residue_digits()].into_boxed_slice(); count];
+        let mut places: Vec<_> = residues.iter_mut().map(|residue| &mut **residue).collect();
+        self.store_into(number.clone(), &mut places);
+        residues
+    }
+
+    /// The same into given places.
+    #[inline(always)]
+    pub(crate) fn store_into(&mut self, mut number: Number<U>, residues: &mut [&mut [u64]]) {
         let zero = self.unit.sum(0);
         let flag = self.subtract_once(&mut number.low, zero);
         if self.constants.square {
@@ -189,9 +197,7 @@ impl<'c, U: Unit> Multiplier<'c, U> {
             self.subtract_once(&mut number.high, zero);
             self.subtract_once(&mut number.high, zero);
         }
-        let mut residues = vec![vec![0; self.constants.residue_digits()].into_boxed_slice(); count];
-        self.store_digits(&number, &mut residues);
-        residues
+        self.store_digits(&number, residues);
     }
 
     /// The same for a number modulo s, without a high half, in a ring of pairs.
@@ -200,7 +206,8 @@ impl<'c, U: Unit> Multiplier<'c, U> {
         let mut number = number.clone();
         self.normalise(&mut number);
         let mut residues = vec![vec![0; self.constants.digits()].into_boxed_slice(); count];
-        self.store_digits(&number, &mut residues);
+        let mut places: Vec<_> = residues.iter_mut().map(|residue| &mut **residue).collect();
+        self.store_digits(&number, &mut places);
         residues
     }
 
@@ -212,7 +219,7 @@ impl<'c, U: Unit> Multiplier<'c, U> {
     }
 
     #[inline(always)]
-    fn store_digits(&self, number: &Number<U>, residues: &mut [Residue]) {
+    fn store_digits(&self, number: &Number<U>, residues: &mut [&mut [u64]]) {
         let mut lanes = [0; 8];
         for (at, digit) in number.digits().enumerate() {
             self.unit.store(*digit, &mut lanes[..U::LANES]);

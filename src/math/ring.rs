@@ -9,17 +9,17 @@
 //! the numbers are, unless the method is named `_vartime`. num-bigint's time depends on the numbers: do not offer it to
 //! somebody who can measure it finely.
 
+mod digits;
 mod lanes;
 mod number;
 
 use std::borrow::Borrow;
 
+use self::digits::Digits;
+use crate::math::{rows::Rows, wipe::wipe};
 use num_bigint::BigUint;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use zeroize::Zeroize;
-
-use crate::math::{rows::Rows, wipe::wipe};
 
 /// Which implementation computes.
 #[derive(
@@ -55,7 +55,7 @@ pub struct Element(Form);
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Form {
     Number(BigUint),
-    Digits(Box<[u64]>),
+    Digits(Digits),
 }
 
 /// Powers of one element, from which others are put together; see [`Ring::powers_of`].
@@ -76,11 +76,11 @@ impl Drop for Ring {
 }
 
 impl Element {
-    /// Overwrites the digits.
+    /// Overwrites the digits; those that others share, a batch or clones, with the last of them.
     pub fn wipe(&mut self) {
         match &mut self.0 {
             Form::Number(number) => wipe(number),
-            Form::Digits(digits) => digits.zeroize(),
+            Form::Digits(digits) => digits.wipe(),
         }
     }
 
@@ -153,7 +153,7 @@ impl Ring {
     pub fn one(&self) -> Element {
         match &self.kind {
             Kind::Number(_) => element(1_u32.into()),
-            Kind::Lanes(ring) => Element(Form::Digits(ring.one().into())),
+            Kind::Lanes(ring) => Element(Form::Digits(Box::<[u64]>::from(ring.one()).into())),
         }
     }
 
@@ -267,8 +267,8 @@ fn element(number: BigUint) -> Element {
     Element(Form::Number(number))
 }
 
-fn digits(residues: Vec<Box<[u64]>>) -> Vec<Element> {
-    residues.into_iter().map(|digits| Element(Form::Digits(digits))).collect()
+fn digits(residues: Vec<impl Into<Digits>>) -> Vec<Element> {
+    residues.into_iter().map(|digits| Element(Form::Digits(digits.into()))).collect()
 }
 
 fn borrowed(elements: &[impl Borrow<Element>]) -> Vec<&Element> {

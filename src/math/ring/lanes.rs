@@ -7,7 +7,7 @@ use num_traits::One;
 use rayon::prelude::*;
 use zeroize::Zeroize;
 
-use super::NotAUnit;
+use super::{Digits, NotAUnit};
 use crate::math::{
     montgomery::{Constants, Multiplier, Number, Residue, from_digits, to_digits},
     rows::Rows,
@@ -90,11 +90,11 @@ impl Lanes {
     }
 
     /// The same with groups of as many numbers as fill the lanes up to `rounds` times, where that leaves work for all threads.
-    fn in_groups_of<T: Send>(
+    fn in_groups_of<T: Send, I: IntoIterator<Item = T>>(
         &self,
         rounds: usize,
         count: usize,
-        work: impl Fn(Range<usize>, Group) -> Vec<T> + Sync,
+        work: impl Fn(Range<usize>, Group) -> I + Sync,
     ) -> Vec<T> {
         self.groups(rounds, count)
             .into_par_iter()
@@ -165,9 +165,11 @@ impl Lanes {
         })
     }
 
-    pub(super) fn multiply(&self, left: &[&[u64]], right: &[&[u64]]) -> Vec<Residue> {
+    pub(super) fn multiply(&self, left: &[&[u64]], right: &[&[u64]]) -> Vec<Digits> {
+        let size = u32::try_from(self.constants.residue_digits()).unwrap_or(u32::MAX);
         self.in_groups_of(PRODUCTS, left.len().min(right.len()), |items, engine| {
-            engine.run(Multiply { ring: self, left: &left[items.clone()], right: &right[items] })
+            let multiply = Multiply { ring: self, left: &left[items.clone()], right: &right[items] };
+            Digits::batch(engine.run(multiply), size)
         })
     }
 
@@ -286,17 +288,20 @@ struct Multiply<'a> {
 
 #[expect(clippy::inline_always, reason = "compiled with the unit's instructions")]
 impl Task for Multiply<'_> {
-    type Output = Vec<Residue>;
+    /// one product after the other
+    type Output = Box<[u64]>;
 
     #[inline(always)]
     fn run<U: Unit>(self, unit: U) -> Self::Output {
         let mut multiplier = Multiplier::new(unit, &self.ring.constants);
-        let mut products = Vec::with_capacity(self.left.len());
-        for (left, right) in self.left.chunks(U::LANES).zip(self.right.chunks(U::LANES)) {
+        let size = self.ring.constants.residue_digits();
+        let mut products = vec![0; size * self.left.len()].into_boxed_slice();
+        let pairs = self.left.chunks(U::LANES).zip(self.right.chunks(U::LANES));
+        for ((left, right), products) in pairs.zip(products.chunks_mut(size * U::LANES)) {
             let mut product = multiplier.load(left);
             let right = multiplier.load(right);
             multiplier.multiply(&mut product, &right);
-            products.extend(multiplier.store(&product, left.len()));
+            multiplier.store_into(product, &mut products.chunks_exact_mut(size).collect::<Vec<_>>());
         }
         products
     }
@@ -410,8 +415,7 @@ impl Task for Invert<'_> {
 impl Lanes {
     /// One product in one lane.
     fn product(&self, left: &[u64], right: &[u64]) -> Residue {
-        let mut product = self.engine.group(1).run(Multiply { ring: self, left: &[left], right: &[right] });
-        product.pop().unwrap_or_default()
+        self.engine.group(1).run(Multiply { ring: self, left: &[left], right: &[right] })
     }
 
     /// See [`Ring::products_of_powers_vartime`](super::Ring::products_of_powers_vartime).
@@ -419,10 +423,10 @@ impl Lanes {
         &self,
         inputs: &[&[u64]],
         rows: &Rows<'_>,
-    ) -> Result<Vec<Residue>, NotAUnit> {
+    ) -> Result<Vec<Digits>, NotAUnit> {
         let [plus, minus] = products::products(self, inputs, rows);
         if !rows.any_negative() {
-            return Ok(plus);
+            return Ok(plus.into_iter().map(Digits::from).collect());
         }
         let inverses = self.invert(&boxed(&minus))?;
         Ok(self.multiply(&boxed(&plus), &boxed(&inverses)))

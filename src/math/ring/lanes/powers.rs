@@ -3,7 +3,7 @@
 use num_bigint::BigUint;
 use zeroize::Zeroize;
 
-use super::{Lanes, NotAUnit, boxed};
+use super::{Digits, Lanes, NotAUnit, boxed};
 use crate::math::{
     montgomery::{Multiplier, Residue},
     vector::{Task, Unit},
@@ -120,7 +120,8 @@ impl Lanes {
         for (residue, ratio) in residues.into_iter().zip(&ratios) {
             residue[n..].copy_from_slice(ratio);
         }
-        inverses.iter_mut().chain(&mut ratios).for_each(Zeroize::zeroize);
+        inverses.iter_mut().for_each(Zeroize::zeroize);
+        ratios.iter_mut().for_each(Digits::wipe);
         Ok(())
     }
 
