@@ -233,8 +233,7 @@ impl<'c, U: Unit> Multiplier<'c, U> {
     /// A table of these numbers, at most 64.
     #[inline(always)]
     pub(crate) fn table(&self, numbers: &[Number<U>]) -> Table<U> {
-        let digits = numbers.iter().flat_map(Number::digits).copied().collect();
-        Table::new(self.unit, digits, self.constants.residue_digits())
+        Table::new(self.unit, numbers)
     }
 
     /// Changes a number into an entry of a table, reading all of the table.

@@ -2,26 +2,36 @@
 
 use std::hint::black_box;
 
+use super::Number;
 use crate::math::vector::{Task, Unit, run_portable};
 
 /// Entries of the longest table that can be read whole: windows of six bits.
 const LONGEST_TABLE: usize = 64;
 
-/// Numbers to choose from, one after the other in memory. Wiped when dropped.
+/// So many digits of an entry stay in registers while those of the others go by.
+const AT_ONCE: usize = 8;
+
+/// Numbers to choose from. Wiped when dropped.
 pub(crate) struct Table<U: Unit> {
     unit: U,
-    /// entry, digit
-    digits: Vec<U::Digit>,
-    /// digits of an entry
-    stride: usize,
+    /// group of neighbouring digits, entry: in the order in which they are read, for the sake of the processor that reads ahead
+    groups: Vec<[U::Digit; AT_ONCE]>,
+    entries: usize,
 }
 
 #[expect(clippy::inline_always, reason = "part of a task")]
 impl<U: Unit> Table<U> {
-    /// A table of at most 64 numbers of `stride` digits, from the digits of one after the other.
+    /// A table of at most 64 numbers.
     #[inline(always)]
-    pub(super) fn new(unit: U, digits: Vec<U::Digit>, stride: usize) -> Self {
-        Self { unit, digits, stride }
+    pub(super) fn new(unit: U, numbers: &[Number<U>]) -> Self {
+        let (entries, digits) = (numbers.len(), numbers.first().map_or(0, |number| number.digits().count()));
+        let mut groups = vec![[unit.digit(0); AT_ONCE]; digits.div_ceil(AT_ONCE) * entries];
+        for (entry, number) in numbers.iter().enumerate() {
+            for (at, digit) in number.digits().enumerate() {
+                groups[at / AT_ONCE * entries + entry][at % AT_ONCE] = *digit;
+            }
+        }
+        Self { unit, groups, entries }
     }
 
     /// Replaces digits by those of an entry, reading all entries.
@@ -38,8 +48,8 @@ impl<U: Unit> Table<U> {
 
 impl<U: Unit> Drop for Table<U> {
     fn drop(&mut self) {
-        self.digits.fill(self.unit.digit(0));
-        black_box(&self.digits);
+        self.groups.fill([self.unit.digit(0); AT_ONCE]);
+        black_box(&self.groups);
     }
 }
 
@@ -51,39 +61,33 @@ struct Pick<'a, U: Unit> {
     picked: &'a mut [U::Digit],
 }
 
+#[expect(clippy::inline_always, reason = "part of a task")]
 impl<U: Unit> Task for Pick<'_, U> {
     type Output = ();
 
     #[inline(always)]
     fn run<V: Unit>(self, _: V) {
-        // So many digits stay in registers while the table goes by.
-        const AT_ONCE: usize = 4;
-        let (unit, stride) = (self.table.unit, self.table.stride);
+        let (unit, entries) = (self.table.unit, self.table.entries);
         let choice = |number: u64| {
             let difference = number ^ self.index;
             // Opaque: the compiler would make a branch of a flag that it knows to be 0 or 1.
             unit.choice(unit.sum(black_box((difference.wrapping_sub(1) & !difference) >> 63)))
         };
         let mut choices = [choice(0); LONGEST_TABLE];
-        let choices = &mut choices[..self.table.digits.len() / stride];
+        let choices = &mut choices[..entries];
         for (number, entry) in (0..).zip(&mut *choices) {
             *entry = choice(number);
         }
-        let entries = || choices.iter().zip(self.table.digits.chunks_exact(stride));
-        let (chunks, rest) = self.picked[..stride].as_chunks_mut::<AT_ONCE>();
-        for (start, chunk) in (0..).step_by(AT_ONCE).zip(&mut *chunks) {
-            let mut digits = *chunk;
-            for (choice, entry) in entries() {
-                for (digit, candidate) in digits.iter_mut().zip(&entry[start..start + AT_ONCE]) {
+        for (picked, groups) in
+            self.picked.chunks_mut(AT_ONCE).zip(self.table.groups.chunks_exact(entries.max(1)))
+        {
+            let mut digits = [unit.digit(0); AT_ONCE];
+            for (choice, group) in choices.iter().zip(groups) {
+                for (digit, candidate) in digits.iter_mut().zip(group) {
                     *digit = unit.select(*choice, *candidate, *digit);
                 }
             }
-            *chunk = digits;
-        }
-        for (start, digit) in (AT_ONCE * chunks.len()..).zip(rest) {
-            for (choice, entry) in entries() {
-                *digit = unit.select(*choice, entry[start], *digit);
-            }
+            picked.copy_from_slice(&digits[..picked.len()]);
         }
     }
 }

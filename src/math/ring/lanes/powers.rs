@@ -1,11 +1,13 @@
 //! Exponentiation by windows: many bases to one exponent, or one base to many exponents.
 
+use std::hint::black_box;
+
 use num_bigint::BigUint;
 use zeroize::Zeroize;
 
 use super::{Digits, Lanes, NotAUnit, boxed};
 use crate::math::{
-    montgomery::{Multiplier, Residue},
+    montgomery::{Multiplier, Number, Residue},
     vector::{Task, Unit},
 };
 
@@ -156,30 +158,43 @@ impl Task for Power<'_> {
     fn run<U: Unit>(self, unit: U) -> Self::Output {
         let mut multiplier = Multiplier::new(unit, &self.ring.constants);
         let base = multiplier.load(self.bases);
-        let mut table = vec![multiplier.load(&[&self.ring.one])];
-        for number in 1..1_usize << self.width {
-            let mut next = table[number - 1].clone();
-            multiplier.multiply(&mut next, &base);
+        let mut table = vec![multiplier.load(&[&self.ring.one]), base];
+        for number in 2..1_usize << self.width {
+            let next = if number % 2 == 0 {
+                let mut square = table[number / 2].clone();
+                multiplier.square(&mut square, 1);
+                square
+            } else {
+                let mut product = table[number - 1].clone();
+                multiplier.multiply(&mut product, &table[1]);
+                product
+            };
             table.push(next);
         }
         let secret = (!self.vartime).then(|| multiplier.table(&table));
-        let mut power = table[0].clone();
-        let mut factor = multiplier.zero();
-        for (number, window) in self.windows.0.iter().rev().enumerate() {
-            if number > 0 {
-                multiplier.square(&mut power, self.width);
-            }
-            if let Some(secret) = &secret {
-                multiplier.pick(secret, *window, &mut factor);
-                multiplier.multiply(&mut power, &factor);
-            } else if *window > 0 {
-                multiplier.multiply(&mut power, &table[usize::try_from(*window).unwrap_or(0)]);
+        let mut power: Option<Number<U>> = None;
+        let mut picked = multiplier.zero();
+        for window in self.windows.0.iter().rev() {
+            let factor = if let Some(secret) = &secret {
+                multiplier.pick(secret, *window, &mut picked);
+                &picked
+            } else {
+                &table[usize::try_from(*window).unwrap_or(0)]
+            };
+            if let Some(power) = &mut power {
+                multiplier.square(power, self.width);
+                if secret.is_some() || *window > 0 {
+                    multiplier.multiply(power, factor);
+                }
+            } else {
+                power = Some(factor.clone());
             }
         }
+        let power = power.unwrap_or_else(|| table[0].clone());
         for number in &mut table {
             number.digits_mut().for_each(|digit| *digit = unit.digit(0));
         }
-        std::hint::black_box(&table);
+        black_box(&table);
         multiplier.store(&power, self.bases.len())
     }
 }
