@@ -105,6 +105,7 @@ pub(crate) struct Multiplier<'c, U: Unit> {
     quotients: [Vec<U::Digit>; 2],
     /// Where both halves are computed before they take the places of the old ones.
     halves: [Vec<U::Digit>; 2],
+    /// Both empty until they are needed: to take and give back memory is some of the time of a product.
     doubled: Vec<U::Digit>,
     picked: Vec<U::Digit>,
     /// in place of all that, where there is one lane
@@ -142,8 +143,8 @@ impl<'c, U: Unit> Multiplier<'c, U> {
             columns: vec![unit.sum(0); 2 * n],
             quotients: [digits(n), digits(high)],
             halves: [digits(n), digits(high)],
-            doubled: digits(n),
-            picked: digits(constants.residue_digits()),
+            doubled: Vec::new(),
+            picked: Vec::new(),
             alone: (U::LANES == 1).then(|| unit.engine().run(ChooseAlone(constants))),
         }
     }
@@ -166,6 +167,13 @@ impl<'c, U: Unit> Multiplier<'c, U> {
     #[inline(always)]
     pub(crate) fn load(&self, residues: &[&[u64]]) -> Number<U> {
         let mut number = self.zero();
+        self.load_into(&mut number, residues);
+        number
+    }
+
+    /// The same in place of a number.
+    #[inline(always)]
+    pub(crate) fn load_into(&self, number: &mut Number<U>, residues: &[&[u64]]) {
         let mut lanes = [0; 8];
         for (at, digit) in number.digits_mut().enumerate() {
             for (lane, value) in lanes[..U::LANES].iter_mut().enumerate() {
@@ -174,7 +182,6 @@ impl<'c, U: Unit> Multiplier<'c, U> {
             *digit = self.unit.load(&lanes[..U::LANES]);
         }
         lanes.zeroize();
-        number
     }
 
     /// The residues of the first `count` lanes, fully reduced: below s, or pairs of numbers below s.
@@ -182,13 +189,13 @@ impl<'c, U: Unit> Multiplier<'c, U> {
     pub(crate) fn store(&mut self, number: &Number<U>, count: usize) -> Vec<Residue> {
         let mut residues = vec![vec![0; self.constants.residue_digits()].into_boxed_slice(); count];
         let mut places: Vec<_> = residues.iter_mut().map(|residue| &mut **residue).collect();
-        self.store_into(number.clone(), &mut places);
+        self.store_into(&mut number.clone(), &mut places);
         residues
     }
 
-    /// The same into given places.
+    /// The same into given places; the number stays reduced.
     #[inline(always)]
-    pub(crate) fn store_into(&mut self, mut number: Number<U>, residues: &mut [&mut [u64]]) {
+    pub(crate) fn store_into(&mut self, number: &mut Number<U>, residues: &mut [&mut [u64]]) {
         let zero = self.unit.sum(0);
         let flag = self.subtract_once(&mut number.low, zero);
         if self.constants.square {
@@ -197,7 +204,7 @@ impl<'c, U: Unit> Multiplier<'c, U> {
             self.subtract_once(&mut number.high, zero);
             self.subtract_once(&mut number.high, zero);
         }
-        self.store_digits(&number, residues);
+        self.store_digits(number, residues);
     }
 
     /// The same for a number modulo s, without a high half, in a ring of pairs.
@@ -239,6 +246,7 @@ impl<'c, U: Unit> Multiplier<'c, U> {
     /// Changes a number into an entry of a table, reading all of the table.
     #[inline(always)]
     pub(crate) fn pick(&mut self, table: &Table<U>, index: u64, number: &mut Number<U>) {
+        self.picked.resize(self.constants.residue_digits(), self.unit.digit(0));
         table.pick(index, &mut self.picked);
         for (digit, picked) in number.digits_mut().zip(&self.picked) {
             *digit = *picked;
@@ -370,6 +378,7 @@ impl<'c, U: Unit> Multiplier<'c, U> {
     fn square_lanes(&mut self, number: &mut Number<U>) {
         let unit = self.unit;
         let mut doubled = mem::take(&mut self.doubled);
+        doubled.resize(number.low.len(), unit.digit(0));
         double(unit, &number.low, &mut doubled);
         let low = Terms { products: [], square: Some((&number.low, &doubled)) };
         self.reduce(&low, [(&doubled, &number.high)], |_, _| unit.sum(0));

@@ -30,8 +30,27 @@ pub(crate) fn in_shares<T: Send>(
         return in_pool(|| work(0..count));
     }
     let size = count.div_ceil(shares).next_multiple_of(least);
-    let starts = (0..count).into_par_iter().step_by(size);
-    starts.flat_map_iter(|start| work(start..count.min(start + size))).collect()
+    let starts: Vec<_> = (0..count).step_by(size).collect();
+    collect_in_halves(&starts, &|start| work(*start..count.min(start + size)))
+}
+
+/// What a piece of work gives for every item, one after the other. Halves go to other threads until single items are left: for
+/// short work that takes less time than an iterator of rayon's, which gathers its parts in lists.
+pub(crate) fn collect_in_halves<I: Sync, T: Send, R: IntoIterator<Item = T>>(
+    items: &[I],
+    work: &(impl Fn(&I) -> R + Sync),
+) -> Vec<T> {
+    match items {
+        [] => Vec::new(),
+        [item] => work(item).into_iter().collect(),
+        _ => {
+            let (first, second) = items.split_at(items.len() / 2);
+            let (mut first, second) =
+                join(|| collect_in_halves(first, work), || collect_in_halves(second, work));
+            first.extend(second);
+            first
+        }
+    }
 }
 
 /// Two pieces of work, in parallel where there is more than one thread.

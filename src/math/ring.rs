@@ -100,6 +100,12 @@ impl Element {
     }
 }
 
+impl From<Digits> for Element {
+    fn from(digits: Digits) -> Self {
+        Self(Form::Digits(digits))
+    }
+}
+
 impl Ring {
     /// The residues modulo `modulus`; `None` when it is even or 1.
     pub fn modulo(modulus: BigUint, arithmetic: Arithmetic) -> Option<Self> {
@@ -153,15 +159,23 @@ impl Ring {
     pub fn one(&self) -> Element {
         match &self.kind {
             Kind::Number(_) => element(1_u32.into()),
-            Kind::Lanes(ring) => Element(Form::Digits(Box::<[u64]>::from(ring.one()).into())),
+            Kind::Lanes(ring) => Digits::from(Box::<[u64]>::from(ring.one())).into(),
         }
     }
 
     /// The products, pair by pair; as many as the shorter list has.
-    pub fn multiply(&self, left: &[impl Borrow<Element>], right: &[impl Borrow<Element>]) -> Vec<Element> {
+    pub fn multiply(
+        &self,
+        left: &[impl Borrow<Element> + Sync],
+        right: &[impl Borrow<Element> + Sync],
+    ) -> Vec<Element> {
         match &self.kind {
             Kind::Number(ring) => ring.multiply(&borrowed(left), &borrowed(right)),
-            Kind::Lanes(ring) => digits(ring.multiply(&views(left), &views(right))),
+            Kind::Lanes(ring) => ring.multiply(
+                left.len().min(right.len()),
+                |i| left[i].borrow().digits(),
+                |i| right[i].borrow().digits(),
+            ),
         }
     }
 
@@ -268,7 +282,7 @@ fn element(number: BigUint) -> Element {
 }
 
 fn digits(residues: Vec<impl Into<Digits>>) -> Vec<Element> {
-    residues.into_iter().map(|digits| Element(Form::Digits(digits.into()))).collect()
+    residues.into_iter().map(|digits| Element::from(digits.into())).collect()
 }
 
 fn borrowed(elements: &[impl Borrow<Element>]) -> Vec<&Element> {

@@ -44,7 +44,7 @@ use crate::{
     scheme::{
         additive::{AdditiveScheme, SchemeError, check_lengths},
         encoding::centred,
-        residue::{self, check_residues, ciphertexts, elements, is_square, whole_bytes, write_padded},
+        residue::{self, check_residues, ciphertexts, is_square, whole_bytes, write_padded},
     },
 };
 
@@ -358,7 +358,7 @@ impl AdditiveScheme for OkamotoUchiyama {
             (_, magnitude) => magnitude,
         };
         Ok(in_shares(ciphertexts.len(), SHARE, |items| {
-            let values = key.public.0.ring.write(&elements(&ciphertexts[items]));
+            let values = key.public.0.ring.write(&ciphertexts[items]);
             let powers = key.square.power(&key.square.read(&values.iter().collect::<Vec<_>>()), &key.order);
             let quotients = key.square.quotients(&powers);
             let zeros = vec![BigUint::ZERO; quotients.len()];
@@ -375,7 +375,7 @@ impl AdditiveScheme for OkamotoUchiyama {
     ) -> Result<Vec<Ciphertext>, SchemeError> {
         in_pool(|| {
             check_lengths(left.len(), right.len())?;
-            Ok(ciphertexts(key.0.ring.multiply(&elements(left), &elements(right))))
+            Ok(ciphertexts(key.0.ring.multiply(left, right)))
         })
     }
 
@@ -388,7 +388,7 @@ impl AdditiveScheme for OkamotoUchiyama {
         in_pool(|| {
             check_lengths(left.len(), residues.len())?;
             let residues: Vec<_> = residues.iter().map(|residue| residue % key.modulus()).collect();
-            Ok(ciphertexts(key.0.ring.multiply(&elements(left), &key.message_powers(&residues))))
+            Ok(ciphertexts(key.0.ring.multiply(left, &key.message_powers(&residues))))
         })
     }
 
@@ -419,7 +419,7 @@ impl AdditiveScheme for OkamotoUchiyama {
     ) -> Vec<Ciphertext> {
         in_pool(|| {
             let masks = key.masks(0..ciphertexts.len(), randomness);
-            residue::ciphertexts(key.0.ring.multiply(&elements(ciphertexts), &masks))
+            residue::ciphertexts(key.0.ring.multiply(ciphertexts, &masks))
         })
     }
 

@@ -34,7 +34,7 @@ use crate::{
     },
     scheme::{
         additive::{AdditiveScheme, SchemeError, check_lengths},
-        residue::{self, check_residues, ciphertexts, elements, is_square, whole_bytes, write_padded},
+        residue::{self, check_residues, ciphertexts, is_square, whole_bytes, write_padded},
     },
 };
 
@@ -237,11 +237,10 @@ impl AdditiveScheme for Paillier {
 
     fn decrypt(&self, key: &SecretKey, ciphertexts: &[Ciphertext]) -> Result<Vec<BigUint>, SchemeError> {
         in_pool(|| {
-            let elements = elements(ciphertexts);
             Ok(if self.options.crt_decryption {
-                key.decrypt(&elements)
+                key.decrypt(ciphertexts)
             } else {
-                key.decrypt_textbook(&elements)
+                key.decrypt_textbook(ciphertexts)
             })
         })
     }
@@ -254,7 +253,7 @@ impl AdditiveScheme for Paillier {
     ) -> Result<Vec<Ciphertext>, SchemeError> {
         in_pool(|| {
             check_lengths(left.len(), right.len())?;
-            Ok(ciphertexts(key.ring().multiply(&elements(left), &elements(right))))
+            Ok(ciphertexts(key.ring().multiply(left, right)))
         })
     }
 
@@ -266,7 +265,7 @@ impl AdditiveScheme for Paillier {
     ) -> Result<Vec<Ciphertext>, SchemeError> {
         in_pool(|| {
             check_lengths(left.len(), residues.len())?;
-            Ok(ciphertexts(key.ring().multiply(&elements(left), &plain_powers(key, residues))))
+            Ok(ciphertexts(key.ring().multiply(left, &plain_powers(key, residues))))
         })
     }
 
@@ -297,7 +296,7 @@ impl AdditiveScheme for Paillier {
     ) -> Vec<Ciphertext> {
         in_pool(|| {
             let masks = self.masks(key, ciphertexts.len(), randomness);
-            residue::ciphertexts(key.ring().multiply(&elements(ciphertexts), &masks))
+            residue::ciphertexts(key.ring().multiply(ciphertexts, &masks))
         })
     }
 

@@ -3,6 +3,8 @@
 //! Products of ciphertexts are sums of messages, and powers are products with integers. Bytes are big-endian numbers of
 //! fixed length.
 
+use std::borrow::Borrow;
+
 use num_bigint::BigUint;
 use num_integer::Integer;
 use num_traits::One;
@@ -21,8 +23,10 @@ use crate::{
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Ciphertext(pub(crate) Element);
 
-pub(crate) fn elements(ciphertexts: &[Ciphertext]) -> Vec<&Element> {
-    ciphertexts.iter().map(|ciphertext| &ciphertext.0).collect()
+impl Borrow<Element> for Ciphertext {
+    fn borrow(&self) -> &Element {
+        &self.0
+    }
 }
 
 pub(crate) fn ciphertexts(elements: Vec<Element>) -> Vec<Ciphertext> {
@@ -39,17 +43,16 @@ pub(crate) fn combine(
     multi_exponentiation: bool,
 ) -> Result<Vec<Ciphertext>, SchemeError> {
     check_samples(inputs.len(), rows.columns(), rows.len())?;
-    let inputs = elements(inputs);
     let products = in_pool(|| {
         if multi_exponentiation {
-            ring.products_of_powers_vartime(&inputs, rows)
+            ring.products_of_powers_vartime(inputs, rows)
         } else {
-            one_by_one(ring, &inputs, rows)
+            one_by_one(ring, inputs, rows)
         }
     });
     // Only ciphertexts of another key can fail: those read or made with this one are units.
     products.map(ciphertexts).map_err(|NotAUnit| {
-        let values = ring.write(&inputs);
+        let values = ring.write(inputs);
         SchemeError::NotAUnit { index: first_non_unit(base, &values).unwrap_or(0) }
     })
 }
@@ -68,12 +71,12 @@ pub(crate) fn multiples(
     })
 }
 
-fn one_by_one(ring: &Ring, inputs: &[&Element], rows: &Rows<'_>) -> Result<Vec<Element>, NotAUnit> {
+fn one_by_one(ring: &Ring, inputs: &[Ciphertext], rows: &Rows<'_>) -> Result<Vec<Element>, NotAUnit> {
     let columns = rows.columns();
-    let jobs: Vec<(&[&Element], &[Term<'_>])> = (0..rows.samples(inputs.len()))
+    let jobs: Vec<(&[Ciphertext], &[Term<'_>])> = (0..rows.samples(inputs.len()))
         .flat_map(|sample| rows.iter().map(move |row| (&inputs[sample * columns..], row)))
         .collect();
-    let job = |(sample, row): &(&[&Element], &[Term<'_>])| {
+    let job = |(sample, row): &(&[Ciphertext], &[Term<'_>])| {
         row.iter().try_fold(ring.one(), |product, (column, weight)| {
             let weight = Rows::dense(&[std::slice::from_ref(*weight)]);
             let power = ring.products_of_powers_vartime(&sample[*column..=*column], &weight)?;
@@ -85,7 +88,7 @@ fn one_by_one(ring: &Ring, inputs: &[&Element], rows: &Rows<'_>) -> Result<Vec<E
 
 /// Appends ciphertexts of `length` bytes each.
 pub(crate) fn write(ring: &Ring, ciphertexts: &[Ciphertext], length: usize, out: &mut Vec<u8>) {
-    for value in ring.write(&elements(ciphertexts)) {
+    for value in ring.write(ciphertexts) {
         write_padded(&value, length, out);
     }
 }

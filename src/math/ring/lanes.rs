@@ -10,6 +10,7 @@ use zeroize::Zeroize;
 use super::{Digits, NotAUnit};
 use crate::math::{
     montgomery::{Constants, Multiplier, Number, Residue, from_digits, to_digits},
+    pool::collect_in_halves,
     rows::Rows,
     vector::{DIGIT_BITS, Engine, Group, Task, Unit},
 };
@@ -96,13 +97,10 @@ impl Lanes {
         count: usize,
         work: impl Fn(Range<usize>, Group) -> I + Sync,
     ) -> Vec<T> {
-        self.groups(rounds, count)
-            .into_par_iter()
-            .flat_map_iter(|group| {
-                let form = self.engine.group(group.len());
-                work(group, form)
-            })
-            .collect()
+        let groups = self.groups(rounds, count);
+        collect_in_halves(&groups, &|group: &Range<usize>| {
+            work(group.clone(), self.engine.group(group.len()))
+        })
     }
 
     /// The same where every number has its answer's place, of `size` words.
@@ -165,11 +163,20 @@ impl Lanes {
         })
     }
 
-    pub(super) fn multiply(&self, left: &[&[u64]], right: &[&[u64]]) -> Vec<Digits> {
+    /// Pairs of residues, whose digits are looked up where they are read: the lists of a batch that others make of them would have
+    /// to cross from their thread to this one.
+    pub(super) fn multiply<'a, T: From<Digits> + Send>(
+        &self,
+        count: usize,
+        left: impl Fn(usize) -> &'a [u64] + Sync,
+        right: impl Fn(usize) -> &'a [u64] + Sync,
+    ) -> Vec<T> {
         let size = u32::try_from(self.constants.residue_digits()).unwrap_or(u32::MAX);
-        self.in_groups_of(PRODUCTS, left.len().min(right.len()), |items, engine| {
-            let multiply = Multiply { ring: self, left: &left[items.clone()], right: &right[items] };
-            Digits::batch(engine.run(multiply), size)
+        self.in_groups_of(PRODUCTS, count, |items, engine| {
+            let left: Vec<_> = items.clone().map(&left).collect();
+            let right: Vec<_> = items.map(&right).collect();
+            let multiply = Multiply { ring: self, left: &left, right: &right };
+            Digits::batch(engine.run(multiply), size).map(T::from)
         })
     }
 
@@ -296,12 +303,13 @@ impl Task for Multiply<'_> {
         let mut multiplier = Multiplier::new(unit, &self.ring.constants);
         let size = self.ring.constants.residue_digits();
         let mut products = vec![0; size * self.left.len()].into_boxed_slice();
+        let (mut product, mut factor) = (multiplier.zero(), multiplier.zero());
         let pairs = self.left.chunks(U::LANES).zip(self.right.chunks(U::LANES));
         for ((left, right), products) in pairs.zip(products.chunks_mut(size * U::LANES)) {
-            let mut product = multiplier.load(left);
-            let right = multiplier.load(right);
-            multiplier.multiply(&mut product, &right);
-            multiplier.store_into(product, &mut products.chunks_exact_mut(size).collect::<Vec<_>>());
+            multiplier.load_into(&mut product, left);
+            multiplier.load_into(&mut factor, right);
+            multiplier.multiply(&mut product, &factor);
+            multiplier.store_into(&mut product, &mut products.chunks_exact_mut(size).collect::<Vec<_>>());
         }
         products
     }
@@ -429,6 +437,6 @@ impl Lanes {
             return Ok(plus.into_iter().map(Digits::from).collect());
         }
         let inverses = self.invert(&boxed(&minus))?;
-        Ok(self.multiply(&boxed(&plus), &boxed(&inverses)))
+        Ok(self.multiply(plus.len(), |i| &plus[i], |i| &inverses[i]))
     }
 }

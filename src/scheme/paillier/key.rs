@@ -10,7 +10,10 @@ use num_integer::Integer;
 use num_traits::One;
 use sha2::{Digest, Sha256};
 
-use super::options::{Options, Randomisation};
+use super::{
+    Ciphertext,
+    options::{Options, Randomisation},
+};
 use crate::{
     math::{
         modexp::Modulus,
@@ -231,7 +234,7 @@ impl SecretKey {
     }
 
     /// The messages of ciphertexts, by the Chinese remainder theorem.
-    pub(super) fn decrypt(&self, ciphertexts: &[&Element]) -> Vec<BigUint> {
+    pub(super) fn decrypt(&self, ciphertexts: &[Ciphertext]) -> Vec<BigUint> {
         let values = self.public.ring().write(ciphertexts);
         let values: Vec<_> = values.iter().collect();
         let (modulo_p, modulo_q) = rayon::join(|| self.p.decrypt(&values), || self.q.decrypt(&values));
@@ -240,7 +243,7 @@ impl SecretKey {
     }
 
     /// The same as published: L(c^((p-1)(q-1)) mod N^2) / ((p-1)(q-1)) modulo N.
-    pub(super) fn decrypt_textbook(&self, ciphertexts: &[&Element]) -> Vec<BigUint> {
+    pub(super) fn decrypt_textbook(&self, ciphertexts: &[Ciphertext]) -> Vec<BigUint> {
         let ring = self.public.ring();
         let quotients = ring.quotients(&ring.power(ciphertexts, &self.order));
         let zeros = vec![BigUint::ZERO; quotients.len()];

@@ -5,7 +5,7 @@ use std::hint::black_box;
 use num_bigint::BigUint;
 use zeroize::Zeroize;
 
-use super::{Digits, Lanes, NotAUnit, boxed};
+use super::{Digits, Lanes, NotAUnit};
 use crate::math::{
     montgomery::{Multiplier, Number, Residue},
     vector::{Task, Unit},
@@ -118,7 +118,7 @@ impl Lanes {
         let split = || residues.iter().map(|residue| residue.split_at(n));
         let mut inverses = halves.invert(&split().map(|(low, _)| low).collect::<Vec<_>>())?;
         let highs: Vec<&[u64]> = split().map(|(_, high)| high).collect();
-        let mut ratios = halves.multiply(&highs, &boxed(&inverses));
+        let mut ratios: Vec<Digits> = halves.multiply(highs.len(), |i| highs[i], |i| &inverses[i]);
         for (residue, ratio) in residues.into_iter().zip(&ratios) {
             residue[n..].copy_from_slice(ratio);
         }
