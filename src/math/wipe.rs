@@ -1,7 +1,7 @@
 //! Secret integers that are overwritten before their memory is given back.
 //!
-//! num-bigint knows nothing of zeroing, and without `unsafe` its digits cannot be reached directly, so the bits are
-//! cleared through its own interface. What this covers: the buffers of the values held in a [`SecretUint`] when it is
+//! num-bigint knows nothing of zeroing, and without `unsafe` its digits cannot be reached directly, so they are
+//! overwritten through its own interface. What this covers: the buffers of the values held in a [`SecretUint`] when it is
 //! dropped. What it does not cover: intermediate results, in particular the temporaries that num-bigint makes inside
 //! a product, a power, a gcd or an inverse, buffers that it outgrew, registers and stack, pages swapped out. Those
 //! stay in freed memory until somebody reuses it. Nor is num-bigint's arithmetic constant in time.
@@ -50,11 +50,14 @@ pub fn wipe(value: &mut BigUint) {
     }
 }
 
-/// Clears every bit but the highest. While that one stands, num-bigint does not shorten the number, and only shortening
-/// can move digits to another buffer and free the old one with digits still in it.
+/// Replaces the digits by as many of which only the highest is not zero, in the same buffer: num-bigint has room for them there, and
+/// while that one stands it does not shorten the number. Only shortening can move digits to another buffer and free the old
+/// one with digits still in it.
 fn blank(value: &mut BigUint) {
-    for bit in 0..value.bits().saturating_sub(1) {
-        value.set_bit(bit, false);
+    let mut digits = vec![0; value.iter_u32_digits().len()];
+    if let Some(highest) = digits.last_mut() {
+        *highest = 1;
+        value.assign_from_slice(&digits);
     }
 }
 
@@ -72,9 +75,9 @@ mod tests {
     }
 
     #[test]
-    fn the_length_stays_until_all_lower_bits_are_gone() {
+    fn the_length_stays_until_all_lower_digits_are_gone() {
         let mut value = BigUint::new(vec![0xdead_beef; 97]);
         blank(&mut value);
-        assert_eq!(value, BigUint::from(1u8) << (97 * 32 - 1));
+        assert_eq!(value, BigUint::from(1u8) << (96 * 32));
     }
 }
