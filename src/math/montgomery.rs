@@ -133,13 +133,14 @@ impl<'c, U: Unit> Multiplier<'c, U> {
     pub(crate) fn new(unit: U, constants: &'c Constants) -> Self {
         let n = constants.digits();
         let (digits, high) = (|count| vec![unit.digit(0); count], constants.residue_digits() - n);
+        let mut modulus = digits(n);
+        for (place, digit) in modulus.iter_mut().zip(&constants.modulus) {
+            *place = unit.digit(*digit);
+        }
         Self {
             unit,
             constants,
-            modulus: Modulus {
-                digits: constants.modulus.iter().map(|digit| unit.digit(*digit)).collect(),
-                inverse: unit.digit(constants.inverse),
-            },
+            modulus: Modulus { digits: modulus, inverse: unit.digit(constants.inverse) },
             columns: vec![unit.sum(0); 2 * n],
             quotients: [digits(n), digits(high)],
             halves: [digits(n), digits(high)],

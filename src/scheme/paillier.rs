@@ -22,6 +22,8 @@
 //! A public key is N, a ciphertext is itself, both as big-endian numbers of fixed length (bits of N and of N^2, in whole
 //! bytes).
 
+use std::ops::Range;
+
 use num_bigint::BigUint;
 use num_integer::Integer;
 use num_traits::One;
@@ -29,7 +31,12 @@ use rayon::prelude::*;
 
 use crate::{
     math::{
-        pool::in_pool, prime::small_factor, ring::Element, rows::Rows, stream::Stream, uniform,
+        pool::{in_pool, in_shares},
+        prime::small_factor,
+        ring::Element,
+        rows::Rows,
+        stream::Stream,
+        uniform,
         wipe::SecretUint,
     },
     scheme::{
@@ -149,8 +156,7 @@ impl Paillier {
 
     /// `count` random units r, the i-th from `randomness.item(i)`.
     fn units(key: &PublicKey, count: usize, randomness: &Stream) -> Vec<SecretUint> {
-        let unit = |index| random_unit(key.modulus(), &randomness.item(index));
-        (0..count as u64).into_par_iter().map(unit).collect()
+        in_shares(count, 1, |items| random_units(key.modulus(), items, randomness))
     }
 
     /// `count` random exponents a of half the modulus's length, the i-th from `randomness.item(i)`.
@@ -343,7 +349,18 @@ fn plain_powers(key: &PublicKey, residues: &[BigUint]) -> Vec<Element> {
     key.ring().read(&powers.iter().collect::<Vec<_>>())
 }
 
-/// A uniform unit modulo N.
+/// Uniform units modulo N. That all are units as they are drawn is as good as certain, and one gcd tells of all.
+fn random_units(modulus: &BigUint, items: Range<usize>, randomness: &Stream) -> Vec<SecretUint> {
+    let streams = || items.clone().map(|index| randomness.item(index as u64));
+    let drawn: Vec<_> =
+        streams().map(|stream| SecretUint::new(uniform::below(modulus, &mut stream.rng()))).collect();
+    if residue::are_units(modulus, &drawn) {
+        return drawn;
+    }
+    streams().map(|stream| random_unit(modulus, &stream)).collect()
+}
+
+/// The first number of a stream that is a unit modulo N.
 fn random_unit(modulus: &BigUint, randomness: &Stream) -> SecretUint {
     let mut rng = randomness.rng();
     loop {

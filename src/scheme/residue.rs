@@ -15,6 +15,7 @@ use crate::{
         pool::in_pool,
         ring::{Element, NotAUnit, Ring},
         rows::{Rows, Term},
+        wipe::SecretUint,
     },
     scheme::additive::{SchemeError, check_samples},
 };
@@ -116,11 +117,16 @@ pub(crate) fn read(
 /// Position of the first number that shares a factor with `base`. One gcd for all of them when there is none.
 pub(crate) fn first_non_unit(base: &BigUint, values: &[BigUint]) -> Option<usize> {
     let residues: Vec<_> = values.par_iter().map(|value| value % base).collect();
-    let product = residues.iter().fold(BigUint::one(), |product, residue| product * residue % base);
-    if product.gcd(base).is_one() {
+    if are_units(base, &residues) {
         return None;
     }
     residues.iter().position(|residue| !residue.gcd(base).is_one())
+}
+
+/// Whether no number shares a factor with `base`.
+pub(crate) fn are_units(base: &BigUint, values: &[impl Borrow<BigUint>]) -> bool {
+    let product = values.iter().fold(BigUint::one(), |product, value| product * value.borrow() % base);
+    SecretUint::new(product).gcd(base).is_one()
 }
 
 /// Every message must be a residue of `modulus`.

@@ -131,6 +131,19 @@ fn random_units_are_units_and_all_of_them_occur() {
 }
 
 #[test]
+fn units_that_are_drawn_together_are_those_that_are_drawn_alone() {
+    let root = Stream::seeded(5);
+    // Modulo 15 nearly every batch has one that is no unit at first, modulo the prime none has.
+    for modulus in [big(15), big(4_294_967_291)] {
+        let alone: Vec<_> = (3..40).map(|i| random_unit(&modulus, &root.item(i))).collect();
+        for range in [3..40, 3..4] {
+            let together = random_units(&modulus, range, &root);
+            assert!(together.iter().zip(&alone).all(|(together, alone)| **together == **alone));
+        }
+    }
+}
+
+#[test]
 fn given_randomness_is_checked() {
     let (scheme, key) = small_key();
     let public = key.public();

@@ -311,8 +311,11 @@ impl Task for FixedPower<'_> {
         }
         lanes.zeroize();
         digits.zeroize();
-        let stored = powers.iter().zip(&rounds).map(|(power, round)| (power, round.len()));
-        stored.flat_map(|(power, count)| multiplier.store(power, count)).collect()
+        let mut out = Vec::with_capacity(self.windows.len());
+        for (power, round) in powers.iter().zip(&rounds) {
+            out.extend(multiplier.store(power, round.len()));
+        }
+        out
     }
 }
 

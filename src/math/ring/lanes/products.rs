@@ -191,15 +191,15 @@ impl Digits {
 #[expect(clippy::inline_always, reason = "compiled with the unit's instructions")]
 #[inline(always)]
 fn load_all<U: Unit>(multiplier: &Multiplier<'_, U>, sums: &[u64], digits: usize) -> Vec<Number<U>> {
-    sums.chunks_exact(digits * U::LANES)
-        .map(|values| {
-            let mut number = multiplier.zero();
-            for (digit, lanes) in number.digits_mut().zip(values.chunks_exact(U::LANES)) {
-                *digit = multiplier.unit().load(lanes);
-            }
-            number
-        })
-        .collect()
+    let mut numbers = Vec::with_capacity(sums.len() / (digits * U::LANES));
+    for values in sums.chunks_exact(digits * U::LANES) {
+        let mut number = multiplier.zero();
+        for (digit, lanes) in number.digits_mut().zip(values.chunks_exact(U::LANES)) {
+            *digit = multiplier.unit().load(lanes);
+        }
+        numbers.push(number);
+    }
+    numbers
 }
 
 /// Joins the windows of one group of jobs.

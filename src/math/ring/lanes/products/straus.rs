@@ -177,9 +177,10 @@ impl Task for Accumulate<'_> {
             }
         }
         sums.resize(count * digits * U::LANES, 0);
-        let places = sums.chunks_exact_mut(U::LANES);
-        for (lanes, digit) in places.zip(products.iter().flat_map(Number::digits)) {
-            unit.store(*digit, lanes);
+        for (sums, product) in sums.chunks_exact_mut(digits * U::LANES).zip(&products) {
+            for (lanes, digit) in sums.chunks_exact_mut(U::LANES).zip(product.digits()) {
+                unit.store(*digit, lanes);
+            }
         }
     }
 }
