@@ -44,29 +44,46 @@ pub(crate) use self::{
 /// The digits of a fully reduced number times R: n, or those of both halves of a pair.
 pub(crate) type Residue = Box<[u64]>;
 
-/// One number a lane: `low`, or `low + high s`.
+/// One number a lane: a low half, or `low + high s`.
 pub(crate) struct Number<U: Unit> {
-    /// n digits
-    low: Vec<U::Digit>,
-    /// n digits, or none where numbers are no pairs
-    high: Vec<U::Digit>,
+    /// those of the high half after those of the low one
+    digits: Vec<U::Digit>,
+    /// n
+    low: usize,
 }
 
 impl<U: Unit> Clone for Number<U> {
     fn clone(&self) -> Self {
-        Self { low: self.low.clone(), high: self.high.clone() }
+        Self { digits: self.digits.clone(), low: self.low }
     }
 }
 
 impl<U: Unit> Number<U> {
-    /// All digits, `high` after `low`.
-    pub(crate) fn digits(&self) -> impl Iterator<Item = &U::Digit> {
-        self.low.iter().chain(&self.high)
+    /// All digits, the high half's after the low one's.
+    pub(crate) fn digits(&self) -> &[U::Digit] {
+        &self.digits
     }
 
     /// The same, to be changed.
-    pub(crate) fn digits_mut(&mut self) -> impl Iterator<Item = &mut U::Digit> {
-        self.low.iter_mut().chain(&mut self.high)
+    pub(crate) fn digits_mut(&mut self) -> &mut [U::Digit] {
+        &mut self.digits
+    }
+
+    fn low(&self) -> &[U::Digit] {
+        &self.digits[..self.low]
+    }
+
+    /// No digits where numbers are no pairs.
+    fn high(&self) -> &[U::Digit] {
+        &self.digits[self.low..]
+    }
+
+    fn low_mut(&mut self) -> &mut [U::Digit] {
+        &mut self.digits[..self.low]
+    }
+
+    fn high_mut(&mut self) -> &mut [U::Digit] {
+        &mut self.digits[self.low..]
     }
 }
 
@@ -102,12 +119,11 @@ pub(crate) struct Multiplier<'c, U: Unit> {
     /// Columns of a number that is reduced, or differences.
     columns: Vec<U::Sum>,
     /// of the low half, and of the high one
-    quotients: [Vec<U::Digit>; 2],
-    /// Where both halves are computed before they take the places of the old ones.
-    halves: [Vec<U::Digit>; 2],
-    /// Both empty until they are needed: to take and give back memory is some of the time of a product.
+    quotients: Vec<U::Digit>,
+    /// Where a number is computed before it takes the place of the old one.
+    result: Number<U>,
+    /// Empty until it is needed: to take and give back memory is some of the time of a product.
     doubled: Vec<U::Digit>,
-    picked: Vec<U::Digit>,
     /// in place of all that, where there is one lane
     alone: Option<Box<dyn Alone>>,
 }
@@ -115,9 +131,8 @@ pub(crate) struct Multiplier<'c, U: Unit> {
 impl<U: Unit> Drop for Multiplier<'_, U> {
     fn drop(&mut self) {
         let digit = self.unit.digit(0);
-        let ([low, high], halves) = (&mut self.quotients, &mut self.halves);
-        let secrets = [&mut self.modulus.digits, low, high, &mut self.doubled, &mut self.picked];
-        for digits in secrets.into_iter().chain(halves) {
+        let result = &mut self.result.digits;
+        for digits in [&mut self.modulus.digits, &mut self.quotients, result, &mut self.doubled] {
             digits.fill(digit);
             black_box(digits);
         }
@@ -132,8 +147,8 @@ impl<'c, U: Unit> Multiplier<'c, U> {
     #[inline(always)]
     pub(crate) fn new(unit: U, constants: &'c Constants) -> Self {
         let n = constants.digits();
-        let (digits, high) = (|count| vec![unit.digit(0); count], constants.residue_digits() - n);
-        let mut modulus = digits(n);
+        let all = constants.residue_digits();
+        let mut modulus = vec![unit.digit(0); n];
         for (place, digit) in modulus.iter_mut().zip(&constants.modulus) {
             *place = unit.digit(*digit);
         }
@@ -142,10 +157,9 @@ impl<'c, U: Unit> Multiplier<'c, U> {
             constants,
             modulus: Modulus { digits: modulus, inverse: unit.digit(constants.inverse) },
             columns: vec![unit.sum(0); 2 * n],
-            quotients: [digits(n), digits(high)],
-            halves: [digits(n), digits(high)],
+            quotients: vec![unit.digit(0); all],
+            result: Number { digits: vec![unit.digit(0); all], low: n },
             doubled: Vec::new(),
-            picked: Vec::new(),
             alone: (U::LANES == 1).then(|| unit.engine().run(ChooseAlone(constants))),
         }
     }
@@ -159,9 +173,8 @@ impl<'c, U: Unit> Multiplier<'c, U> {
     /// Zero in every lane.
     #[inline(always)]
     pub(crate) fn zero(&self) -> Number<U> {
-        let half = vec![self.unit.digit(0); self.constants.digits()];
-        let high = if self.constants.square { half.clone() } else { Vec::new() };
-        Number { low: half, high }
+        let digits = vec![self.unit.digit(0); self.constants.residue_digits()];
+        Number { digits, low: self.constants.digits() }
     }
 
     /// One residue a lane; with fewer residues than lanes the last is repeated.
@@ -176,7 +189,7 @@ impl<'c, U: Unit> Multiplier<'c, U> {
     #[inline(always)]
     pub(crate) fn load_into(&self, number: &mut Number<U>, residues: &[&[u64]]) {
         let mut lanes = [0; 8];
-        for (at, digit) in number.digits_mut().enumerate() {
+        for (at, digit) in number.digits_mut().iter_mut().enumerate() {
             for (lane, value) in lanes[..U::LANES].iter_mut().enumerate() {
                 *value = residues[lane.min(residues.len() - 1)][at];
             }
@@ -198,12 +211,12 @@ impl<'c, U: Unit> Multiplier<'c, U> {
     #[inline(always)]
     pub(crate) fn store_into(&mut self, number: &mut Number<U>, residues: &mut [&mut [u64]]) {
         let zero = self.unit.sum(0);
-        let flag = self.subtract_once(&mut number.low, zero);
+        let flag = self.subtract_once(number.low_mut(), zero);
         if self.constants.square {
             // The high half is below 3s + 1.
-            self.subtract_once(&mut number.high, flag);
-            self.subtract_once(&mut number.high, zero);
-            self.subtract_once(&mut number.high, zero);
+            self.subtract_once(number.high_mut(), flag);
+            self.subtract_once(number.high_mut(), zero);
+            self.subtract_once(number.high_mut(), zero);
         }
         self.store_digits(number, residues);
     }
@@ -223,13 +236,13 @@ impl<'c, U: Unit> Multiplier<'c, U> {
     #[inline(always)]
     pub(crate) fn normalise(&mut self, number: &mut Number<U>) {
         let zero = self.unit.sum(0);
-        self.subtract_once(&mut number.low, zero);
+        self.subtract_once(number.low_mut(), zero);
     }
 
     #[inline(always)]
     fn store_digits(&self, number: &Number<U>, residues: &mut [&mut [u64]]) {
         let mut lanes = [0; 8];
-        for (at, digit) in number.digits().enumerate() {
+        for (at, digit) in number.digits().iter().enumerate() {
             self.unit.store(*digit, &mut lanes[..U::LANES]);
             for (residue, value) in residues.iter_mut().zip(lanes) {
                 residue[at] = value;
@@ -242,16 +255,6 @@ impl<'c, U: Unit> Multiplier<'c, U> {
     #[inline(always)]
     pub(crate) fn table(&self, numbers: &[Number<U>]) -> Table<U> {
         Table::new(self.unit, numbers)
-    }
-
-    /// Changes a number into an entry of a table, reading all of the table.
-    #[inline(always)]
-    pub(crate) fn pick(&mut self, table: &Table<U>, index: u64, number: &mut Number<U>) {
-        self.picked.resize(self.constants.residue_digits(), self.unit.digit(0));
-        table.pick(index, &mut self.picked);
-        for (digit, picked) in number.digits_mut().zip(&self.picked) {
-            *digit = *picked;
-        }
     }
 
     /// Adds `more`, 0 or 1 a lane, then subtracts s where the sum reaches it; tells where.
@@ -337,9 +340,9 @@ impl<'c, U: Unit> Multiplier<'c, U> {
         if times == 0 {
             return;
         }
-        let right = right.map(|right| [&right.low, &right.high]);
+        let right = right.map(|right| [right.low(), right.high()]);
         if !matches!(step, Step::Reduce) {
-            let halves = [&number.low, &number.high].into_iter().chain(right.into_iter().flatten());
+            let halves = [number.low(), number.high()].into_iter().chain(right.into_iter().flatten());
             for (operand, half) in halves.enumerate() {
                 for (value, digit) in alone.operand(operand).iter_mut().zip(half) {
                     unit.store(*digit, slice::from_mut(value));
@@ -352,7 +355,8 @@ impl<'c, U: Unit> Multiplier<'c, U> {
             }
             alone.run(step);
         }
-        for (high, half) in [(false, &mut number.low), (true, &mut number.high)] {
+        let (low, high) = number.digits.split_at_mut(number.low);
+        for (high, half) in [(false, low), (true, high)] {
             for (digit, value) in half.iter_mut().zip(alone.result(high)) {
                 *digit = unit.load(slice::from_ref(value));
             }
@@ -362,16 +366,17 @@ impl<'c, U: Unit> Multiplier<'c, U> {
     #[inline(always)]
     fn multiply_lanes(&mut self, left: &mut Number<U>, right: &Number<U>) {
         let unit = self.unit;
-        let low = Terms { products: [(&left.low, &right.low)], square: None };
-        self.reduce(&low, [(&left.low, &right.high), (&left.high, &right.low)], |_, _| unit.sum(0));
+        let low = Terms { products: [(left.low(), right.low())], square: None };
+        let mixed = [(left.low(), right.high()), (left.high(), right.low())];
+        self.reduce(&low, mixed, |_, _| unit.sum(0));
         self.replace(left);
     }
 
     #[inline(always)]
     fn multiply_lanes_by_low(&mut self, left: &mut Number<U>, right: &Number<U>) {
         let unit = self.unit;
-        let low = Terms { products: [(&left.low, &right.low)], square: None };
-        self.reduce(&low, [(&left.high, &right.low)], |_, _| unit.sum(0));
+        let low = Terms { products: [(left.low(), right.low())], square: None };
+        self.reduce(&low, [(left.high(), right.low())], |_, _| unit.sum(0));
         self.replace(left);
     }
 
@@ -379,10 +384,10 @@ impl<'c, U: Unit> Multiplier<'c, U> {
     fn square_lanes(&mut self, number: &mut Number<U>) {
         let unit = self.unit;
         let mut doubled = mem::take(&mut self.doubled);
-        doubled.resize(number.low.len(), unit.digit(0));
-        double(unit, &number.low, &mut doubled);
-        let low = Terms { products: [], square: Some((&number.low, &doubled)) };
-        self.reduce(&low, [(&doubled, &number.high)], |_, _| unit.sum(0));
+        doubled.resize(number.low, unit.digit(0));
+        double(unit, number.low(), &mut doubled);
+        let low = Terms { products: [], square: Some((number.low(), &doubled)) };
+        self.reduce(&low, [(&doubled, number.high())], |_, _| unit.sum(0));
         self.doubled = doubled;
         self.replace(number);
     }
@@ -404,7 +409,8 @@ impl<'c, U: Unit> Multiplier<'c, U> {
         start: impl Fn(&[U::Sum], usize) -> U::Sum,
     ) {
         let (unit, constants, n) = (self.unit, self.constants, self.constants.digits());
-        let ([quotient, other], [half, high]) = (&mut self.quotients, &mut self.halves);
+        let (quotient, other) = self.quotients.split_at_mut(n);
+        let (half, high) = self.result.digits.split_at_mut(n);
         reduce(unit, low, |at| start(&self.columns, at), &self.modulus, quotient, half);
         if constants.square {
             // With (s - 1) R + 1: `-m / R` is `(R - 1 - m + 1) / R + s - 1` modulo s.
@@ -421,22 +427,20 @@ impl<'c, U: Unit> Multiplier<'c, U> {
     /// What was computed takes the number's place.
     #[inline(always)]
     fn replace(&mut self, number: &mut Number<U>) {
-        let [low, high] = &mut self.halves;
-        mem::swap(low, &mut number.low);
-        mem::swap(high, &mut number.high);
+        mem::swap(&mut self.result, number);
     }
 
     /// Adds without reducing: the sum of a few numbers may be multiplied, but not stored.
     #[inline(always)]
     pub(crate) fn add(&self, left: &mut Number<U>, right: &Number<U>) {
-        self.add_digits(&mut left.low, &right.low);
-        self.add_digits(&mut left.high, &right.high);
+        self.add_digits(left.low_mut(), right.low());
+        self.add_digits(left.high_mut(), right.high());
     }
 
     /// The same with high halves alone.
     #[inline(always)]
     pub(crate) fn add_high(&self, left: &mut Number<U>, right: &Number<U>) {
-        self.add_digits(&mut left.high, &right.high);
+        self.add_digits(left.high_mut(), right.high());
     }
 
     #[inline(always)]
@@ -456,7 +460,7 @@ impl<'c, U: Unit> Multiplier<'c, U> {
         let unit = self.unit;
         // Digit by digit with 2^52 lent from the next one, so that no sum is negative.
         let mut carry = unit.sum(1);
-        let parts = left.low.iter_mut().zip(&right.low).zip(&self.modulus.digits);
+        let parts = left.low_mut().iter_mut().zip(right.low()).zip(&self.modulus.digits);
         for ((left, right), modulus) in parts {
             let lent = unit.subtract(unit.sum(DIGIT_MASK), unit.widen(*right));
             let sum = unit.add(unit.add(unit.widen(*left), unit.widen(*modulus)), lent);
@@ -471,14 +475,14 @@ impl<'c, U: Unit> Multiplier<'c, U> {
     pub(crate) fn quotient(&mut self, number: &Number<U>) -> Number<U> {
         let mut number = number.clone();
         let mut one = self.zero();
-        if let Some(lowest) = one.low.first_mut() {
+        if let Some(lowest) = one.digits.first_mut() {
             *lowest = self.unit.digit(1);
         }
         self.multiply(&mut number, &one);
         // The low half is now 1 or 1 + s.
         let zero = self.unit.sum(0);
-        let flag = self.subtract_once(&mut number.low, zero);
-        self.subtract_once(&mut number.high, flag);
-        Number { low: number.high, high: Vec::new() }
+        let flag = self.subtract_once(number.low_mut(), zero);
+        self.subtract_once(number.high_mut(), flag);
+        Number { digits: number.high().to_vec(), low: number.low }
     }
 }

@@ -24,20 +24,20 @@ impl<U: Unit> Table<U> {
     /// A table of at most 64 numbers.
     #[inline(always)]
     pub(super) fn new(unit: U, numbers: &[Number<U>]) -> Self {
-        let (entries, digits) = (numbers.len(), numbers.first().map_or(0, |number| number.digits().count()));
+        let (entries, digits) = (numbers.len(), numbers.first().map_or(0, |number| number.digits().len()));
         let mut groups = vec![[unit.digit(0); AT_ONCE]; digits.div_ceil(AT_ONCE) * entries];
         for (entry, number) in numbers.iter().enumerate() {
-            for (at, digit) in number.digits().enumerate() {
+            for (at, digit) in number.digits().iter().enumerate() {
                 groups[at / AT_ONCE * entries + entry][at % AT_ONCE] = *digit;
             }
         }
         Self { unit, groups, entries }
     }
 
-    /// Replaces digits by those of an entry, reading all entries.
+    /// Changes a number into an entry, reading all entries.
     #[inline(always)]
-    pub(super) fn pick(&self, index: u64, picked: &mut [U::Digit]) {
-        let pick = Pick { table: self, index, picked };
+    pub(crate) fn pick(&self, index: u64, number: &mut Number<U>) {
+        let pick = Pick { table: self, index, picked: number.digits_mut() };
         if U::LANES == 1 {
             run_portable(pick);
         } else {

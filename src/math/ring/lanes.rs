@@ -279,7 +279,7 @@ impl Task for Write<'_> {
         let mut multiplier = Multiplier::new(unit, &self.ring.constants);
         let mut number = multiplier.load(self.residues);
         let mut one = multiplier.zero();
-        if let Some(lowest) = one.digits_mut().next() {
+        if let Some(lowest) = one.digits_mut().first_mut() {
             *lowest = unit.digit(1);
         }
         multiplier.multiply(&mut number, &one);

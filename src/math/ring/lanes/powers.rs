@@ -176,7 +176,7 @@ impl Task for Power<'_> {
         let mut picked = multiplier.zero();
         for window in self.windows.0.iter().rev() {
             let factor = if let Some(secret) = &secret {
-                multiplier.pick(secret, *window, &mut picked);
+                secret.pick(*window, &mut picked);
                 &picked
             } else {
                 &table[usize::try_from(*window).unwrap_or(0)]
@@ -192,7 +192,7 @@ impl Task for Power<'_> {
         }
         let power = power.unwrap_or_else(|| table[0].clone());
         for number in &mut table {
-            number.digits_mut().for_each(|digit| *digit = unit.digit(0));
+            number.digits_mut().fill(unit.digit(0));
         }
         black_box(&table);
         multiplier.store(&power, self.bases.len())
@@ -287,12 +287,12 @@ impl Task for FixedPower<'_> {
                 if U::LANES == 1 {
                     // A vector reads the table faster.
                     unit.engine().run(Pick { rows, index: lanes[0], digits: &mut digits });
-                    for (digit, value) in factor.digits_mut().zip(&digits) {
+                    for (digit, value) in factor.digits_mut().iter_mut().zip(&digits) {
                         *digit = unit.load(std::slice::from_ref(value));
                     }
                 } else {
                     let index = unit.load_sum(&lanes[..U::LANES]);
-                    for (digit, entries) in factor.digits_mut().zip(rows.chunks_exact(ENTRIES)) {
+                    for (digit, entries) in factor.digits_mut().iter_mut().zip(rows.chunks_exact(ENTRIES)) {
                         *digit = unit.pick(entries, index);
                     }
                 }

@@ -8,13 +8,12 @@
 use std::ops::Range;
 
 use num_bigint::Sign;
-use rayon::prelude::*;
 
 use super::Lanes;
 use crate::math::{
     montgomery::{Multiplier, Number, Residue},
     rows::Rows,
-    vector::{Task, Unit},
+    vector::Unit,
 };
 
 mod pippenger;
@@ -93,20 +92,10 @@ pub(super) fn products(ring: &Lanes, inputs: &[&[u64]], rows: &Rows<'_>) -> [Vec
     let method = Method::best(rows, &lengths, signs);
     let exponents = Digits::new(rows, method.width(), lengths.len().saturating_sub(1));
     let jobs = Jobs { ring, inputs, exponents, samples, signs };
-    // sign, window, digit, lane: one buffer a group
-    let sums = match method {
-        Method::Straus(_) => straus::sums(&jobs),
-        Method::Pippenger(_) => pippenger::sums(&jobs),
+    let joined = match method {
+        Method::Straus(_) => straus::products(&jobs),
+        Method::Pippenger(_) => pippenger::products(&jobs),
     };
-    let joined: Vec<Vec<Vec<Residue>>> = sums
-        .par_iter()
-        .zip(jobs.groups())
-        .map(|(sums, group)| {
-            let count = group.len();
-            let join = Join { jobs: &jobs, sums, outputs: group };
-            ring.engine.group(count).run(join)
-        })
-        .collect();
     let mut out = [Vec::with_capacity(jobs.count()), Vec::with_capacity(jobs.count())];
     for group in joined {
         for (out, part) in out.iter_mut().zip(group) {
@@ -194,7 +183,7 @@ fn load_all<U: Unit>(multiplier: &Multiplier<'_, U>, sums: &[u64], digits: usize
     let mut numbers = Vec::with_capacity(sums.len() / (digits * U::LANES));
     for values in sums.chunks_exact(digits * U::LANES) {
         let mut number = multiplier.zero();
-        for (digit, lanes) in number.digits_mut().zip(values.chunks_exact(U::LANES)) {
+        for (digit, lanes) in number.digits_mut().iter_mut().zip(values.chunks_exact(U::LANES)) {
             *digit = multiplier.unit().load(lanes);
         }
         numbers.push(number);
@@ -202,44 +191,36 @@ fn load_all<U: Unit>(multiplier: &Multiplier<'_, U>, sums: &[u64], digits: usize
     numbers
 }
 
-/// Joins the windows of one group of jobs.
-struct Join<'a> {
-    jobs: &'a Jobs<'a>,
-    sums: &'a [u64],
-    outputs: Range<usize>,
-}
-
+/// Joins the windows of one group of jobs. By sign and job.
 #[expect(clippy::inline_always, reason = "compiled with the unit's instructions")]
-impl Task for Join<'_> {
-    /// sign, job
-    type Output = Vec<Vec<Residue>>;
-
-    #[inline(always)]
-    fn run<U: Unit>(self, unit: U) -> Self::Output {
-        let Jobs { ring, exponents, signs, .. } = self.jobs;
-        let mut multiplier = Multiplier::new(unit, &ring.constants);
-        let parts = load_all(&multiplier, self.sums, ring.constants.residue_digits());
-        // Where nobody has a digit there is nothing to be multiplied by: all of a power of two but one window.
-        let is_empty = |window: usize| {
-            self.outputs.clone().all(|job| exponents.of(job % exponents.rows, window).is_empty())
-        };
-        let is_empty: Vec<bool> = (0..exponents.windows).map(is_empty).collect();
-        let mut out = Vec::with_capacity(*signs);
-        for sign in 0..*signs {
-            let parts = &parts[sign * exponents.windows..][..exponents.windows];
-            let mut windows = parts.iter().zip(&is_empty).rev();
-            let highest = windows.next().map(|(part, _)| part.clone());
-            let mut product = highest.unwrap_or_else(|| multiplier.load(&[&ring.one]));
-            for (part, is_empty) in windows {
-                multiplier.square(&mut product, exponents.width);
-                if !is_empty {
-                    multiplier.multiply(&mut product, part);
-                }
+#[inline(always)]
+fn join<U: Unit>(
+    multiplier: &mut Multiplier<'_, U>,
+    jobs: &Jobs<'_>,
+    // sign, window
+    parts: &[Number<U>],
+    group: &Range<usize>,
+) -> Vec<Vec<Residue>> {
+    let Jobs { ring, exponents, signs, .. } = jobs;
+    // Where nobody has a digit there is nothing to be multiplied by: all of a power of two but one window.
+    let is_empty =
+        |window: usize| group.clone().all(|job| exponents.of(job % exponents.rows, window).is_empty());
+    let is_empty: Vec<bool> = (0..exponents.windows).map(is_empty).collect();
+    let mut out = Vec::with_capacity(*signs);
+    for sign in 0..*signs {
+        let parts = &parts[sign * exponents.windows..][..exponents.windows];
+        let mut windows = parts.iter().zip(&is_empty).rev();
+        let highest = windows.next().map(|(part, _)| part.clone());
+        let mut product = highest.unwrap_or_else(|| multiplier.load(&[&ring.one]));
+        for (part, is_empty) in windows {
+            multiplier.square(&mut product, exponents.width);
+            if !is_empty {
+                multiplier.multiply(&mut product, part);
             }
-            out.push(multiplier.store(&product, self.outputs.len()));
         }
-        out
+        out.push(multiplier.store(&product, group.len()));
     }
+    out
 }
 
 #[cfg(test)]

@@ -7,14 +7,14 @@ use std::ops::Range;
 
 use rayon::prelude::*;
 
-use super::{Digit, Jobs};
+use super::{Digit, Jobs, join, load_all};
 use crate::math::{
     montgomery::{Multiplier, Number, Residue},
     vector::{Task, Unit},
 };
 
-/// The products of every window, by group of jobs: sign, window, digit, lane.
-pub(super) fn sums(jobs: &Jobs<'_>) -> Vec<Vec<u64>> {
+/// By group of jobs, sign and job: the products.
+pub(super) fn products(jobs: &Jobs<'_>) -> Vec<Vec<Vec<Residue>>> {
     let (ring, windows) = (jobs.ring, jobs.exponents.windows);
     let lanes = ring.engine.lanes();
     let units = jobs.count() * windows;
@@ -26,7 +26,7 @@ pub(super) fn sums(jobs: &Jobs<'_>) -> Vec<Vec<u64>> {
         .flat_map_iter(|units| ring.engine.group(units.len()).run(Buckets { jobs, units }))
         .collect();
     let digits = ring.constants.residue_digits();
-    let sums = |group: Range<usize>| {
+    let joined = |group: Range<usize>| {
         let lanes = ring.engine.group(group.len()).lanes();
         let mut sums = vec![0; jobs.signs * windows * digits * lanes];
         for lane in 0..lanes {
@@ -40,9 +40,31 @@ pub(super) fn sums(jobs: &Jobs<'_>) -> Vec<Vec<u64>> {
                 }
             }
         }
-        sums
+        ring.engine.group(group.len()).run(Join { jobs, sums: &sums, group })
     };
-    jobs.groups().into_iter().map(sums).collect()
+    jobs.groups().into_par_iter().map(joined).collect()
+}
+
+/// Joins the windows of one group of jobs.
+struct Join<'a> {
+    jobs: &'a Jobs<'a>,
+    /// sign, window, digit, lane
+    sums: &'a [u64],
+    group: Range<usize>,
+}
+
+#[expect(clippy::inline_always, reason = "compiled with the unit's instructions")]
+impl Task for Join<'_> {
+    /// sign, job
+    type Output = Vec<Vec<Residue>>;
+
+    #[inline(always)]
+    fn run<U: Unit>(self, unit: U) -> Self::Output {
+        let constants = &self.jobs.ring.constants;
+        let mut multiplier = Multiplier::new(unit, constants);
+        let parts = load_all(&multiplier, self.sums, constants.residue_digits());
+        join(&mut multiplier, self.jobs, &parts, &self.group)
+    }
 }
 
 /// One window of an output a lane.
@@ -117,7 +139,7 @@ impl Task for Buckets<'_> {
 #[expect(clippy::inline_always, reason = "compiled with the unit's instructions")]
 #[inline(always)]
 fn gather<U: Unit>(unit: U, table: &[u64], at: &[usize; 8], number: &mut Number<U>) {
-    for (offset, digit) in number.digits_mut().enumerate() {
+    for (offset, digit) in number.digits_mut().iter_mut().enumerate() {
         *digit = unit.gather_vartime(table, &at[..U::LANES], offset);
     }
 }
@@ -126,7 +148,7 @@ fn gather<U: Unit>(unit: U, table: &[u64], at: &[usize; 8], number: &mut Number<
 #[inline(always)]
 fn scatter<U: Unit>(unit: U, number: &Number<U>, at: &[usize; 8], table: &mut [u64]) {
     let mut lanes = [0; 8];
-    for (offset, digit) in number.digits().enumerate() {
+    for (offset, digit) in number.digits().iter().enumerate() {
         unit.store(*digit, &mut lanes[..U::LANES]);
         for (value, at) in lanes[..U::LANES].iter().zip(at) {
             table[at + offset] = *value;

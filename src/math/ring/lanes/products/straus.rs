@@ -4,9 +4,9 @@ use std::ops::Range;
 
 use rayon::prelude::*;
 
-use super::{Digit, Digits, Jobs, load_all};
+use super::{Digit, Jobs, join, load_all};
 use crate::math::{
-    montgomery::{Multiplier, Number},
+    montgomery::{Multiplier, Number, Residue},
     ring::lanes::Lanes,
     vector::{Task, Unit},
 };
@@ -16,34 +16,36 @@ const TABLE_BYTES: usize = 1 << 20;
 /// The same where rows are sparse. Lanes wait for one another at the end of every tile, and sparse rows have few terms in each.
 const SPARSE_TABLE_BYTES: usize = 1 << 26;
 
-/// The products of every window, by group of jobs: sign, window, digit, lane.
-pub(super) fn sums(jobs: &Jobs<'_>) -> Vec<Vec<u64>> {
-    let Jobs { ring, inputs, exponents, samples, signs } = jobs;
+/// By group of jobs, sign and job: the products.
+pub(super) fn products(jobs: &Jobs<'_>) -> Vec<Vec<Vec<Residue>>> {
+    let Jobs { ring, inputs, exponents, samples, .. } = jobs;
     let (columns, width) = (exponents.columns, exponents.width);
     let groups = jobs.groups();
-    let mut sums: Vec<Vec<u64>> = vec![Vec::new(); groups.len()];
     let (lanes, digits) = (ring.engine.lanes(), ring.constants.residue_digits());
     let entry_bytes = (size_of::<u64>() * digits) << width;
     let table_bytes = if exponents.full { TABLE_BYTES } else { SPARSE_TABLE_BYTES };
     let tile =
         (table_bytes / (entry_bytes * samples).max(1)).max(1).next_multiple_of(lanes).min(columns.max(1));
+    let tables = |part: &Range<usize>| build(ring, inputs, columns, part.clone(), width);
     // Where rows are empty, the products of nothing.
-    let parts = if columns == 0 { 1 } else { columns.div_ceil(tile) };
-    for part in (0..parts).map(|part| part * tile..columns.min((part + 1) * tile)) {
-        let tables = build(ring, inputs, columns, part.clone(), width);
+    let last = columns.saturating_sub(1) / tile;
+    let part = |index: usize| index * tile..columns.min((index + 1) * tile);
+    // sign, window, digit, lane: one buffer a group
+    let mut sums: Vec<Vec<u64>> = vec![Vec::new(); groups.len()];
+    for part in (0..last).map(part) {
+        let tables = &tables(&part);
         sums.par_iter_mut().zip(&groups).for_each(|(sums, group)| {
-            ring.engine.group(group.len()).run(Accumulate {
-                ring,
-                tables: &tables,
-                part: part.clone(),
-                exponents,
-                jobs: group.clone(),
-                signs: *signs,
-                sums,
-            });
+            let tile = Tile { jobs, tables, part: part.clone(), group: group.clone() };
+            ring.engine.group(group.len()).run(Accumulate { tile, sums });
         });
     }
-    sums
+    let part = part(last);
+    let tables = &tables(&part);
+    let joined = sums.par_iter().zip(&groups).map(|(sums, group)| {
+        let tile = Tile { jobs, tables, part: part.clone(), group: group.clone() };
+        ring.engine.group(group.len()).run(Finish { tile, sums })
+    });
+    joined.collect()
 }
 
 /// The powers below 2^width of some columns of every sample: (sample, column), entry, digit.
@@ -83,7 +85,7 @@ impl Task for Tables<'_> {
                 1 => power = base.clone(),
                 _ => multiplier.multiply(&mut power, &base),
             }
-            for (at, digit) in power.digits().enumerate() {
+            for (at, digit) in power.digits().iter().enumerate() {
                 unit.store(*digit, &mut lanes[..U::LANES]);
                 for (table, value) in self.table.chunks_exact_mut(entries * digits).zip(lanes) {
                     table[entry * digits + at] = value;
@@ -93,25 +95,21 @@ impl Task for Tables<'_> {
     }
 }
 
-/// Multiplies the powers of a tile into the products of one group of jobs.
-struct Accumulate<'a> {
-    ring: &'a Lanes,
+/// The powers of some columns, and a group of jobs that they go into.
+struct Tile<'a> {
+    jobs: &'a Jobs<'a>,
     tables: &'a [u64],
     part: Range<usize>,
-    exponents: &'a Digits,
-    jobs: Range<usize>,
-    signs: usize,
-    sums: &'a mut Vec<u64>,
+    group: Range<usize>,
 }
 
-#[expect(clippy::inline_always, reason = "compiled with the unit's instructions")]
-impl Task for Accumulate<'_> {
-    type Output = ();
-
+impl Tile<'_> {
+    /// Sign, window: the products so far, which are empty before the first tile, times this tile's powers.
+    #[expect(clippy::inline_always, reason = "compiled with the unit's instructions")]
     #[inline(always)]
-    fn run<U: Unit>(self, unit: U) {
-        let Self { ring, tables, part, exponents, jobs, signs, sums } = self;
-        let mut multiplier = Multiplier::new(unit, &ring.constants);
+    fn products<U: Unit>(&self, multiplier: &mut Multiplier<'_, U>, sums: &[u64]) -> Vec<Number<U>> {
+        let Self { jobs: Jobs { ring, exponents, signs, .. }, tables, part, group } = self;
+        let unit = multiplier.unit();
         let digits = ring.constants.residue_digits();
         let count = signs * exponents.windows;
         // A first factor is a product already.
@@ -120,16 +118,16 @@ impl Task for Accumulate<'_> {
             let one = multiplier.load(&[&ring.one]);
             vec![one; count]
         } else {
-            load_all(&multiplier, sums, digits)
+            load_all(multiplier, sums, digits)
         };
-        let job = |lane: usize| (jobs.start + lane).min(jobs.end - 1);
+        let job = |lane: usize| (group.start + lane).min(group.end - 1);
         let mut factor = multiplier.zero();
         let mut at = [0; 8];
         let mut flags = [0; 8];
         for window in 0..exponents.windows {
             let mut terms: [&[Digit]; 8] = [&[]; 8];
             for (lane, terms) in terms[..U::LANES].iter_mut().enumerate() {
-                *terms = exponents.within(job(lane) % exponents.rows, window, &part);
+                *terms = exponents.within(job(lane) % exponents.rows, window, part);
             }
             let longest = terms.iter().map(|terms| terms.len()).max().unwrap_or(0);
             for index in 0..longest {
@@ -145,7 +143,7 @@ impl Task for Accumulate<'_> {
                     flags[lane] = u64::from(negative);
                     negatives += usize::from(negative);
                 }
-                for (offset, digit) in factor.digits_mut().enumerate() {
+                for (offset, digit) in factor.digits_mut().iter_mut().enumerate() {
                     *digit = unit.gather_vartime(tables, &at[..U::LANES], offset);
                 }
                 if negatives == 0 || negatives == U::LANES {
@@ -163,12 +161,12 @@ impl Task for Accumulate<'_> {
                     let (plus, minus) = products.split_at_mut(exponents.windows);
                     let (plus, minus) = (&mut plus[window], &mut minus[window]);
                     let mut chosen = plus.clone();
-                    for (digit, minus) in chosen.digits_mut().zip(minus.digits()) {
+                    for (digit, minus) in chosen.digits_mut().iter_mut().zip(minus.digits()) {
                         *digit = unit.select(is_minus, *minus, *digit);
                     }
                     multiplier.multiply(&mut chosen, &factor);
                     for ((plus, minus), digit) in
-                        plus.digits_mut().zip(minus.digits_mut()).zip(chosen.digits())
+                        plus.digits_mut().iter_mut().zip(minus.digits_mut()).zip(chosen.digits())
                     {
                         *minus = unit.select(is_minus, *digit, *minus);
                         *plus = unit.select(is_minus, *plus, *digit);
@@ -176,11 +174,51 @@ impl Task for Accumulate<'_> {
                 }
             }
         }
-        sums.resize(count * digits * U::LANES, 0);
-        for (sums, product) in sums.chunks_exact_mut(digits * U::LANES).zip(&products) {
+        products
+    }
+}
+
+/// Multiplies the powers of a tile into the products of one group of jobs.
+struct Accumulate<'a> {
+    tile: Tile<'a>,
+    sums: &'a mut Vec<u64>,
+}
+
+#[expect(clippy::inline_always, reason = "compiled with the unit's instructions")]
+impl Task for Accumulate<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<U: Unit>(self, unit: U) {
+        let Self { tile, sums } = self;
+        let mut multiplier = Multiplier::new(unit, &tile.jobs.ring.constants);
+        let size = tile.jobs.ring.constants.residue_digits() * U::LANES;
+        let products = tile.products(&mut multiplier, sums);
+        sums.resize(products.len() * size, 0);
+        for (sums, product) in sums.chunks_exact_mut(size).zip(&products) {
             for (lanes, digit) in sums.chunks_exact_mut(U::LANES).zip(product.digits()) {
                 unit.store(*digit, lanes);
             }
         }
+    }
+}
+
+/// The same with the last tile, after which windows are joined.
+struct Finish<'a> {
+    tile: Tile<'a>,
+    sums: &'a [u64],
+}
+
+#[expect(clippy::inline_always, reason = "compiled with the unit's instructions")]
+impl Task for Finish<'_> {
+    /// sign, job
+    type Output = Vec<Vec<Residue>>;
+
+    #[inline(always)]
+    fn run<U: Unit>(self, unit: U) -> Self::Output {
+        let Self { tile, sums } = self;
+        let mut multiplier = Multiplier::new(unit, &tile.jobs.ring.constants);
+        let products = tile.products(&mut multiplier, sums);
+        join(&mut multiplier, tile.jobs, &products, &tile.group)
     }
 }
