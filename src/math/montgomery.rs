@@ -198,16 +198,16 @@ impl<'c, U: Unit> Multiplier<'c, U> {
         lanes.zeroize();
     }
 
-    /// The residues of the first `count` lanes, fully reduced: below s, or pairs of numbers below s.
+    /// The residues of the first `count` lanes, fully reduced: below s, or pairs of numbers below s. The number stays reduced.
     #[inline(always)]
-    pub(crate) fn store(&mut self, number: &Number<U>, count: usize) -> Vec<Residue> {
+    pub(crate) fn store(&mut self, number: &mut Number<U>, count: usize) -> Vec<Residue> {
         let mut residues = vec![vec![0; self.constants.residue_digits()].into_boxed_slice(); count];
         let mut places: Vec<_> = residues.iter_mut().map(|residue| &mut **residue).collect();
-        self.store_into(&mut number.clone(), &mut places);
+        self.store_into(number, &mut places);
         residues
     }
 
-    /// The same into given places; the number stays reduced.
+    /// The same into given places.
     #[inline(always)]
     pub(crate) fn store_into(&mut self, number: &mut Number<U>, residues: &mut [&mut [u64]]) {
         let zero = self.unit.sum(0);
@@ -223,12 +223,11 @@ impl<'c, U: Unit> Multiplier<'c, U> {
 
     /// The same for a number modulo s, without a high half, in a ring of pairs.
     #[inline(always)]
-    pub(crate) fn store_half(&mut self, number: &Number<U>, count: usize) -> Vec<Residue> {
-        let mut number = number.clone();
-        self.normalise(&mut number);
+    pub(crate) fn store_half(&mut self, number: &mut Number<U>, count: usize) -> Vec<Residue> {
+        self.normalise(number);
         let mut residues = vec![vec![0; self.constants.digits()].into_boxed_slice(); count];
         let mut places: Vec<_> = residues.iter_mut().map(|residue| &mut **residue).collect();
-        self.store_digits(&number, &mut places);
+        self.store_digits(number, &mut places);
         residues
     }
 
@@ -472,8 +471,7 @@ impl<'c, U: Unit> Multiplier<'c, U> {
 
     /// For pairs that stand for `1 + x s` times R: `x` modulo s, below 3s + 1, as a number without a high half.
     #[inline(always)]
-    pub(crate) fn quotient(&mut self, number: &Number<U>) -> Number<U> {
-        let mut number = number.clone();
+    pub(crate) fn quotient(&mut self, mut number: Number<U>) -> Number<U> {
         let mut one = self.zero();
         if let Some(lowest) = one.digits.first_mut() {
             *lowest = self.unit.digit(1);

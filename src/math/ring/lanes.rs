@@ -260,7 +260,7 @@ impl Task for Read<'_> {
         // Back into the range of a product.
         let one = multiplier.load(&[&self.ring.one]);
         multiplier.multiply(&mut sum, &one);
-        multiplier.store(&sum, count)
+        multiplier.store(&mut sum, count)
     }
 }
 
@@ -283,7 +283,7 @@ impl Task for Write<'_> {
             *lowest = unit.digit(1);
         }
         multiplier.multiply(&mut number, &one);
-        multiplier.store(&number, self.residues.len())
+        multiplier.store(&mut number, self.residues.len())
     }
 }
 
@@ -328,8 +328,8 @@ impl Task for Quotient<'_> {
     fn run<U: Unit>(self, unit: U) -> Self::Output {
         let mut multiplier = Multiplier::new(unit, &self.ring.constants);
         let number = multiplier.load(self.residues);
-        let quotient = multiplier.quotient(&number);
-        multiplier.store_half(&quotient, self.residues.len())
+        let mut quotient = multiplier.quotient(number);
+        multiplier.store_half(&mut quotient, self.residues.len())
     }
 }
 
@@ -356,7 +356,7 @@ impl Task for ScaledDifference<'_> {
         multiplier.normalise(&mut left);
         multiplier.normalise(&mut right);
         multiplier.subtract(&mut left, &right);
-        multiplier.store(&left, count)
+        multiplier.store(&mut left, count)
     }
 }
 
@@ -390,7 +390,7 @@ impl Task for Invert<'_> {
             multiplier.multiply(&mut product, group);
         }
         // One chain a lane: now one inversion for all lanes.
-        let totals = multiplier.store(&product, U::LANES);
+        let totals = multiplier.store(&mut product, U::LANES);
         let mut before: Vec<Residue> = Vec::with_capacity(U::LANES);
         let mut running: Residue = ring.one.clone();
         for total in &totals {
@@ -410,7 +410,7 @@ impl Task for Invert<'_> {
             let mut one = inverse.clone();
             multiplier.multiply(&mut one, prefix);
             multiplier.multiply(&mut inverse, group);
-            let mut part = multiplier.store(&one, U::LANES);
+            let mut part = multiplier.store(&mut one, U::LANES);
             part.reverse();
             out.extend(part);
         }

@@ -190,12 +190,12 @@ impl Task for Power<'_> {
                 power = Some(factor.clone());
             }
         }
-        let power = power.unwrap_or_else(|| table[0].clone());
+        let mut power = power.unwrap_or_else(|| table[0].clone());
         for number in &mut table {
             number.digits_mut().fill(unit.digit(0));
         }
         black_box(&table);
-        multiplier.store(&power, self.bases.len())
+        multiplier.store(&mut power, self.bases.len())
     }
 }
 
@@ -219,7 +219,7 @@ impl Task for Doublings<'_> {
             if k > 0 {
                 multiplier.square(&mut power, FIXED_WINDOW);
             }
-            out.extend(multiplier.store(&power, 1));
+            out.extend(multiplier.store(&mut power, 1));
         }
         out
     }
@@ -247,7 +247,7 @@ impl Task for Entries<'_> {
             if e > 0 {
                 multiplier.multiply(&mut power, &base);
             }
-            for (table, entry) in tables.iter_mut().zip(multiplier.store(&power, count)) {
+            for (table, entry) in tables.iter_mut().zip(multiplier.store(&mut power, count)) {
                 table.push(entry);
             }
         }
@@ -312,7 +312,7 @@ impl Task for FixedPower<'_> {
         lanes.zeroize();
         digits.zeroize();
         let mut out = Vec::with_capacity(self.windows.len());
-        for (power, round) in powers.iter().zip(&rounds) {
+        for (power, round) in powers.iter_mut().zip(&rounds) {
             out.extend(multiplier.store(power, round.len()));
         }
         out

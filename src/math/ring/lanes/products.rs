@@ -218,7 +218,7 @@ fn join<U: Unit>(
                 multiplier.multiply(&mut product, part);
             }
         }
-        out.push(multiplier.store(&product, group.len()));
+        out.push(multiplier.store(&mut product, group.len()));
     }
     out
 }

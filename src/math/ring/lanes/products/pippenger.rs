@@ -128,7 +128,7 @@ impl Task for Buckets<'_> {
                 multiplier.multiply(&mut running, &bucket);
                 multiplier.multiply(&mut product, &running);
             }
-            for (out, product) in out.iter_mut().zip(multiplier.store(&product, self.units.len())) {
+            for (out, product) in out.iter_mut().zip(multiplier.store(&mut product, self.units.len())) {
                 out.push(product);
             }
         }
