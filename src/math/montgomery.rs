@@ -25,7 +25,7 @@ use zeroize::Zeroize;
 
 use self::{
     alone::{Alone, ChooseAlone, Step},
-    columns::{Factors, Modulus, Terms, double, reduce},
+    columns::{Factors, Modulus, TILE, Terms, double, reduce},
 };
 use super::vector::{DIGIT_MASK, Task, Unit};
 
@@ -152,10 +152,14 @@ impl<'c, U: Unit> Multiplier<'c, U> {
         for (place, digit) in modulus.iter_mut().zip(&constants.modulus) {
             *place = unit.digit(*digit);
         }
+        let mut inverse = [unit.digit(0); TILE];
+        for (place, digit) in inverse.iter_mut().zip(&constants.long_inverse) {
+            *place = unit.digit(*digit);
+        }
         Self {
             unit,
             constants,
-            modulus: Modulus { digits: modulus, inverse: unit.digit(constants.inverse) },
+            modulus: Modulus { digits: modulus, inverse },
             columns: vec![unit.sum(0); 2 * n],
             quotients: vec![unit.digit(0); all],
             result: Number { digits: vec![unit.digit(0); all], low: n },

@@ -1,7 +1,7 @@
 //! Arithmetic modulo one odd number or the square of one, on whole batches.
 //!
 //! There are two implementations behind one interface, which give the same numbers: [`Arithmetic::NumBigint`] is what
-//! the papers' plain big integers stand for, [`Arithmetic::Vector`] computes eight numbers at once and knows the form of
+//! the papers' plain big integers stand for, [`Arithmetic::Vector`] computes eight or four numbers at once and knows the form of
 //! its modulus. Batches are spread over the threads; the results depend on the arguments alone.
 //!
 //! # Time
@@ -29,7 +29,7 @@ use serde::{Deserialize, Serialize};
 pub enum Arithmetic {
     /// One number after the other in num-bigint.
     NumBigint,
-    /// Eight numbers at once where the processor can, else a portable form of the same algorithms.
+    /// Eight or four numbers at once where the processor can, else a portable form of the same algorithms.
     #[default]
     Vector,
 }

@@ -1,4 +1,4 @@
-//! Vector units: eight numbers at once in AVX-512, or one at a time anywhere, behind one trait.
+//! Vector units: eight numbers at once in AVX-512, four in AVX2, or one at a time anywhere, behind one trait.
 //!
 //! A number is a row of 52-bit digits; a vector holds the same digit of as many numbers as the unit has lanes. Code is
 //! written once, over `Unit`, as a `Task`, and `Engine::run` compiles it for the processor that it finds. All units
@@ -9,17 +9,21 @@
 //! * `Float512`: AVX-512 without IFMA. The halves of a product come from double-precision fused
 //!   multiply-adds that round towards zero (Emmart, Zheng, Weems: "Faster modular exponentiation using double precision
 //!   floating point arithmetic on the GPU", ARITH 2018).
+//! * `Float256`: AVX2 with fused multiply-adds, which round to nearest, so that low halves have a sign.
 //! * `Portable`: one lane, products of 128 bits.
 //!
-//! The environment variable `HENN_VECTOR` (`portable`, `avx512f`, `avx512ifma`) narrows the choice for comparisons; a unit
+//! The environment variable `HENN_VECTOR` (`portable`, `avx2`, `avx512f`, `avx512ifma`) narrows the choice for comparisons; a unit
 //! that the processor does not have is never chosen.
 
 use std::{fmt, sync::OnceLock};
 
 #[cfg(target_arch = "x86_64")]
-pub(crate) mod avx512;
-pub(crate) mod portable;
-pub(crate) mod residues;
+mod avx2;
+#[cfg(target_arch = "x86_64")]
+mod avx512;
+mod float;
+mod portable;
+mod residues;
 
 pub(crate) use residues::Residues;
 
@@ -47,7 +51,10 @@ pub(crate) trait Unit: Residues + Copy + Send + Sync + 'static {
 
     /// How many numbers are computed at once.
     const LANES: usize;
-    /// What [`multiply_add`](Self::multiply_add) adds to the low sum beyond the product, a multiple of 2^52.
+    /// Whether a product takes many steps, but an addition only a short one of its own. Then all halves of products that belong to a
+    /// column are best added to one sum, and what waits for products of products is worth some more of them.
+    const PATIENT: bool;
+    /// What [`multiply_add`](Self::multiply_add) adds to the low sum beyond the product.
     const LOW_BIAS: u64;
     /// The same for the high sum.
     const HIGH_BIAS: u64;
@@ -91,10 +98,11 @@ pub(crate) trait Unit: Residues + Copy + Send + Sync + 'static {
     fn add_short_product(self, sum: Self::Sum, left: Self::Sum, right: Self::Sum) -> Self::Sum;
     /// The lesser, of sums as numbers without sign.
     fn min(self, left: Self::Sum, right: Self::Sum) -> Self::Sum;
-    /// The lanes of `low` and then of `high` without the first `SKIP`, for units of more than one lane.
-    fn align<const SKIP: i32>(self, high: Self::Sum, low: Self::Sum) -> Self::Sum;
+    /// The lanes of `low` and then of `high` without the first `skip`, fewer than there are, for units of more than one lane.
+    fn align(self, skip: usize, high: Self::Sum, low: Self::Sum) -> Self::Sum;
     /// Makes digits, each below 2^52, of the columns of one number, which the lanes of these vectors are in turn: adds `carry`
-    /// to the first, and returns what is carried beyond the last. Columns of units of more than one lane are below 2^64.
+    /// to the first, and returns what is carried beyond the last. Columns of units of more than one lane are taken modulo
+    /// 2^64: one that lacks what is carried into it may be negative before.
     fn settle(self, columns: &mut [Self::Sum], carry: u64) -> u64;
     /// Wrapping addition.
     fn add(self, left: Self::Sum, right: Self::Sum) -> Self::Sum;
@@ -118,6 +126,8 @@ pub(crate) trait Unit: Residues + Copy + Send + Sync + 'static {
 pub enum Engine {
     /// One lane, any processor.
     Portable,
+    /// AVX2 and fused multiply-adds: four lanes in floating point.
+    Float256,
     /// AVX-512 F and DQ: eight lanes in floating point.
     Float512,
     /// AVX-512 IFMA: eight lanes.
@@ -126,12 +136,13 @@ pub enum Engine {
 
 impl Engine {
     /// All of them, slowest first.
-    pub const ALL: [Self; 3] = [Self::Portable, Self::Float512, Self::Ifma512];
+    pub const ALL: [Self; 4] = [Self::Portable, Self::Float256, Self::Float512, Self::Ifma512];
 
     /// As the environment variable and reports call it.
     pub fn name(self) -> &'static str {
         match self {
             Self::Portable => "portable",
+            Self::Float256 => "avx2",
             Self::Float512 => "avx512f",
             Self::Ifma512 => "avx512ifma",
         }
@@ -163,6 +174,7 @@ impl Engine {
     pub(crate) fn few(self) -> usize {
         match self {
             Self::Portable => 1,
+            Self::Float256 => 2,
             Self::Ifma512 => 3,
             Self::Float512 => 4,
         }
@@ -173,7 +185,9 @@ impl Engine {
         match self {
             Self::Portable => portable::Portable::LANES,
             #[cfg(target_arch = "x86_64")]
-            Self::Float512 => avx512::Float512::LANES,
+            Self::Float256 => <avx2::Float256 as Unit>::LANES,
+            #[cfg(target_arch = "x86_64")]
+            Self::Float512 => <avx512::Float512 as Unit>::LANES,
             #[cfg(target_arch = "x86_64")]
             Self::Ifma512 => avx512::Ifma512::LANES,
             #[cfg(not(target_arch = "x86_64"))]
@@ -184,6 +198,8 @@ impl Engine {
     fn is_available(self) -> bool {
         match self {
             Self::Portable => true,
+            #[cfg(target_arch = "x86_64")]
+            Self::Float256 => avx2::Float256::detect().is_some(),
             #[cfg(target_arch = "x86_64")]
             Self::Float512 => avx512::Float512::detect().is_some(),
             #[cfg(target_arch = "x86_64")]
@@ -204,6 +220,11 @@ impl Engine {
             }
             Self::Float512 => {
                 if let Some(unit) = avx512::Float512::detect() {
+                    return unit.vectorize(task);
+                }
+            }
+            Self::Float256 => {
+                if let Some(unit) = avx2::Float256::detect() {
                     return unit.vectorize(task);
                 }
             }
@@ -243,7 +264,7 @@ impl Group {
 /// Runs a task portably, but compiled with instructions that this processor has and old ones lack.
 pub(crate) fn run_portable<T: Task>(task: T) -> T::Output {
     #[cfg(target_arch = "x86_64")]
-    let task = match avx512::run_portable(task) {
+    let task = match avx2::run_portable(task) {
         Ok(output) => return output,
         Err(task) => task,
     };

@@ -121,7 +121,7 @@ pub fn cpu_model() -> Option<String> {
 pub fn cpu_features() -> Option<Vec<String>> {
     use procfs::Current;
     let info = procfs::CpuInfo::current().ok()?;
-    let known = ["adx", "avx2", "avx512f", "avx512ifma", "bmi2", "sha_ni", "vaes"];
+    let known = ["adx", "avx2", "avx512f", "avx512ifma", "bmi2", "fma", "sha_ni", "vaes"];
     let flags = info.flags(0)?;
     Some(known.into_iter().filter(|name| flags.contains(name)).map(ToOwned::to_owned).collect())
 }

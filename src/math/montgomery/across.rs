@@ -1,8 +1,8 @@
-//! The same multiplication for one number across the lanes of a vector unit: a vector holds eight neighbouring digits.
+//! The same multiplication for one number across the lanes of a vector unit: a vector holds neighbouring digits, l of them.
 //!
-//! A product is schoolbook multiplication by blocks: a vector of eight digits times one digit in all lanes. What belongs
-//! to the factor's digits r, r + 8, r + 16, … is eight digits apart, so it is added up without moving lanes; the eight
-//! sums, and the high halves, are put together once a column of vectors, moved up by 0 to 8 lanes.
+//! A product is schoolbook multiplication by blocks: a vector of l digits times one digit in all lanes. What belongs to the
+//! factor's digits r, r + l, r + 2l, … is l digits apart, so it is added up without moving lanes; the l sums, and the high
+//! halves, are put together once a column of vectors, moved up by 0 to l lanes.
 //!
 //! Montgomery's quotient would be found digit by digit, each waiting for the one before. Here it is one product,
 //! `m = t (-1 / s) mod R`, of which only the low half is needed, and of `m s` only the high half with the two
@@ -17,11 +17,11 @@ use zeroize::Zeroize;
 use super::{Alone, Constants, Step};
 use crate::math::vector::{DIGIT_BITS, DIGIT_MASK, Residues, Task, Unit};
 
-/// Digits in a vector.
-const LANES: usize = 8;
+/// The most lanes of a vector.
+const MOST: usize = 8;
 
-/// Every digit of a number in all lanes, in groups of eight.
-type Factor<V> = Vec<[<V as Residues>::Digit; LANES]>;
+/// Every digit of a number in all lanes.
+type Factor<V> = Vec<<V as Residues>::Digit>;
 
 /// The constants as vectors, and the memory that multiplications need. Wiped when dropped. Rows of digits and of columns
 /// fill vectors; what they have beyond a number's digits is zero.
@@ -81,7 +81,7 @@ impl<V: Unit> Drop for Across<V> {
         let digit = self.unit.digit(0);
         let [right, right_high] = &mut self.right;
         for digits in [&mut self.modulus, &mut self.inverse, right, right_high] {
-            digits.fill([digit; LANES]);
+            digits.fill(digit);
             black_box(digits);
         }
         for digits in self.left.iter_mut().chain(&mut self.quotient) {
@@ -100,23 +100,23 @@ impl<V: Unit> Across<V> {
     #[inline(always)]
     pub(super) fn new(unit: V, constants: &Constants) -> Self {
         let n = constants.digits();
-        let vectors = n.div_ceil(LANES);
+        let vectors = n.div_ceil(V::LANES);
         let zero = unit.digit(0);
-        let digits = || vec![0; vectors * LANES];
-        let columns = || vec![0; (2 * vectors + 1) * LANES];
-        let factors = || vec![[zero; LANES]; vectors];
+        let digits = || vec![0; vectors * V::LANES];
+        let columns = || vec![0; (2 * vectors + 1) * V::LANES];
+        let factors = || vec![zero; vectors * V::LANES];
         let mut correction = columns();
         correction[..n].fill(DIGIT_MASK);
         correction[0] += 1;
         correction[n..2 * n].copy_from_slice(&constants.less_one);
-        let mut within = [0; LANES];
-        within[..n - (vectors - 1) * LANES].fill(1);
+        let mut within = [0; MOST];
+        within[..n - (vectors - 1) * V::LANES].fill(1);
         let mut across = Self {
             unit,
             n,
             vectors,
             square: constants.square,
-            within: unit.choice(unit.load_sum(&within)),
+            within: unit.choice(unit.load_sum(&within[..V::LANES])),
             correction,
             modulus: factors(),
             inverse: factors(),
@@ -198,7 +198,7 @@ impl<V: Unit> Across<V> {
         for (column, correction) in self.columns[1].iter_mut().zip(&self.correction) {
             *column += correction;
         }
-        for (columns, digit) in self.columns[1].chunks_exact_mut(LANES).zip(&self.quotient[0]) {
+        for (columns, digit) in self.columns[1].chunks_exact_mut(V::LANES).zip(&self.quotient[0]) {
             unit.store_sum(unit.subtract(unit.load_sum(columns), unit.widen(*digit)), columns);
         }
         self.begin(1);
@@ -216,12 +216,12 @@ impl<V: Unit> Across<V> {
         load_sums(unit, columns, &mut self.sums);
         let carry = unit.settle(&mut self.sums, 0);
         for ((sum, columns), digit) in
-            self.sums.iter().zip(columns.chunks_exact_mut(LANES)).zip(&mut *quotient)
+            self.sums.iter().zip(columns.chunks_exact_mut(V::LANES)).zip(&mut *quotient)
         {
             unit.store_sum(*sum, columns);
             *digit = unit.low_digit(*sum);
         }
-        columns[self.vectors * LANES] += carry;
+        columns[self.vectors * V::LANES] += carry;
         product(unit, [(&*quotient, &self.inverse)], 0..self.vectors, &mut self.high[which]);
     }
 
@@ -239,7 +239,7 @@ impl<V: Unit> Across<V> {
             *last = unit.select(self.within, *last, unit.digit(0));
         }
         // From one below the vector with the second digit below R on: the first of a range is not complete.
-        let range = ((self.n - 2) / LANES).saturating_sub(1)..2 * self.vectors;
+        let range = ((self.n - 2) / V::LANES).saturating_sub(1)..2 * self.vectors;
         product(unit, [(&*quotient, &self.modulus)], range, high);
     }
 
@@ -253,12 +253,12 @@ impl<V: Unit> Across<V> {
         let below = (first << DIGIT_BITS) + second;
         let unit_of_radix = 1 << (2 * DIGIT_BITS);
         let carry = ((below + unit_of_radix - 1) >> (2 * DIGIT_BITS)) as u64;
-        let rows = columns[n..].chunks_exact(LANES).zip(high[n..].chunks_exact(LANES));
+        let rows = columns[n..].chunks_exact(V::LANES).zip(high[n..].chunks_exact(V::LANES));
         for (sum, (columns, high)) in self.sums.iter_mut().zip(rows) {
             *sum = unit.add(unit.load_sum(columns), unit.load_sum(high));
         }
         unit.settle(&mut self.sums, carry);
-        for (sum, digits) in self.sums.iter().zip(self.results[which].chunks_exact_mut(LANES)) {
+        for (sum, digits) in self.sums.iter().zip(self.results[which].chunks_exact_mut(V::LANES)) {
             unit.store_sum(*sum, digits);
         }
     }
@@ -290,7 +290,7 @@ impl<V: Unit> Alone for Across<V> {
 #[expect(clippy::inline_always, reason = "compiled with the unit's instructions")]
 #[inline(always)]
 fn load_sums<V: Unit>(unit: V, columns: &[u64], out: &mut [V::Sum]) {
-    for (out, lanes) in out.iter_mut().zip(columns.chunks_exact(LANES)) {
+    for (out, lanes) in out.iter_mut().zip(columns.chunks_exact(V::LANES)) {
         *out = unit.load_sum(lanes);
     }
 }
@@ -298,7 +298,7 @@ fn load_sums<V: Unit>(unit: V, columns: &[u64], out: &mut [V::Sum]) {
 #[expect(clippy::inline_always, reason = "compiled with the unit's instructions")]
 #[inline(always)]
 fn vectors<V: Unit>(unit: V, digits: &[u64], out: &mut [V::Digit]) {
-    for (out, lanes) in out.iter_mut().zip(digits.chunks_exact(LANES)) {
+    for (out, lanes) in out.iter_mut().zip(digits.chunks_exact(V::LANES)) {
         *out = unit.load(lanes);
     }
 }
@@ -306,35 +306,34 @@ fn vectors<V: Unit>(unit: V, digits: &[u64], out: &mut [V::Digit]) {
 /// Every digit in all lanes.
 #[expect(clippy::inline_always, reason = "compiled with the unit's instructions")]
 #[inline(always)]
-fn factor<V: Unit>(unit: V, digits: &[u64], out: &mut [[V::Digit; LANES]]) {
-    for (out, digits) in out.iter_mut().zip(digits.chunks_exact(LANES)) {
-        for (out, digit) in out.iter_mut().zip(digits) {
-            *out = unit.digit(*digit);
-        }
+fn factor<V: Unit>(unit: V, digits: &[u64], out: &mut [V::Digit]) {
+    for (out, digit) in out.iter_mut().zip(digits) {
+        *out = unit.digit(*digit);
     }
 }
 
-/// The sums of one column of vectors: what is to be added 0 to 8 digits up.
-type Offsets<V> = [<V as Unit>::Sum; LANES + 1];
+/// The sums of one column of vectors: what is to be added 0 to l digits up.
+type Offsets<V> = [<V as Unit>::Sum; MOST + 1];
 
 /// A left factor in vectors, and a right factor.
-type Term<'a, V> = (&'a [<V as Residues>::Digit], &'a [[<V as Residues>::Digit; LANES]]);
+type Term<'a, V> = (&'a [<V as Residues>::Digit], &'a [<V as Residues>::Digit]);
 
 /// As many products as go into one column, without their biases.
 #[expect(clippy::inline_always, reason = "compiled with the unit's instructions")]
 #[inline(always)]
 fn start<V: Unit>(unit: V, products: usize) -> Offsets<V> {
     let minus = |bias: u64| 0_u64.wrapping_sub(bias.wrapping_mul(products as u64));
-    let mut sums = [unit.sum(minus(V::LOW_BIAS.wrapping_add(V::HIGH_BIAS))); LANES + 1];
+    let mut sums = [unit.sum(minus(V::LOW_BIAS.wrapping_add(V::HIGH_BIAS))); MOST + 1];
     sums[0] = unit.sum(minus(V::LOW_BIAS));
-    sums[LANES] = unit.sum(minus(V::HIGH_BIAS));
+    sums[V::LANES] = unit.sum(minus(V::HIGH_BIAS));
     sums
 }
 
-/// Adds a vector times the eight digits of another.
+/// Adds a vector times the digits of another, which are those of a factor from `block` on.
 #[expect(clippy::inline_always, reason = "compiled with the unit's instructions")]
 #[inline(always)]
-fn add_block<V: Unit>(unit: V, sums: &mut Offsets<V>, vector: V::Digit, digits: &[V::Digit; LANES]) {
+fn add_block<V: Unit>(unit: V, sums: &mut Offsets<V>, vector: V::Digit, factor: &[V::Digit], block: usize) {
+    let digits = &factor[V::LANES * block..][..V::LANES];
     for (offset, digit) in digits.iter().enumerate() {
         (sums[offset], sums[offset + 1]) = unit.multiply_add(sums[offset], sums[offset + 1], vector, *digit);
     }
@@ -344,16 +343,15 @@ fn add_block<V: Unit>(unit: V, sums: &mut Offsets<V>, vector: V::Digit, digits: 
 #[expect(clippy::inline_always, reason = "compiled with the unit's instructions")]
 #[inline(always)]
 fn put_together<V: Unit>(unit: V, sums: &Offsets<V>, below: &Offsets<V>, out: &mut [u64]) {
-    let one = unit.align::<7>(sums[1], below[1]);
-    let two = unit.align::<6>(sums[2], below[2]);
-    let three = unit.align::<5>(sums[3], below[3]);
-    let four = unit.align::<4>(sums[4], below[4]);
-    let five = unit.align::<3>(sums[5], below[5]);
-    let six = unit.align::<2>(sums[6], below[6]);
-    let seven = unit.align::<1>(sums[7], below[7]);
-    let low = unit.add(unit.add(sums[0], one), unit.add(two, three));
-    let high = unit.add(unit.add(four, five), unit.add(six, seven));
-    unit.store_sum(unit.add(unit.add(low, high), below[8]), out);
+    let mut even = sums[0];
+    let mut odd = below[V::LANES];
+    for offset in (1..V::LANES).step_by(2) {
+        odd = unit.add(odd, unit.align(V::LANES - offset, sums[offset], below[offset]));
+        if offset + 1 < V::LANES {
+            even = unit.add(even, unit.align(V::LANES - offset - 1, sums[offset + 1], below[offset + 1]));
+        }
+    }
+    unit.store_sum(unit.add(even, odd), out);
 }
 
 /// The columns of vectors `range` of the sum of the terms' products; what reaches into the first from below it is missing.
@@ -367,12 +365,12 @@ fn product<V: Unit, const TERMS: usize>(
 ) {
     let count = terms[0].0.len();
     let mut below = start(unit, 0);
-    for (column, out) in range.clone().zip(out[LANES * range.start..].chunks_exact_mut(LANES)) {
+    for (column, out) in range.clone().zip(out[V::LANES * range.start..].chunks_exact_mut(V::LANES)) {
         let lefts = (column + 1).saturating_sub(count)..count.min(column + 1);
         let mut sums = start(unit, TERMS * lefts.len());
         for left in lefts {
             for (vectors, digits) in &terms {
-                add_block(unit, &mut sums, vectors[left], &digits[column - left]);
+                add_block(unit, &mut sums, vectors[left], digits, column - left);
             }
         }
         put_together(unit, &sums, &below, out);
@@ -383,14 +381,14 @@ fn product<V: Unit, const TERMS: usize>(
 /// All columns of a square: every pair of different vectors once, doubled, and the squares of vectors.
 #[expect(clippy::inline_always, reason = "compiled with the unit's instructions")]
 #[inline(always)]
-fn square<V: Unit>(unit: V, vectors: &[V::Digit], digits: &[[V::Digit; LANES]], out: &mut [u64]) {
+fn square<V: Unit>(unit: V, vectors: &[V::Digit], digits: &[V::Digit], out: &mut [u64]) {
     let count = vectors.len();
     let mut below = start(unit, 0);
-    for (column, out) in out.chunks_exact_mut(LANES).enumerate() {
+    for (column, out) in out.chunks_exact_mut(V::LANES).enumerate() {
         let lefts = (column + 1).saturating_sub(count)..count.min(column.div_ceil(2));
         let mut sums = start(unit, lefts.len());
         for left in lefts {
-            add_block(unit, &mut sums, vectors[left], &digits[column - left]);
+            add_block(unit, &mut sums, vectors[left], digits, column - left);
         }
         for sum in &mut sums {
             *sum = unit.add(*sum, *sum);
@@ -399,7 +397,7 @@ fn square<V: Unit>(unit: V, vectors: &[V::Digit], digits: &[[V::Digit; LANES]], 
             for (sum, start) in sums.iter_mut().zip(start(unit, 1)) {
                 *sum = unit.add(*sum, start);
             }
-            add_block(unit, &mut sums, vectors[column / 2], &digits[column / 2]);
+            add_block(unit, &mut sums, vectors[column / 2], digits, column / 2);
         }
         put_together(unit, &sums, &below, out);
         below = sums;

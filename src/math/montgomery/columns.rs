@@ -14,11 +14,11 @@ pub(super) const TILE: usize = 5;
 type Digit<U> = <U as Residues>::Digit;
 type Block<U> = [Digit<U>; TILE];
 
-/// The columns that the tiles of one anti-diagonal add to; the halves of a product have sums of their own, so that neither waits
-/// for the other.
+/// The columns that the tiles of one anti-diagonal add to; where sums take long the halves of a product have sums of their own, so
+/// that neither waits for the other.
 struct Window<U: Unit> {
     /// column
-    low: [U::Sum; 2 * TILE - 1],
+    low: [U::Sum; 2 * TILE],
     /// column above this one
     high: [U::Sum; 2 * TILE - 1],
 }
@@ -27,14 +27,18 @@ struct Window<U: Unit> {
 impl<U: Unit> Window<U> {
     #[inline(always)]
     fn new(unit: U) -> Self {
-        let zeros = [unit.sum(0); 2 * TILE - 1];
-        Self { low: zeros, high: zeros }
+        Self { low: [unit.sum(0); 2 * TILE], high: [unit.sum(0); 2 * TILE - 1] }
     }
 
     #[inline(always)]
     fn add(&mut self, unit: U, column: usize, left: Digit<U>, right: Digit<U>) {
-        let sums = (self.low[column], self.high[column]);
-        (self.low[column], self.high[column]) = unit.multiply_add(sums.0, sums.1, left, right);
+        let low = self.low[column];
+        if U::PATIENT {
+            let above = self.low[column + 1];
+            (self.low[column], self.low[column + 1]) = unit.multiply_add(low, above, left, right);
+        } else {
+            (self.low[column], self.high[column]) = unit.multiply_add(low, self.high[column], left, right);
+        }
     }
 
     #[inline(always)]
@@ -101,7 +105,7 @@ impl<U: Unit> Window<U> {
             columns[k] = unit.add(low[k], high[k - 1]);
         }
         *self = Self::new(unit);
-        self.low[..TILE - 1].copy_from_slice(&low[TILE..]);
+        self.low[..TILE].copy_from_slice(&low[TILE..]);
         self.high[..TILE - 1].copy_from_slice(&high[TILE..]);
         self.low[0] = unit.add(low[TILE], high[TILE - 1]);
         columns
@@ -142,8 +146,8 @@ fn twice<U: Unit>(unit: U, digit: Digit<U>) -> Digit<U> {
 pub(super) struct Modulus<U: Unit> {
     /// n digits
     pub(super) digits: Vec<Digit<U>>,
-    /// -1 / s modulo 2^52
-    pub(super) inverse: Digit<U>,
+    /// The lowest digits of -1 / s.
+    pub(super) inverse: Block<U>,
 }
 
 /// What a column has too much of after so many products of n by n digits and a square.
@@ -223,25 +227,43 @@ pub(super) fn reduce<U: Unit, const K: usize>(
                 carry = unit.carry(sum);
             }
         } else {
-            (quotient[at], carry) = eliminate(unit, &columns, &digits[0], modulus.inverse);
+            (quotient[at], carry) = eliminate(unit, &columns, &digits[0], &modulus.inverse);
         }
     }
 }
 
-/// The quotient's digits that make these columns multiples of 2^52, and what is carried beyond them.
+/// The quotient's digits that make these columns multiples of 2^52, and what is carried beyond them. Products with the quotient are
+/// counted in what the columns lack.
 #[expect(clippy::inline_always, reason = "part of a task")]
 #[inline(always)]
 fn eliminate<U: Unit>(
     unit: U,
     complete: &[U::Sum; TILE],
     modulus: &Block<U>,
-    inverse: Digit<U>,
+    inverse: &Block<U>,
 ) -> (Block<U>, U::Sum) {
     let mut columns = [unit.sum(0); TILE + 1];
     columns[..TILE].copy_from_slice(complete);
-    let mut quotient = [inverse; TILE];
+    if U::PATIENT {
+        // All digits by one product with the inverse, and what they carry by another.
+        let lacking = lacking(unit);
+        for (column, lacking) in columns.iter_mut().zip(lacking) {
+            *column = unit.subtract(*column, lacking);
+        }
+        let (low, carry) = digits(unit, &columns);
+        let (quotient, _) = digits(unit, &triangle(unit, lacking, &low, inverse));
+        let mut sums = triangle(unit, lacking, &quotient, modulus);
+        for (sum, digit) in sums.iter_mut().zip(low) {
+            *sum = unit.add(*sum, unit.widen(digit));
+        }
+        let (_, more) = digits(unit, &sums);
+        return (quotient, unit.add(carry, more));
+    }
+    let mut quotient = *inverse;
     for (i, digit) in quotient.iter_mut().enumerate() {
-        *digit = unit.low_product(columns[i], inverse);
+        // This product too is in what the column lacks.
+        let sum = unit.add(columns[i], unit.sum(U::LOW_BIAS));
+        *digit = unit.low_product(sum, inverse[0]);
         for (at, modulus) in (i..TILE).zip(modulus) {
             (columns[at], columns[at + 1]) =
                 unit.multiply_add(columns[at], columns[at + 1], *digit, *modulus);
@@ -249,4 +271,48 @@ fn eliminate<U: Unit>(
         columns[i + 1] = unit.add(columns[i + 1], unit.carry(columns[i]));
     }
     (quotient, columns[TILE])
+}
+
+/// What columns lack before the products of a [`triangle`] are added.
+#[expect(clippy::inline_always, reason = "part of a task")]
+#[inline(always)]
+fn lacking<U: Unit>(unit: U) -> [U::Sum; TILE + 1] {
+    let mut columns = [unit.sum(0); TILE + 1];
+    for (k, column) in columns.iter_mut().enumerate() {
+        let lows = if k < TILE { k as u64 + 1 } else { 0 };
+        let bias = U::LOW_BIAS.wrapping_mul(lows).wrapping_add(U::HIGH_BIAS.wrapping_mul(k as u64));
+        *column = unit.sum(0_u64.wrapping_sub(bias));
+    }
+    columns
+}
+
+/// Adds the products of two blocks whose low halves belong to the lowest columns.
+#[expect(clippy::inline_always, reason = "part of a task")]
+#[inline(always)]
+fn triangle<U: Unit>(
+    unit: U,
+    mut columns: [U::Sum; TILE + 1],
+    left: &Block<U>,
+    right: &Block<U>,
+) -> [U::Sum; TILE + 1] {
+    for (i, left) in left.iter().enumerate() {
+        for (at, right) in (i..TILE).zip(right) {
+            (columns[at], columns[at + 1]) = unit.multiply_add(columns[at], columns[at + 1], *left, *right);
+        }
+    }
+    columns
+}
+
+/// The lowest digits of columns, and what is carried to the one above them, with what it has.
+#[expect(clippy::inline_always, reason = "part of a task")]
+#[inline(always)]
+fn digits<U: Unit>(unit: U, columns: &[U::Sum; TILE + 1]) -> (Block<U>, U::Sum) {
+    let mut carry = unit.sum(0);
+    let mut block = [unit.digit(0); TILE];
+    for (column, digit) in columns.iter().zip(&mut block) {
+        let sum = unit.add(*column, carry);
+        *digit = unit.low_digit(sum);
+        carry = unit.carry(sum);
+    }
+    (block, unit.add(columns[TILE], carry))
 }

@@ -24,7 +24,10 @@ use std::{
     hint::black_box,
 };
 
-use super::{DIGIT_MASK, Engine, Task, Unit, portable::Portable};
+use super::{
+    DIGIT_MASK, Engine, Task, Unit,
+    float::{TWO_52, TWO_104},
+};
 
 mod residues;
 
@@ -61,20 +64,6 @@ impl Float512 {
             && is_x86_feature_detected!("bmi2");
         found.then(|| Self { all: black_box(__mmask8::MAX) })
     }
-}
-
-/// Runs a task portably, compiled with the products of words without flags and the vectors of 256 bits that newer x86
-/// processors have; an error hands it back where this one lacks them.
-pub(crate) fn run_portable<T: Task>(task: T) -> Result<T::Output, T> {
-    #[target_feature(enable = "bmi2,avx2")]
-    fn run<T: Task>(task: T) -> T::Output {
-        Portable(Engine::Portable).vectorize(task)
-    }
-    if is_x86_feature_detected!("bmi2") && is_x86_feature_detected!("avx2") {
-        // SAFETY: the features were just found.
-        return Ok(unsafe { run(task) });
-    }
-    Err(task)
 }
 
 /// What the two units share: 64-bit integer lanes.
@@ -144,9 +133,20 @@ mod lanes {
     }
 
     #[inline(always)]
-    pub(super) fn align<const SKIP: i32>(high: __m512i, low: __m512i) -> __m512i {
+    pub(super) fn align(skip: usize, high: __m512i, low: __m512i) -> __m512i {
         // SAFETY: AVX-512 F as above; register arithmetic only.
-        unsafe { _mm512_alignr_epi64::<SKIP>(high, low) }
+        unsafe {
+            match skip {
+                0 => low,
+                1 => _mm512_alignr_epi64::<1>(high, low),
+                2 => _mm512_alignr_epi64::<2>(high, low),
+                3 => _mm512_alignr_epi64::<3>(high, low),
+                4 => _mm512_alignr_epi64::<4>(high, low),
+                5 => _mm512_alignr_epi64::<5>(high, low),
+                6 => _mm512_alignr_epi64::<6>(high, low),
+                _ => _mm512_alignr_epi64::<7>(high, low),
+            }
+        }
     }
 
     #[inline(always)]
@@ -203,7 +203,7 @@ mod lanes {
             let (mut generate, mut hand_on) = (0_u64, 0_u64);
             for (at, column) in (0..).step_by(LANES).zip(&mut *block) {
                 let high = self::carry(*column);
-                *column = add(low_bits(*column), align::<7>(high, below));
+                *column = add(low_bits(*column), align(7, high, below));
                 below = high;
                 // SAFETY: as above.
                 let flags = unsafe {
@@ -234,6 +234,7 @@ impl Unit for Ifma512 {
     type Choice = __mmask8;
 
     const LANES: usize = LANES;
+    const PATIENT: bool = false;
     const LOW_BIAS: u64 = 0;
     const HIGH_BIAS: u64 = 0;
 
@@ -305,8 +306,8 @@ impl Unit for Ifma512 {
     }
 
     #[inline(always)]
-    fn align<const SKIP: i32>(self, high: __m512i, low: __m512i) -> __m512i {
-        lanes::align::<SKIP>(high, low)
+    fn align(self, skip: usize, high: __m512i, low: __m512i) -> __m512i {
+        lanes::align(skip, high, low)
     }
 
     #[inline(always)]
@@ -363,11 +364,6 @@ impl Unit for Ifma512 {
 
 /// Towards zero, without exceptions.
 const DOWN: i32 = _MM_FROUND_TO_ZERO | _MM_FROUND_NO_EXC;
-/// 2^52
-const TWO_52: f64 = 4_503_599_627_370_496.0;
-/// 2^104: the sum with a product below it has ulp 2^52, so rounding it down leaves the product's high half in the mantissa.
-const TWO_104: f64 = TWO_52 * TWO_52;
-
 /// (bits of 2^52 + low half, bits of 2^104 + high half) of a product of digits.
 #[inline(always)]
 fn halves(left: __m512d, right: __m512d) -> (__m512i, __m512i) {
@@ -387,6 +383,7 @@ impl Unit for Float512 {
     type Choice = __mmask8;
 
     const LANES: usize = LANES;
+    const PATIENT: bool = false;
     const LOW_BIAS: u64 = TWO_52.to_bits();
     const HIGH_BIAS: u64 = TWO_104.to_bits();
 
@@ -462,8 +459,8 @@ impl Unit for Float512 {
     }
 
     #[inline(always)]
-    fn align<const SKIP: i32>(self, high: __m512i, low: __m512i) -> __m512i {
-        lanes::align::<SKIP>(high, low)
+    fn align(self, skip: usize, high: __m512i, low: __m512i) -> __m512i {
+        lanes::align(skip, high, low)
     }
 
     #[inline(always)]

@@ -18,6 +18,7 @@ impl Unit for Portable {
     type Choice = u64;
 
     const LANES: usize = 1;
+    const PATIENT: bool = false;
     const LOW_BIAS: u64 = 0;
     const HIGH_BIAS: u64 = 0;
 
@@ -111,7 +112,7 @@ impl Unit for Portable {
     }
 
     #[inline(always)]
-    fn align<const SKIP: i32>(self, high: u128, _: u128) -> u128 {
+    fn align(self, _: usize, high: u128, _: u128) -> u128 {
         high
     }
 

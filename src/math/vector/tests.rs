@@ -163,7 +163,7 @@ proptest! {
     #[test]
     fn carries_run_through_all_lanes(
         columns in prop::collection::vec(
-            prop_oneof![6 => Just(DIGIT_MASK), 1 => digit(), 1 => any::<u64>()], 8..160,
+            prop_oneof![6 => Just(DIGIT_MASK), 1 => digit(), 1 => any::<u64>().prop_map(|column| column >> 1)], 8..160,
         ),
         carry in prop_oneof![Just(0), Just(1), digit()],
     ) {

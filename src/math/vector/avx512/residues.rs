@@ -9,8 +9,11 @@ use std::arch::x86_64::{
     _mm512_shuffle_i64x2, _mm512_sub_pd, _mm512_unpackhi_epi64, _mm512_unpacklo_epi64,
 };
 
-use super::{Float512, Ifma512, LANES, TWO_52, lanes};
-use crate::math::vector::residues::{Residues, integer_words};
+use super::{Float512, Ifma512, LANES, lanes};
+use crate::math::vector::{
+    float::Doubles,
+    residues::{Residues, integer_words},
+};
 
 /// The transpose of a square of 64 numbers.
 #[inline(always)]
@@ -217,109 +220,53 @@ fn subtract_once(x: __m512i, less: __m512i) -> __m512i {
     lanes::min(x, lanes::subtract(x, less))
 }
 
-/// 1.5 2^52: the sum with a number of magnitude up to 2^51 is that number rounded to the nearest integer, and this.
-const ROUND: f64 = 1.5 * TWO_52;
-/// The same for multiples of 2 and magnitudes up to 2^52, and for multiples of 2^51 and magnitudes up to 2^102.
-const ROUND_2: f64 = 2.0 * ROUND;
-const ROUND_HIGH: f64 = ROUND * (TWO_52 / 2.0);
+impl Doubles for Float512 {
+    type Vector = __m512d;
 
-/// A prime for floating point.
-#[derive(Clone, Copy)]
-pub(crate) struct FloatModulus {
-    prime: __m512d,
-    inverse: __m512d,
-}
-
-/// All in double precision, rounded to nearest. An integer is exact below 2^53 in magnitude, that is for all residues here: at most 5p.
-impl Residues for Float512 {
-    type Digit = __m512d;
-    type Modulus = FloatModulus;
-    type Factor = __m512d;
-    /// a multiple of 2^51 with `ROUND_HIGH`, and the rest
-    type Products = [__m512d; 2];
-
-    const TERMS: usize = 4;
-    const RATIOS: bool = false;
-
-    /// Of least magnitude, at most p/2.
-    #[expect(clippy::cast_precision_loss, reason = "below 2^50")]
-    fn words(value: u64, prime: u64) -> [u64; 2] {
-        let centred = if value > prime / 2 { -((prime - value) as f64) } else { value as f64 };
-        [centred.to_bits(), 0]
-    }
+    const LANES: usize = LANES;
 
     #[inline(always)]
-    #[expect(clippy::cast_precision_loss, reason = "below 2^50")]
-    fn modulus(self, prime: u64) -> FloatModulus {
+    fn splat(self, value: f64) -> __m512d {
         // SAFETY: `self` proves AVX-512 F; register arithmetic only.
-        unsafe {
-            FloatModulus { prime: _mm512_set1_pd(prime as f64), inverse: _mm512_set1_pd(1.0 / prime as f64) }
-        }
+        unsafe { _mm512_set1_pd(value) }
     }
 
     #[inline(always)]
-    fn factor(self, words: [u64; 2]) -> __m512d {
-        // SAFETY: as above.
-        unsafe { _mm512_set1_pd(f64::from_bits(words[0])) }
-    }
-
-    #[inline(always)]
-    fn load_factors(self, values: &[u64], _: &[u64], at: usize) -> __m512d {
-        self.reload(&values[at..at + LANES])
-    }
-
-    #[inline(always)]
-    #[expect(clippy::cast_precision_loss, reason = "below 2^50")]
-    fn constant(self, residue: u64) -> __m512d {
-        // SAFETY: as above.
-        unsafe { _mm512_set1_pd(residue as f64) }
-    }
-
-    #[inline(always)]
-    fn enter(self, lanes: &[u64]) -> __m512d {
-        // SAFETY: `self` proves AVX-512 DQ; register arithmetic only.
-        unsafe { _mm512_cvtepu64_pd(lanes::load(lanes)) }
-    }
-
-    #[inline(always)]
-    fn leave(self, x: __m512d, modulus: &FloatModulus, lanes: &mut [u64]) {
-        self.finish(self.tighten(x, modulus), modulus, lanes);
-    }
-
-    #[inline(always)]
-    fn finish(self, x: __m512d, modulus: &FloatModulus, lanes: &mut [u64]) {
-        // SAFETY: as above.
-        let x = unsafe {
-            let negative = _mm512_cmp_pd_mask::<_CMP_LT_OQ>(x, _mm512_setzero_pd());
-            _mm512_cvtpd_epu64(_mm512_mask_add_pd(x, negative, x, modulus.prime))
-        };
-        lanes::store(x, lanes);
-    }
-
-    #[inline(always)]
-    fn reload(self, lanes: &[u64]) -> __m512d {
+    fn bits(self, lanes: &[u64]) -> __m512d {
         // SAFETY: as above.
         unsafe { _mm512_castsi512_pd(lanes::load(lanes)) }
     }
 
     #[inline(always)]
-    fn keep(self, x: __m512d, lanes: &mut [u64]) {
+    fn store_bits(self, x: __m512d, lanes: &mut [u64]) {
         // SAFETY: as above.
         lanes::store(unsafe { _mm512_castpd_si512(x) }, lanes);
     }
 
     #[inline(always)]
-    fn reload_transposed(self, block: &[u64; 64], _: usize) -> [__m512d; 8] {
-        let mut vectors = [self.constant(0); 8];
+    fn integers(self, lanes: &[u64]) -> __m512d {
+        // SAFETY: `self` proves AVX-512 DQ; register arithmetic only.
+        unsafe { _mm512_cvtepu64_pd(lanes::load(lanes)) }
+    }
+
+    #[inline(always)]
+    fn store_integers(self, x: __m512d, lanes: &mut [u64]) {
+        // SAFETY: as above.
+        lanes::store(unsafe { _mm512_cvtpd_epu64(x) }, lanes);
+    }
+
+    #[inline(always)]
+    fn bits_transposed(self, block: &[u64; 64], _: usize) -> [__m512d; 8] {
+        let mut vectors = [self.splat(0.0); 8];
         for (vector, integers) in vectors.iter_mut().zip(load_transposed(block)) {
-            // SAFETY: as above.
+            // SAFETY: `self` proves AVX-512 F; register arithmetic only.
             *vector = unsafe { _mm512_castsi512_pd(integers) };
         }
         vectors
     }
 
     #[inline(always)]
-    fn keep_transposed(self, vectors: [__m512d; 8], block: &mut [u64; 64], _: usize) {
+    fn store_bits_transposed(self, vectors: [__m512d; 8], block: &mut [u64; 64], _: usize) {
         let mut integers = [lanes::splat(0); 8];
         for (integers, vector) in integers.iter_mut().zip(vectors) {
             // SAFETY: as above.
@@ -328,80 +275,48 @@ impl Residues for Float512 {
         store_transposed(integers, block);
     }
 
-    /// At most p/2, and hardly more where the quotient was a tie.
-    #[inline(always)]
-    fn tighten(self, x: __m512d, modulus: &FloatModulus) -> __m512d {
-        // SAFETY: as above.
-        unsafe {
-            let round = _mm512_set1_pd(ROUND);
-            let quotient = _mm512_sub_pd(_mm512_fmadd_pd(x, modulus.inverse, round), round);
-            _mm512_fnmadd_pd(quotient, modulus.prime, x)
-        }
-    }
-
     #[inline(always)]
     fn plus(self, x: __m512d, y: __m512d) -> __m512d {
         // SAFETY: as above.
         unsafe { _mm512_add_pd(x, y) }
     }
 
-    /// The quotient, below 2^51 in magnitude for x of at most 4p and factors of at most p/2, is wrong by at most a half for being
-    /// rounded, and by a half for the errors of `product` and `inverse`: the rest is at most p.
     #[inline(always)]
-    fn times(self, x: __m512d, factor: &__m512d, modulus: &FloatModulus) -> __m512d {
+    fn minus(self, x: __m512d, y: __m512d) -> __m512d {
+        // SAFETY: as above.
+        unsafe { _mm512_sub_pd(x, y) }
+    }
+
+    #[inline(always)]
+    fn product(self, x: __m512d, y: __m512d) -> __m512d {
+        // SAFETY: as above.
+        unsafe { _mm512_mul_pd(x, y) }
+    }
+
+    #[inline(always)]
+    fn product_plus(self, x: __m512d, y: __m512d, z: __m512d) -> __m512d {
+        // SAFETY: as above.
+        unsafe { _mm512_fmadd_pd(x, y, z) }
+    }
+
+    #[inline(always)]
+    fn product_minus(self, x: __m512d, y: __m512d, z: __m512d) -> __m512d {
+        // SAFETY: as above.
+        unsafe { _mm512_fmsub_pd(x, y, z) }
+    }
+
+    #[inline(always)]
+    fn minus_product(self, z: __m512d, x: __m512d, y: __m512d) -> __m512d {
+        // SAFETY: as above.
+        unsafe { _mm512_fnmadd_pd(x, y, z) }
+    }
+
+    #[inline(always)]
+    fn lift(self, x: __m512d, y: __m512d) -> __m512d {
         // SAFETY: as above.
         unsafe {
-            let round = _mm512_set1_pd(ROUND);
-            let product = _mm512_mul_pd(x, *factor);
-            let rest = _mm512_fmsub_pd(x, *factor, product);
-            let quotient = _mm512_sub_pd(_mm512_fmadd_pd(product, modulus.inverse, round), round);
-            // Both are exact: integers below 2^53.
-            _mm512_add_pd(_mm512_fnmadd_pd(quotient, modulus.prime, product), rest)
-        }
-    }
-
-    #[inline(always)]
-    fn spread(self, a: __m512d, b: __m512d, root: &__m512d, modulus: &FloatModulus) -> (__m512d, __m512d) {
-        let b = self.times(b, root, modulus);
-        // SAFETY: as above.
-        unsafe { (_mm512_add_pd(a, b), _mm512_sub_pd(a, b)) }
-    }
-
-    #[inline(always)]
-    fn gather(self, a: __m512d, b: __m512d, root: &__m512d, modulus: &FloatModulus) -> (__m512d, __m512d) {
-        // SAFETY: as above.
-        let (sum, difference) = unsafe { (_mm512_add_pd(a, b), _mm512_sub_pd(a, b)) };
-        (sum, self.times(difference, root, modulus))
-    }
-
-    #[inline(always)]
-    fn products(self, base: __m512d) -> [__m512d; 2] {
-        // SAFETY: as above.
-        [unsafe { _mm512_set1_pd(ROUND_HIGH) }, base]
-    }
-
-    /// The high part takes a multiple of 2^51, exactly what the sum was rounded to; what is left of the product, at most 2^50 in
-    /// magnitude, is exact, and so is the sum of four of those.
-    #[inline(always)]
-    fn add_product(self, [high, low]: [__m512d; 2], x: __m512d, y: __m512d) -> [__m512d; 2] {
-        // SAFETY: as above.
-        unsafe {
-            let sum = _mm512_fmadd_pd(x, y, high);
-            let rest = _mm512_fmsub_pd(x, y, _mm512_sub_pd(sum, high));
-            [sum, _mm512_add_pd(low, rest)]
-        }
-    }
-
-    /// The quotient, below 2^52 in magnitude, is rounded to a multiple of two, so the high part's rest is at most 2p, that is below 2^51;
-    /// with the low part, of at most 2^52 + 2^50, it is below 2^53.
-    #[inline(always)]
-    fn total(self, [high, low]: [__m512d; 2], modulus: &FloatModulus) -> __m512d {
-        // SAFETY: as above.
-        unsafe {
-            let (round, round_high) = (_mm512_set1_pd(ROUND_2), _mm512_set1_pd(ROUND_HIGH));
-            let high = _mm512_sub_pd(high, round_high);
-            let quotient = _mm512_sub_pd(_mm512_fmadd_pd(high, modulus.inverse, round), round);
-            self.tighten(_mm512_add_pd(_mm512_fnmadd_pd(quotient, modulus.prime, high), low), modulus)
+            let negative = _mm512_cmp_pd_mask::<_CMP_LT_OQ>(x, _mm512_setzero_pd());
+            _mm512_mask_add_pd(x, negative, x, y)
         }
     }
 }
