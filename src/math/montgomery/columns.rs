@@ -77,13 +77,13 @@ impl<U: Unit> Window<U> {
     /// The products of a block with twice the block above it.
     #[inline(always)]
     fn neighbours(&mut self, unit: U, block: &Block<U>, above: &Block<U>, doubled: &Block<U>) {
-        let mut doubled = *doubled;
-        for (i, left) in block.iter().enumerate() {
-            if i == TILE - 1 {
-                doubled[0] = twice(unit, above[0]);
-            }
-            self.row(unit, i, *left, &doubled);
+        let [rows @ .., last] = block;
+        for (i, left) in rows.iter().enumerate() {
+            self.row(unit, i, *left, doubled);
         }
+        let mut doubled = *doubled;
+        doubled[0] = twice(unit, above[0]);
+        self.row(unit, TILE - 1, *last, &doubled);
     }
 
     /// Of the tile that [`eliminate`] began, the products beyond its columns, which are below this window.

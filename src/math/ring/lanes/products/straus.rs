@@ -30,19 +30,31 @@ pub(super) fn products(jobs: &Jobs<'_>) -> Vec<Vec<Vec<Residue>>> {
     // Where rows are empty, the products of nothing.
     let last = columns.saturating_sub(1) / tile;
     let part = |index: usize| index * tile..columns.min((index + 1) * tile);
-    // sign, window, digit, lane: one buffer a group
-    let mut sums: Vec<Vec<u64>> = vec![Vec::new(); groups.len()];
-    for part in (0..last).map(part) {
-        let tables = &tables(&part);
-        sums.par_iter_mut().zip(&groups).for_each(|(sums, group)| {
-            let tile = Tile { jobs, tables, part: part.clone(), group: group.clone() };
-            ring.engine.group(group.len()).run(Accumulate { tile, sums });
-        });
-    }
+    // Every thread has columns of its own, so that neither tables nor sums have to go to another; who has done his share helps others
+    // with their groups.
+    let share = last.div_ceil(rayon::current_num_threads()).max(1);
+    let shares: Vec<Range<usize>> =
+        (0..last).step_by(share).map(|start| start..last.min(start + share)).collect();
+    // share, group; sign, window, digit, lane
+    let sums: Vec<Vec<Vec<u64>>> = shares
+        .into_par_iter()
+        .map(|share| {
+            let mut sums: Vec<Vec<u64>> = vec![Vec::new(); groups.len()];
+            for part in share.map(part) {
+                let tables = &tables(&part);
+                sums.par_iter_mut().zip(&groups).for_each(|(sums, group)| {
+                    let tile = Tile { jobs, tables, part: part.clone(), group: group.clone() };
+                    ring.engine.group(group.len()).run(Accumulate { tile, sums });
+                });
+            }
+            sums
+        })
+        .collect();
     let part = part(last);
     let tables = &tables(&part);
-    let joined = sums.par_iter().zip(&groups).map(|(sums, group)| {
+    let joined = groups.par_iter().enumerate().map(|(index, group)| {
         let tile = Tile { jobs, tables, part: part.clone(), group: group.clone() };
+        let sums = sums.iter().map(|groups| groups[index].as_slice()).collect();
         ring.engine.group(group.len()).run(Finish { tile, sums })
     });
     joined.collect()
@@ -203,10 +215,11 @@ impl Task for Accumulate<'_> {
     }
 }
 
-/// The same with the last tile, after which windows are joined.
+/// The same with the last tile, after which the products of all shares and then the windows are joined.
 struct Finish<'a> {
     tile: Tile<'a>,
-    sums: &'a [u64],
+    /// share
+    sums: Vec<&'a [u64]>,
 }
 
 #[expect(clippy::inline_always, reason = "compiled with the unit's instructions")]
@@ -217,8 +230,17 @@ impl Task for Finish<'_> {
     #[inline(always)]
     fn run<U: Unit>(self, unit: U) -> Self::Output {
         let Self { tile, sums } = self;
-        let mut multiplier = Multiplier::new(unit, &tile.jobs.ring.constants);
-        let products = tile.products(&mut multiplier, sums);
+        let ring = tile.jobs.ring;
+        let mut multiplier = Multiplier::new(unit, &ring.constants);
+        let (first, others) =
+            sums.split_first().map_or((&[][..], &[][..]), |(first, others)| (*first, others));
+        let mut products = tile.products(&mut multiplier, first);
+        for other in others {
+            let other = load_all(&multiplier, other, ring.constants.residue_digits());
+            for (product, other) in products.iter_mut().zip(&other) {
+                multiplier.multiply(product, other);
+            }
+        }
         join(&mut multiplier, tile.jobs, &products, &tile.group)
     }
 }
