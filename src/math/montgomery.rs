@@ -136,6 +136,8 @@ impl<U: Unit> Drop for Multiplier<'_, U> {
             digits.fill(digit);
             black_box(digits);
         }
+        self.modulus.inverse.fill(digit);
+        black_box(&mut self.modulus.inverse);
         self.columns.fill(self.unit.sum(0));
         black_box(&mut self.columns);
     }
