@@ -300,7 +300,7 @@ impl<'c, U: Unit> Multiplier<'c, U> {
     /// `number^2 / R`, so many times.
     #[inline(always)]
     pub(crate) fn square(&mut self, number: &mut Number<U>, times: u32) {
-        if self.alone.is_some() {
+        if U::LANES == 1 {
             return self.run_alone(Step::Square, times, number, None);
         }
         for _ in 0..times {
@@ -310,7 +310,8 @@ impl<'c, U: Unit> Multiplier<'c, U> {
 
     #[inline(always)]
     fn step(&mut self, step: Step, number: &mut Number<U>, right: Option<&Number<U>>) {
-        if self.alone.is_some() {
+        // Known to the compiler, which leaves the other form out.
+        if U::LANES == 1 {
             self.run_alone(step, 1, number, right);
         } else {
             self.unit.vectorize(Kernel { multiplier: self, number, right, step });

@@ -215,9 +215,9 @@ impl<U: Unit> Layers<'_, U> {
             size /= 4;
         }
         for (index, block) in (at / BLOCK..).zip(part.as_chunks_mut::<BLOCK>().0) {
-            let copy = if U::LANES == 1 { *block } else { [0; BLOCK] };
+            let copy = if U::LANES < RUN { *block } else { [0; BLOCK] };
             for run in (0..RUN).step_by(U::LANES) {
-                let mut x = unit.reload_transposed(if U::LANES == 1 { &copy } else { block }, run);
+                let mut x = unit.reload_transposed(if U::LANES < RUN { &copy } else { block }, run);
                 // At most 3p again becomes p and three times that much more.
                 for x in &mut x[..RUN / 2] {
                     *x = unit.tighten(*x, modulus);
@@ -241,9 +241,9 @@ impl<U: Unit> Layers<'_, U> {
     fn gather_part(&self, part: &mut [u64], at: usize, size: usize) {
         let Self { unit, modulus, .. } = self;
         for (index, block) in (at / BLOCK..).zip(part.as_chunks_mut::<BLOCK>().0) {
-            let copy = if U::LANES == 1 { *block } else { [0; BLOCK] };
+            let copy = if U::LANES < RUN { *block } else { [0; BLOCK] };
             for run in (0..RUN).step_by(U::LANES) {
-                let source = if U::LANES == 1 { &copy } else { &*block };
+                let source = if U::LANES < RUN { &copy } else { &*block };
                 let mut x = [unit.constant(0); RUN];
                 for (place, x) in x.iter_mut().enumerate() {
                     let at = RUN * place + run;
