@@ -101,8 +101,8 @@ pub(crate) trait Unit: Residues + Copy + Send + Sync + 'static {
     /// The lanes of `low` and then of `high` without the first `skip`, fewer than there are, for units of more than one lane.
     fn align(self, skip: usize, high: Self::Sum, low: Self::Sum) -> Self::Sum;
     /// Makes digits, each below 2^52, of the columns of one number, which the lanes of these vectors are in turn: adds `carry`
-    /// to the first, and returns what is carried beyond the last. Columns of units of more than one lane are taken modulo
-    /// 2^64: one that lacks what is carried into it may be negative before.
+    /// to the first, and returns what is carried beyond the last. Columns of units of more than one lane are below 2^64
+    /// with what is carried into them; where a unit's high halves lack a carry, a column may be negative before, modulo 2^64.
     fn settle(self, columns: &mut [Self::Sum], carry: u64) -> u64;
     /// Wrapping addition.
     fn add(self, left: Self::Sum, right: Self::Sum) -> Self::Sum;
