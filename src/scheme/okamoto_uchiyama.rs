@@ -29,7 +29,6 @@ use std::{
 use num_bigint::{BigInt, BigUint, Sign};
 use num_integer::Integer;
 use num_traits::One;
-use rayon::prelude::*;
 
 use crate::{
     math::{
@@ -172,7 +171,6 @@ impl PublicKey {
         let bits = self.factor_bits().1 + EXPONENT_MARGIN_BITS;
         let bound = BigUint::one() << bits;
         let exponents: Vec<SecretUint> = items
-            .into_par_iter()
             .map(|index| SecretUint::new(uniform::below(&bound, &mut randomness.item(index as u64).rng())))
             .collect();
         let exponents: Vec<&BigUint> = exponents.iter().map(|exponent| &**exponent).collect();
