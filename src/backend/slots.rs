@@ -28,8 +28,6 @@ use std::{
     },
 };
 
-use rayon::prelude::*;
-
 pub use clear::{Dry, Integers, Reals, Vector};
 pub use engine::{Engine, SlotError, Term};
 pub use integer::{Integer, Slot};
@@ -39,7 +37,7 @@ pub use rules::{Rules, State};
 
 use crate::{
     backend::{Meter, Operation},
-    math::stream::Stream,
+    math::{pool::map, stream::Stream},
     network::{Linear, Row},
 };
 
@@ -407,7 +405,7 @@ impl<E: Engine> Slots<E> {
         let level = inputs.iter().map(|input| input.state.level).min().ok_or(SlotError::Empty)?;
         let raw = (target * self.rules().divisor(level), false);
         let sums = self.sums(layer, inputs, (level, raw), norm)?;
-        sums.into_par_iter().map(|sum| self.rescaled(sum)).collect()
+        map(sums, |sum| self.rescaled(sum)).into_iter().collect()
     }
 
     /// The same with weights at a scale of their own, and without rescaling: see [`settled`](Self::settled). Inputs may be

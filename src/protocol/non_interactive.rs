@@ -18,7 +18,6 @@
 use std::sync::Arc;
 
 use ndarray::{Array2, ArrayView2, Axis};
-use rayon::prelude::*;
 use serde::Serialize;
 
 use crate::{
@@ -27,7 +26,7 @@ use crate::{
         BackendError, Meter, OperationCounts, Value,
         slots::{Dry, Engine, Of, SlotError, Slots},
     },
-    math::stream::Stream,
+    math::{pool::map, stream::Stream},
     network::{LayerSpec, Loss, Network, Shape, Step, squares},
     protocol::{
         ProtocolError,
@@ -157,7 +156,7 @@ impl Settings {
                             let sum = if are_squares { slots.relinearised(evaluation, &sum)? } else { sum };
                             slots.settled(sum)
                         };
-                        sums.into_par_iter().map(settle).collect::<Result<_, _>>()?
+                        map(sums, settle).into_iter().collect::<Result<_, _>>()?
                     } else {
                         let scale = values.first().map_or(1.0, |value| value.state().scale);
                         slots.affine(layer, &values, slots.rules().product_scale(scale, weight), norm)?
@@ -165,15 +164,15 @@ impl Settings {
                 }
                 Step::Activation(_) if self.measured.is_some() => {
                     are_squares = true;
-                    values.into_par_iter().map(|z| slots.square(&z)).collect::<Result<_, _>>()?
+                    map(values, |z| slots.square(&z)).into_iter().collect::<Result<_, _>>()?
                 }
                 Step::Activation(_) => {
                     let activate = |z: &Of<E>| slots.polynomial(evaluation, z, &self.activation, coefficient);
-                    values.par_iter().map(activate).collect::<Result<_, _>>()?
+                    map(&values, activate).into_iter().collect::<Result<_, _>>()?
                 }
             };
         }
-        values.par_iter().map(|value| slots.compact(value)).collect()
+        map(&values, |value| slots.compact(value)).into_iter().collect()
     }
 
     /// The network without weights; nothing of what is not made of linear maps and activations, which experiments refuse.
@@ -428,8 +427,7 @@ fn read_inputs<E: Engine>(
             let input = slots.read_fresh(&mut bytes, scale, magnitude).map_err(BackendError::from)?;
             if bytes.is_empty() { Ok(input) } else { Err(ill_fitting(bytes.len(), "inputs")) }
         };
-        let ciphertexts: Vec<_> = ciphertexts.collect();
-        inputs.extend(ciphertexts.into_par_iter().map(read).collect::<Result<Vec<_>, ProtocolError>>()?);
+        inputs.extend(map(ciphertexts, read).into_iter().collect::<Result<Vec<_>, ProtocolError>>()?);
         if inputs.len() == settings.inputs() {
             return Ok(Some((inputs, request.count)));
         }

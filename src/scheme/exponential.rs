@@ -5,10 +5,12 @@ use std::ops::RangeInclusive;
 
 use num_bigint::BigUint;
 use rand_chacha::ChaCha20Rng;
-use rayon::prelude::*;
 
 use self::logarithm::{Searchable, logarithms};
-use crate::{math::stream::Stream, scheme::additive::SchemeError};
+use crate::{
+    math::{pool::map, stream::Stream},
+    scheme::additive::SchemeError,
+};
 
 pub(super) mod logarithm;
 pub(super) mod straus;
@@ -56,8 +58,7 @@ pub(super) fn randomised<T: Sync, U: Send>(
     randomness: &Stream,
     change: impl Fn(&T, &mut ChaCha20Rng) -> U + Sync,
 ) -> Vec<U> {
-    let numbered: Vec<_> = (0_u64..).zip(items).collect();
-    numbered.into_par_iter().map(|(index, item)| change(item, &mut randomness.item(index).rng())).collect()
+    map(items.iter().enumerate(), |(index, item)| change(item, &mut randomness.item(index as u64).rng()))
 }
 
 /// Decodes ciphertexts of a given length.
@@ -69,7 +70,6 @@ pub(super) fn read_each<T: Send>(
     if !bytes.len().is_multiple_of(expected) {
         return Err(SchemeError::Length { what: "ciphertexts", bytes: bytes.len(), expected });
     }
-    let read: Vec<_> = bytes.par_chunks_exact(expected).map(decode).collect();
-    let checked = read.into_iter().enumerate();
+    let checked = map(bytes.chunks_exact(expected), decode).into_iter().enumerate();
     checked.map(|(index, read)| read.ok_or(SchemeError::NotAnElement { what: "ciphertext", index })).collect()
 }

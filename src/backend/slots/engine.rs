@@ -1,11 +1,10 @@
 //! What a scheme, or a stand-in for one, does to vectors of slots.
 
-use rayon::prelude::*;
 use thiserror::Error;
 
 use crate::{
     backend::{BackendError, Value},
-    math::{rns::Reservation, stream::Stream},
+    math::{pool::map, rns::Reservation, stream::Stream},
     network::Row,
     scheme::{encoding::EncodingError, rlwe::RlweError},
 };
@@ -151,7 +150,7 @@ pub trait Engine: Send + Sync + 'static {
             let sum = self.combine(&terms.iter().map(term).collect::<Vec<_>>(), raw)?;
             self.add_constant(&sum, *bias, raw)
         };
-        rows.par_iter().map(row).collect()
+        map(rows, row).into_iter().collect()
     }
     /// The sum with a number at the payload's scale.
     fn add_constant(

@@ -3,7 +3,6 @@
 use num_bigint::{BigInt, BigUint};
 use num_complex::Complex64;
 use num_traits::{FromPrimitive, ToPrimitive};
-use rayon::prelude::*;
 
 use super::{
     Engine, Rules, SlotError, Term,
@@ -11,6 +10,7 @@ use super::{
 };
 use crate::{
     math::{
+        pool::map,
         rns::{Prime, Reservation},
         stream::Stream,
     },
@@ -114,7 +114,7 @@ impl<S: ExactScheme> Exact<S> {
         &self,
         work: impl Fn(&S, usize) -> Result<T, SlotError> + Sync,
     ) -> Result<Vec<T>, SlotError> {
-        self.instances.par_iter().enumerate().map(|(index, one)| work(one, index)).collect()
+        map(self.instances.iter().enumerate(), |(index, one)| work(one, index)).into_iter().collect()
     }
 
     fn encode(one: &S, integers: &[Integer]) -> Result<S::Plaintext, SlotError> {
@@ -158,12 +158,12 @@ fn rounded(
     raw: f64,
     round: impl Fn(f64, f64) -> Result<BigInt, SlotError> + Sync,
 ) -> Result<Rounded, SlotError> {
-    let weights = rows.par_iter().map(|row| {
+    let weights = map(rows, |row| {
         let weight = |&(at, weight): &(usize, f64)| Ok((at, round(weight, scales[at])?));
         row.terms.iter().map(weight).collect::<Result<Vec<_>, SlotError>>()
     });
     let biases = rows.iter().map(|row| round(row.bias, raw));
-    Ok((weights.collect::<Result<_, SlotError>>()?, biases.collect::<Result<_, SlotError>>()?))
+    Ok((weights.into_iter().collect::<Result<_, SlotError>>()?, biases.collect::<Result<_, SlotError>>()?))
 }
 
 impl<S: ExactScheme<Tag = Untagged> + 'static> Engine for Exact<S> {
@@ -234,7 +234,7 @@ impl<S: ExactScheme<Tag = Untagged> + 'static> Engine for Exact<S> {
                 terms.map(|(digits, (others, _))| &Integer::from(i128::from(digits[slot])) * others).sum();
             Slot { mantissa: self.modulus.centre(sum), scale }
         };
-        Ok((0..self.slots()).into_par_iter().map(number).collect())
+        Ok(map(0..self.slots(), number))
     }
 
     fn drop_to(&self, payload: &Self::Payload, level: usize) -> Result<Self::Payload, SlotError> {
@@ -507,7 +507,7 @@ impl Engine for Approximate {
             let terms: Vec<_> = row.iter().map(|(at, one)| (inputs[*at], one.clone())).collect();
             Ok(self.scheme.add_integer(&self.scheme.combine(&terms, ckks::Scale(raw))?, bias))
         };
-        weights.par_iter().zip(&biases).map(sum).collect()
+        map(weights.iter().zip(&biases), sum).into_iter().collect()
     }
 
     fn square(&self, payload: &Self::Payload) -> Result<Self::Payload, SlotError> {

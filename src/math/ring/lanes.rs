@@ -4,13 +4,12 @@ use std::ops::Range;
 
 use num_bigint::BigUint;
 use num_traits::One;
-use rayon::prelude::*;
 use zeroize::Zeroize;
 
 use super::{Digits, NotAUnit};
 use crate::math::{
     montgomery::{Constants, Multiplier, Number, Residue, from_digits, to_digits},
-    pool::collect_in_halves,
+    pool::{for_each, map},
     rows::Rows,
     vector::{DIGIT_BITS, Engine, Group, Task, Unit},
 };
@@ -91,16 +90,18 @@ impl Lanes {
     }
 
     /// The same with groups of as many numbers as fill the lanes up to `rounds` times, where that leaves work for all threads.
-    fn in_groups_of<T: Send, I: IntoIterator<Item = T>>(
+    fn in_groups_of<T, I: IntoIterator<Item = T> + Send>(
         &self,
         rounds: usize,
         count: usize,
         work: impl Fn(Range<usize>, Group) -> I + Sync,
     ) -> Vec<T> {
         let groups = self.groups(rounds, count);
-        collect_in_halves(&groups, &|group: &Range<usize>| {
-            work(group.clone(), self.engine.group(group.len()))
-        })
+        let made = map(groups, |group| {
+            let form = self.engine.group(group.len());
+            work(group, form)
+        });
+        made.into_iter().flatten().collect()
     }
 
     /// The same where every number has its answer's place, of `size` words.
@@ -112,14 +113,12 @@ impl Lanes {
     ) {
         let mut rest = out;
         let groups = self.groups(1, rest.len() / size.max(1)).into_iter();
-        let places: Vec<_> = groups
-            .map(|group| {
-                let place;
-                (place, rest) = std::mem::take(&mut rest).split_at_mut(size * group.len());
-                (group, place)
-            })
-            .collect();
-        places.into_par_iter().for_each(|(group, place)| {
+        let places = groups.map(|group| {
+            let place;
+            (place, rest) = std::mem::take(&mut rest).split_at_mut(size * group.len());
+            (group, place)
+        });
+        for_each(places, |(group, place)| {
             let form = self.engine.group(group.len());
             work(group, form, place);
         });

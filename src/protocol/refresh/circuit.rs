@@ -2,12 +2,11 @@
 
 use std::borrow::Cow;
 
-use rayon::prelude::*;
-
 use super::{Form, Layout, Place, Point, Schedule, Settings};
 use crate::{
     approximation::Polynomial,
     backend::slots::{Engine, Of, SlotError, Slots},
+    math::pool,
     protocol::ProtocolError,
 };
 
@@ -389,8 +388,7 @@ impl<E: Engine> Circuit<'_, E> {
             if self.thin && count > 0 {
                 return Ok(vec![make(0)?; count]);
             }
-            let made: Result<Vec<_>, SlotError> = (0..count).into_par_iter().map(make).collect();
-            Ok(made?)
+            Ok(pool::map(0..count, make).into_iter().collect::<Result<_, SlotError>>()?)
         })
     }
 }

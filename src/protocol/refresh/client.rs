@@ -6,7 +6,6 @@ use std::{borrow::Cow, collections::BTreeMap};
 
 use ndarray::{Array1, Array2, ArrayView2, Axis};
 use num_bigint::BigInt;
-use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
 use super::{Exchange, Forecast, Layout, Place, Point, Request, Script, Settings, forecast::chunks, server};
@@ -15,7 +14,7 @@ use crate::{
         Value,
         slots::{Engine, SlotError, Slots},
     },
-    math::stream::Stream,
+    math::{pool::map, stream::Stream},
     protocol::{
         ProtocolError,
         message::{Body, Kind, Message},
@@ -397,7 +396,7 @@ impl<'a, E: Engine> Client<'a, E> {
         let beyond = |slots: &Vec<f64>| {
             slots.iter().copied().find(|value| !matches!(value.abs(), size if size <= bound))
         };
-        if let Some(value) = slots.par_iter().find_map_first(beyond) {
+        if let Some(value) = slots.iter().find_map(beyond) {
             return Err(ProtocolError::Magnitude { what, value, bound, key });
         }
         let randomness = self.private.derive("encryption");
@@ -432,8 +431,7 @@ impl<'a, E: Engine> Client<'a, E> {
                 Err(SlotError::Length { what: "a ciphertext", found: bytes.len(), expected: 0 })
             }
         };
-        let opened: Result<Vec<_>, SlotError> = parts.into_par_iter().map(open).collect();
-        Ok(opened?)
+        Ok(map(parts, open).into_iter().collect::<Result<_, SlotError>>()?)
     }
 
     fn keep(&mut self, opened: &[Noted]) {

@@ -5,7 +5,6 @@ use std::{
     time::Instant,
 };
 
-use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
 use super::{
@@ -14,6 +13,7 @@ use super::{
 };
 use crate::{
     backend::slots::{Engine, Of, SlotError, Slots},
+    math::pool::map,
     protocol::{
         ProtocolError,
         message::{Body, Kind, Message},
@@ -181,8 +181,7 @@ impl<E: Engine> Server<'_, E> {
                 Err(SlotError::Length { what, found: found_bytes, expected: 0 })
             }
         };
-        let read: Result<Vec<_>, SlotError> = parts.into_par_iter().map(read).collect();
-        Ok(read?)
+        Ok(map(parts, read).into_iter().collect::<Result<_, SlotError>>()?)
     }
 
     /// Sends ciphertexts with as few primes as a plan found enough.

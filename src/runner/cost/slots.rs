@@ -5,11 +5,9 @@ use std::ops::Range;
 use std::sync::{Mutex, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
-use rayon::prelude::*;
-
 use crate::backend::slots::{Engine, Job, SlotError, Term, Work};
 use crate::backend::{BackendError, Operation, OperationCounts};
-use crate::math::stream::Stream;
+use crate::math::{pool::map, stream::Stream};
 use crate::network::Row;
 use crate::protocol::ProtocolError;
 use crate::protocol::channel::pipe;
@@ -422,8 +420,8 @@ impl Timed {
         work: impl Fn(&P, usize) -> Result<T, SlotError> + Sync,
     ) -> Result<f64, SlotError> {
         let together = |items: Range<usize>| {
-            let items = items.into_par_iter().map(|index| work(&all[index % all.len()], index));
-            items.collect::<Result<Vec<_>, _>>()
+            let made = map(items, |index| work(&all[index % all.len()], index));
+            made.into_iter().collect::<Result<Vec<_>, _>>()
         };
         let steps_of = |count: usize| {
             let steps = |_| {

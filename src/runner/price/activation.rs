@@ -6,13 +6,13 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use num_bigint::{BigInt, BigUint};
-use rayon::prelude::*;
 
 use crate::approximation::Polynomial;
 use crate::backend::meter::Interrupt;
 use crate::backend::slots::{Engine, Of, SlotError, Slots};
 use crate::backend::{Meter, Value};
 use crate::experiment::spec::Filling;
+use crate::math::pool::map;
 use crate::math::stream::Stream;
 use crate::network::Nonlinearity;
 use crate::protocol::channel::LENGTH_BYTES;
@@ -71,7 +71,7 @@ impl Evaluation<'_> {
             };
             slots.compact(&value)
         };
-        inputs.par_iter().map(one).collect()
+        map(inputs, one).into_iter().collect()
     }
 
     /// Keys, so many ciphertexts of values, and what the activation makes of them.

@@ -10,7 +10,7 @@ use std::sync::{
     atomic::{AtomicUsize, Ordering},
 };
 
-use rayon::prelude::*;
+use crate::math::pool::map;
 
 /// Greatest t: 2^23 slots of eight bytes.
 const MAX_TABLE_BITS: u32 = 22;
@@ -93,14 +93,14 @@ impl<E: Searchable> Table<E> {
         let most = (1_u64 << bits) - 1;
         // Baby steps reach `most` to either side.
         let stride = 2 * most + 1;
-        let batches = (0..=most / BABY_BATCH).into_par_iter().map(|batch| {
+        let starts: Vec<u64> = (0..=most / BABY_BATCH).collect();
+        let batches = map(starts, |batch| {
             let first = (batch * BABY_BATCH).max(1);
             let after = ((batch + 1) * BABY_BATCH).min(most + 1);
             let points = std::iter::successors(Some(E::point(first)), |point| Some(E::add(point, &entry)));
             let points: Vec<_> = points.zip(first..after).map(|(point, _)| point).collect();
             E::fingerprints(&points).into_iter().zip(first..after).collect::<Vec<_>>()
         });
-        let batches: Vec<_> = batches.collect();
         let zero = E::fingerprints(&[E::point(0)]).first().copied().unwrap_or_default();
         let giants = E::entries(E::point(stride));
         let mut table = Self { stride, giants, zero, slots: vec![0; 2 << bits] };
@@ -152,12 +152,9 @@ pub(in crate::scheme) fn logarithms<E: Searchable>(elements: &[E], bits: u32) ->
     let missing = AtomicUsize::new(usize::MAX);
     let search = Search { table: Table::for_bound(bits), bound: (1 << bits) - 1, missing };
     let share = elements.len().div_ceil(rayon::current_num_threads()).clamp(1, SHARED_ITEMS);
-    let found: Vec<_> = elements
-        .par_chunks(share)
-        .enumerate()
-        .flat_map_iter(|(chunk, elements)| search.find_some(elements, chunk * share))
-        .collect();
-    found.into_iter().enumerate().map(|(index, number)| number.ok_or(index)).collect()
+    let chunks = elements.chunks(share).enumerate();
+    let found = map(chunks, |(chunk, elements)| search.find_some(elements, chunk * share));
+    found.into_iter().flatten().enumerate().map(|(index, number)| number.ok_or(index)).collect()
 }
 
 impl<E: Searchable> Search<E> {

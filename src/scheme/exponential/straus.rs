@@ -8,9 +8,11 @@
 use curve25519_dalek::{RistrettoPoint, traits::Identity};
 use num_bigint::{BigInt, BigUint, Sign};
 use num_integer::Integer;
-use rayon::prelude::*;
 
-use crate::math::rows::{Rows, Term};
+use crate::math::{
+    pool::map,
+    rows::{Rows, Term},
+};
 
 /// What is summed: some group elements that are always multiplied by the same number.
 pub(in crate::scheme) trait Summand: Copy + Send + Sync {
@@ -62,13 +64,14 @@ pub(in crate::scheme) fn dot_products<S: Summand>(inputs: &[S], rows: &Rows<'_>,
     if columns == 0 {
         return zero();
     }
-    let starts: Vec<_> = (0..columns).step_by(INPUTS_PER_TASK).collect();
-    let plans: Vec<_> = starts.par_iter().map(|&start| Plan::new(start, rows, order)).collect();
-    let sums = inputs.par_chunks_exact(columns).flat_map_iter(|sample| {
-        let parts = plans.par_iter().map(|plan| plan.sums(&sample[plan.start..]));
-        parts.reduce(zero, |left, right| left.iter().zip(&right).map(|(a, b)| a.plus(b)).collect())
+    let starts = (0..columns).step_by(INPUTS_PER_TASK);
+    let plans = map(starts, |start| Plan::new(start, rows, order));
+    let sums = map(inputs.chunks_exact(columns), |sample| {
+        let parts = map(&plans, |plan| plan.sums(&sample[plan.start..])).into_iter();
+        let sum = parts.reduce(|left, right| left.iter().zip(&right).map(|(a, b)| a.plus(b)).collect());
+        sum.unwrap_or_else(zero)
     });
-    sums.collect()
+    sums.into_iter().flatten().collect()
 }
 
 /// What is to be done with a stretch of inputs of every sample.
@@ -95,14 +98,14 @@ impl Plan {
         };
         let rows: Vec<_> = rows.iter().map(weights).collect();
         let width = best_width(inputs, &rows);
-        Self { start, inputs, width, rows: rows.par_iter().map(|row| by_position(row, width)).collect() }
+        Self { start, inputs, width, rows: map(&rows, |row| by_position(row, width)) }
     }
 
     /// The sums over the inputs of the stretch, which are those in front.
     fn sums<S: Summand>(&self, inputs: &[S]) -> Vec<S> {
         let inputs = &inputs[..self.inputs];
-        let tables: Vec<_> = inputs.par_iter().map(|input| odd_multiples(input, self.width)).collect();
-        self.rows.par_iter().map(|row| dot_product(&tables, row)).collect()
+        let tables = map(inputs, |input| odd_multiples(input, self.width));
+        map(&self.rows, |row| dot_product(&tables, row))
     }
 }
 

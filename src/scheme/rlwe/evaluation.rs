@@ -3,11 +3,14 @@
 use std::collections::BTreeMap;
 
 use num_bigint::BigInt;
-use rayon::prelude::*;
 use zeroize::Zeroizing;
 
 use super::{Context, RlweError, SecretKey, SwitchingKey};
-use crate::math::{pool::in_pool, rns::Polynomial, stream::Stream};
+use crate::math::{
+    pool::{in_pool, map},
+    rns::Polynomial,
+    stream::Stream,
+};
 
 /// Generates, with -1, the odd powers modulo 2N: a rotation by k steps is the automorphism X -> X^(5^k).
 pub(in crate::scheme) const GENERATOR: usize = 5;
@@ -50,7 +53,7 @@ impl Context {
             let key = SwitchingKey::generate(self, &before, secret.values(), &randomness.item(power as u64));
             (power, (self.automorphism(power), key))
         };
-        RotationKeys { keys: in_pool(|| all.into_par_iter().map(key).collect()) }
+        RotationKeys { keys: map(all, key).into_iter().collect() }
     }
 
     /// The key that makes products of two parts again.
@@ -107,7 +110,7 @@ impl Context {
         };
         let parts = pairs.iter().map(|(left, right)| (left.len() + right.len()).saturating_sub(1));
         let count = parts.max().unwrap_or(0);
-        in_pool(|| (0..count).into_par_iter().map(part).collect())
+        in_pool(|| map(0..count, part))
     }
 
     /// The sum of the parts of ciphertexts, which are of this level or a higher one, times integers.
@@ -118,7 +121,7 @@ impl Context {
             let terms = terms.iter().filter_map(|(parts, factor)| Some((parts.get(index)?, *factor)));
             basis.combination(&terms.collect::<Vec<_>>())
         };
-        in_pool(|| (0..count).into_par_iter().map(part).collect())
+        in_pool(|| map(0..count, part))
     }
 
     /// Three parts in two; others as they are.
@@ -158,7 +161,7 @@ impl Context {
         };
         in_pool(|| {
             let digits = self.decompose(second, level);
-            automorphisms.par_iter().map(|&automorphism| moved(&digits, automorphism)).collect()
+            map(automorphisms, |&automorphism| moved(&digits, automorphism)).into_iter().collect()
         })
     }
 }

@@ -1,11 +1,10 @@
 //! Keys: the secret, encryptions of zero under it, and encryptions of other secrets for switching.
 
-use rayon::prelude::*;
 use zeroize::{Zeroize, Zeroizing};
 
 use super::{Context, Seed, ciphertext::expand};
 use crate::math::{
-    pool::{in_pool, join},
+    pool::{join, map},
     rns::{Basis, Polynomial, polynomial::Domain},
     sampling::{centred_binomial, ternary},
     stream::Stream,
@@ -157,7 +156,7 @@ impl SwitchingKey {
         let extended = context.extended(parameters.levels());
         let special = parameters.special().product();
         let digits = parameters.digits(parameters.levels());
-        let digits = digits.into_par_iter().enumerate().map(|(index, digit)| {
+        let digits = map(digits.into_iter().enumerate(), |(index, digit)| {
             let randomness = randomness.item(index as u64);
             let (mut parts, seed) = zero(context, &extended, secret.values(), &randomness);
             let degree = parameters.degree();
@@ -170,7 +169,7 @@ impl SwitchingKey {
             }
             (parts, seed)
         });
-        Self::from_digits(in_pool(|| digits.collect()))
+        Self::from_digits(digits)
     }
 
     pub(super) fn from_digits(digits: Vec<([Polynomial; 2], Seed)>) -> Self {

@@ -3,7 +3,7 @@
 //! A batch seldom fills a ciphertext, and what a circuit does to a slot is done to every one: slots that nothing was put into stay equal to one
 //! another, and are computed once for all of them. A rotation mixes them; after it every slot is kept.
 
-use rayon::prelude::*;
+use crate::math::pool::map;
 
 /// As many slots as an engine has: the first ones, and what all others hold.
 #[derive(Debug, Clone, PartialEq)]
@@ -43,7 +43,7 @@ impl<T: Clone> Vector<T> {
 impl<T: Send> Vector<T> {
     /// Slots by their number; those from `head` on are alike.
     pub(super) fn from_fn(head: usize, slot: impl Fn(usize) -> T + Sync) -> Self {
-        Self { head: (0..head).into_par_iter().map(&slot).collect(), rest: slot(head) }
+        Self { head: map(0..head, &slot), rest: slot(head) }
     }
 }
 
