@@ -90,7 +90,7 @@ impl Lanes {
     }
 
     /// The same with groups of as many numbers as fill the lanes up to `rounds` times, where that leaves work for all threads.
-    fn in_groups_of<T, I: IntoIterator<Item = T> + Send>(
+    fn in_groups_of<T: Send, I: IntoIterator<Item = T>>(
         &self,
         rounds: usize,
         count: usize,
@@ -99,9 +99,13 @@ impl Lanes {
         let groups = self.groups(rounds, count);
         let made = map(groups, |group| {
             let form = self.engine.group(group.len());
-            work(group, form)
+            work(group, form).into_iter().collect::<Vec<_>>()
         });
-        made.into_iter().flatten().collect()
+        let mut out = Vec::with_capacity(count);
+        for part in made {
+            out.extend(part);
+        }
+        out
     }
 
     /// The same where every number has its answer's place, of `size` words.
