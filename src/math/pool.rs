@@ -1,6 +1,6 @@
 //! Work that is shared among the pool's threads.
 //!
-//! All of it goes through one function that is compiled once: rayon's iterators are compiled anew, a few thousand lines of them, for every
+//! Items go through one function that is compiled once: rayon's iterators are compiled anew, a few thousand lines of them, for every
 //! closure that they are given, and generic callers have many.
 
 use std::{
