@@ -93,8 +93,7 @@ impl<E: Searchable> Table<E> {
         let most = (1_u64 << bits) - 1;
         // Baby steps reach `most` to either side.
         let stride = 2 * most + 1;
-        let starts: Vec<u64> = (0..=most / BABY_BATCH).collect();
-        let batches = map(starts, |batch| {
+        let batches = map(0..=most / BABY_BATCH, |batch| {
             let first = (batch * BABY_BATCH).max(1);
             let after = ((batch + 1) * BABY_BATCH).min(most + 1);
             let points = std::iter::successors(Some(E::point(first)), |point| Some(E::add(point, &entry)));
